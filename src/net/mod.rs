@@ -1,0 +1,12 @@
+//! Sockets: connecting, listening, deadlines, and later encryption.
+//!
+//! Above this layer a connection is a [`Stream`](stream::Stream): bytes under a
+//! named deadline. What carries them is a [`Transport`](stream::Transport).
+
+pub mod connect;
+pub mod listen;
+pub mod plain;
+pub mod stream;
+
+pub use listen::{Accepted, Listener, Waker};
+pub use stream::{Phase, Stream, Transport};

@@ -1,0 +1,143 @@
+//! A transport without encryption: the TCP socket itself.
+
+use std::io::{self, IoSlice, Read, Write};
+use std::net::{Shutdown, TcpStream};
+use std::time::Duration;
+
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
+use socket2::{SockRef, TcpKeepalive};
+
+use super::stream::Transport;
+
+/// Silence after which the system asks whether the peer is still there.
+const KEEPALIVE: Duration = Duration::from_secs(60);
+
+/// A TCP connection.
+#[derive(Debug)]
+pub struct Plain {
+    socket: TcpStream,
+    // Setting a timeout is a system call; nearly every wait is the same.
+    read_timeout: Duration,
+    write_timeout: Duration,
+}
+
+impl Plain {
+    /// Takes a connected socket and sets its options.
+    ///
+    /// # Errors
+    ///
+    /// Whatever the system refuses.
+    pub fn new(socket: TcpStream) -> io::Result<Self> {
+        // Messages are gathered before they are written: waiting for more only delays.
+        socket.set_nodelay(true)?;
+        let keepalive = TcpKeepalive::new().with_time(KEEPALIVE);
+        SockRef::from(&socket).set_tcp_keepalive(&keepalive)?;
+        Ok(Self {
+            socket,
+            read_timeout: Duration::ZERO,
+            write_timeout: Duration::ZERO,
+        })
+    }
+}
+
+impl Transport for Plain {
+    fn read(&mut self, into: &mut [u8], wait: Duration) -> io::Result<usize> {
+        if self.read_timeout != wait {
+            self.socket.set_read_timeout(Some(wait))?;
+            self.read_timeout = wait;
+        }
+        self.socket.read(into)
+    }
+
+    fn write(&mut self, slices: &[IoSlice<'_>], wait: Duration) -> io::Result<usize> {
+        if self.write_timeout != wait {
+            self.socket.set_write_timeout(Some(wait))?;
+            self.write_timeout = wait;
+        }
+        self.socket.write_vectored(slices)
+    }
+
+    fn is_readable(&mut self) -> io::Result<bool> {
+        let mut wanted = [PollFd::new(&self.socket, PollFlags::IN)];
+        Ok(poll(&mut wanted, Some(&Timespec::default()))? > 0)
+    }
+
+    fn finish(&mut self) -> io::Result<()> {
+        self.socket.shutdown(Shutdown::Write)
+    }
+
+    fn peer(&self) -> String {
+        self.socket
+            .peer_addr()
+            .map_or_else(|_| "gone".to_owned(), |address| address.to_string())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::fault::Fault;
+    use crate::net::stream::{Phase, Stream};
+    use std::io::ErrorKind;
+    use std::net::TcpListener;
+    use std::time::Instant;
+
+    /// Two ends of one loopback connection.
+    fn pair() -> (Stream, TcpStream) {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let far = TcpStream::connect(listener.local_addr().unwrap()).unwrap();
+        let near = Plain::new(listener.accept().unwrap().0).unwrap();
+        let generous = Duration::from_secs(30);
+        (Stream::new(near, Fault::default(), generous), far)
+    }
+
+    #[track_caller]
+    fn times_out(stream: &mut Stream, text: &str) {
+        let error = stream.read_exact(&mut [0; 8]).unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::TimedOut);
+        assert_eq!(error.to_string(), text);
+    }
+
+    #[test]
+    fn a_byte_that_came_does_not_move_the_deadline() {
+        let (mut near, mut far) = pair();
+        far.write_all(b"h").unwrap();
+        near.expect(Phase::Opening, Duration::from_millis(50));
+        times_out(
+            &mut near,
+            "the other side did not open the conversation in time",
+        );
+    }
+
+    #[test]
+    fn a_silent_body_is_cut_long_before_its_total() {
+        let (mut near, _far) = pair();
+        near.expect_body(Duration::from_millis(50), Duration::from_secs(3600));
+        let began = Instant::now();
+        times_out(
+            &mut near,
+            "the other side stalled in the middle of a message",
+        );
+        assert!(began.elapsed() < Duration::from_secs(30));
+    }
+
+    #[test]
+    fn a_peer_that_reads_nothing_is_cut() {
+        let (mut near, _far) = pair();
+        near.allow_write(Duration::from_millis(50), Duration::from_secs(3600));
+        let error = near.write_all(&vec![0; 64 << 20]).unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::TimedOut);
+    }
+
+    #[test]
+    fn bytes_that_came_are_seen_without_reading() {
+        let (mut near, mut far) = pair();
+        assert!(!near.is_readable().unwrap());
+        far.write_all(b"x").unwrap();
+        near.read_exact(&mut [0; 1]).unwrap();
+        assert!(!near.is_readable().unwrap());
+        drop(far);
+        assert_eq!(near.read(&mut [0; 1]).unwrap(), 0);
+        assert!(near.is_readable().unwrap());
+    }
+}

@@ -1,0 +1,249 @@
+//! How the leaves' types are written as CBOR values.
+//!
+//! Each decoder ends in the constructor that checks the value, so a message that
+//! was decoded holds nothing that still needs checking.
+
+use minicbor::decode::Error as Bad;
+use minicbor::encode::{Error as Unwritten, Write};
+use minicbor::{Decode, Decoder, Encode, Encoder};
+
+use crate::code::Code;
+use crate::content::{BlockSize, Checksum, Geometry, Node};
+use crate::entry::{Cursor, Entry, Kind, LinkTarget, Mode, Mtime, Version};
+use crate::offer::{EntryId, OnExisting, Ticket, TransferId, Verdict};
+use crate::path::RemotePath;
+
+/// Implements both directions for a type that is written as another.
+macro_rules! written_as {
+    ($type:ty, |$value:ident| $out:expr, |$d:ident| $in:expr) => {
+        impl<C> Encode<C> for $type {
+            fn encode<W: Write>(
+                &self,
+                e: &mut Encoder<W>,
+                _: &mut C,
+            ) -> Result<(), Unwritten<W::Error>> {
+                let $value = self;
+                minicbor::encode($out, e.writer_mut())
+            }
+        }
+
+        impl<'b, C> Decode<'b, C> for $type {
+            fn decode($d: &mut Decoder<'b>, _: &mut C) -> Result<Self, Bad> {
+                $in
+            }
+        }
+    };
+}
+
+written_as!(RemotePath, |path| path.as_str(), |d| {
+    RemotePath::parse(d.str()?).map_err(Bad::custom)
+});
+written_as!(Cursor, |cursor| cursor.as_str(), |d| {
+    Cursor::parse(d.str()?).map_err(Bad::custom)
+});
+written_as!(EntryId, |id| id.0, |d| d.u64().map(Self));
+written_as!(Code, |code| code.number(), |d| {
+    Code::from_number(d.u8()?).ok_or_else(|| Bad::message("unknown code"))
+});
+written_as!(Mode, |mode| mode.bits(), |d| d.u32().map(Self::masked));
+written_as!(TransferId, |id| bytes(&id.0), |d| fixed(d).map(Self));
+written_as!(Version, |version| bytes(&version.0), |d| fixed(d).map(Self));
+written_as!(Node, |node| bytes(&node.0), |d| fixed(d).map(Self));
+written_as!(Ticket, |ticket| bytes(ticket.as_bytes()), |d| {
+    Ticket::new(d.bytes()?).ok_or_else(|| Bad::message("ticket too long"))
+});
+written_as!(Checksum, |sum| (algorithm(sum), bytes(sum.bytes())), |d| {
+    pair(d)?;
+    match d.u8()? {
+        1 => fixed(d).map(Checksum::Blake3),
+        2 => fixed(d).map(Checksum::Sha256),
+        _ => Err(Bad::message("unknown checksum algorithm")),
+    }
+});
+written_as!(Mtime, |time| (time.seconds(), time.nanos()), |d| {
+    pair(d)?;
+    Mtime::new(d.i64()?, d.u32()?).ok_or_else(|| Bad::message("nanoseconds over a second"))
+});
+written_as!(OnExisting, |on| policy(on), |d| {
+    pair(d)?;
+    match d.u8()? {
+        0 => d.null().map(|()| Self::Refuse),
+        1 => d.null().map(|()| Self::IfNewer),
+        2 => d.null().map(|()| Self::Replace),
+        3 => fixed(d).map(|v| Self::ReplaceVersion(Version(v))),
+        _ => Err(Bad::message("unknown policy")),
+    }
+});
+written_as!(Verdict, |verdict| VerdictFields::from(verdict), |d| {
+    VerdictFields::decode(d, &mut ())?.try_into()
+});
+written_as!(Entry, |entry| EntryFields::from(entry), |d| {
+    EntryFields::decode(d, &mut ())?.try_into()
+});
+
+fn bytes(slice: &[u8]) -> &minicbor::bytes::ByteSlice {
+    slice.into()
+}
+
+fn fixed<const N: usize>(d: &mut Decoder<'_>) -> Result<[u8; N], Bad> {
+    d.bytes()?
+        .try_into()
+        .map_err(|_| Bad::message("byte string of another length"))
+}
+
+fn pair(d: &mut Decoder<'_>) -> Result<(), Bad> {
+    match d.array()? {
+        Some(2) => Ok(()),
+        _ => Err(Bad::message("not a pair")),
+    }
+}
+
+fn algorithm(sum: &Checksum) -> u8 {
+    match sum {
+        Checksum::Blake3(_) => 1,
+        Checksum::Sha256(_) => 2,
+    }
+}
+
+fn policy(on: &OnExisting) -> (u8, Option<Version>) {
+    match on {
+        OnExisting::Refuse => (0, None),
+        OnExisting::IfNewer => (1, None),
+        OnExisting::Replace => (2, None),
+        OnExisting::ReplaceVersion(version) => (3, Some(*version)),
+    }
+}
+
+#[derive(Encode, Decode)]
+#[cbor(map)]
+struct VerdictFields {
+    #[n(0)]
+    verdict: u8,
+    #[n(1)]
+    ticket: Option<Ticket>,
+    #[n(2)]
+    checksum: Option<Checksum>,
+    #[n(3)]
+    code: Option<Code>,
+}
+
+impl From<&Verdict> for VerdictFields {
+    fn from(verdict: &Verdict) -> Self {
+        let plain = Self {
+            verdict: 0,
+            ticket: None,
+            checksum: None,
+            code: None,
+        };
+        match verdict {
+            Verdict::Send(ticket) => Self {
+                ticket: ticket.clone(),
+                ..plain
+            },
+            Verdict::Here => Self {
+                verdict: 1,
+                ..plain
+            },
+            Verdict::SameIf(checksum) => Self {
+                verdict: 2,
+                checksum: Some(*checksum),
+                ..plain
+            },
+            Verdict::Partly(ticket) => Self {
+                verdict: 3,
+                ticket: Some(ticket.clone()),
+                ..plain
+            },
+            Verdict::Refused(code) => Self {
+                verdict: 4,
+                code: Some(*code),
+                ..plain
+            },
+        }
+    }
+}
+
+impl TryFrom<VerdictFields> for Verdict {
+    type Error = Bad;
+
+    fn try_from(fields: VerdictFields) -> Result<Self, Bad> {
+        match (fields.verdict, fields.ticket, fields.checksum, fields.code) {
+            (0, ticket, None, None) => Ok(Self::Send(ticket)),
+            (1, None, None, None) => Ok(Self::Here),
+            (2, None, Some(checksum), None) => Ok(Self::SameIf(checksum)),
+            (3, Some(ticket), None, None) => Ok(Self::Partly(ticket)),
+            (4, None, None, Some(code)) => Ok(Self::Refused(code)),
+            _ => Err(Bad::message("no such verdict")),
+        }
+    }
+}
+
+#[derive(Encode, Decode)]
+#[cbor(map)]
+struct EntryFields {
+    #[n(0)]
+    path: RemotePath,
+    #[n(1)]
+    kind: u8,
+    #[n(2)]
+    size: Option<u64>,
+    #[n(3)]
+    block: Option<u64>,
+    #[n(4)]
+    mode: u32,
+    #[n(5)]
+    mtime: Mtime,
+    #[n(6)]
+    version: Option<Version>,
+    #[n(7)]
+    checksum: Option<Checksum>,
+    #[n(8)]
+    target: Option<String>,
+}
+
+impl From<&Entry> for EntryFields {
+    fn from(entry: &Entry) -> Self {
+        let (kind, geometry, target) = match &entry.kind {
+            Kind::File(geometry) => (1, Some(geometry), None),
+            Kind::Dir => (2, None, None),
+            Kind::Link(target) => (3, None, Some(target.as_str().to_owned())),
+        };
+        Self {
+            path: entry.path.clone(),
+            kind,
+            size: geometry.map(|g| g.size()),
+            block: geometry.map(|g| g.block().bytes()),
+            mode: entry.mode.bits(),
+            mtime: entry.mtime,
+            version: entry.version,
+            checksum: entry.checksum,
+            target,
+        }
+    }
+}
+
+impl TryFrom<EntryFields> for Entry {
+    type Error = Bad;
+
+    fn try_from(fields: EntryFields) -> Result<Self, Bad> {
+        let kind = match (fields.kind, fields.size, fields.block, &fields.target) {
+            (1, Some(size), Some(block), None) => {
+                let block = BlockSize::new(block).map_err(Bad::custom)?;
+                Kind::File(Geometry::new(size, block).map_err(Bad::custom)?)
+            }
+            (2, None, None, None) => Kind::Dir,
+            (3, None, None, Some(target)) => {
+                Kind::Link(LinkTarget::new(target).ok_or_else(|| Bad::message("bad link"))?)
+            }
+            _ => return Err(Bad::message("no such kind of entry")),
+        };
+        Ok(Self {
+            path: fields.path,
+            kind,
+            mode: Mode::masked(fields.mode),
+            mtime: fields.mtime,
+            version: fields.version,
+            checksum: fields.checksum,
+        })
+    }
+}

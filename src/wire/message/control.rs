@@ -1,0 +1,156 @@
+//! Messages about the connection itself.
+
+use minicbor::{Decode, Encode};
+
+use super::{Request, encoded};
+use crate::code::Code;
+use crate::offer::{EntryId, TransferId};
+
+/// Opens a conversation. The client does not wait for the answer to send more.
+#[derive(Clone, Debug, PartialEq, Encode, Decode)]
+#[cbor(map)]
+pub struct Hello {
+    /// The request's number.
+    #[n(0)]
+    pub request: Request,
+    /// Program and version, for the other side's log: at most 255 bytes are kept.
+    #[n(1)]
+    pub agent: String,
+}
+
+/// Answers [`Hello`].
+#[derive(Clone, Debug, PartialEq, Encode, Decode)]
+#[cbor(map)]
+pub struct Welcome {
+    /// The request's number.
+    #[n(0)]
+    pub request: Request,
+    /// Program and version of the server.
+    #[n(1)]
+    pub agent: String,
+    /// What this identity may do.
+    #[n(2)]
+    pub rights: Rights,
+    /// What the server asks to keep to.
+    #[n(3)]
+    pub limits: Limits,
+    /// Which store this is: equal for two addresses of one tree.
+    #[n(4)]
+    pub store: StoreId,
+    /// Whether a receipt means durable; a server can be told to skip that.
+    #[n(5)]
+    pub durable: bool,
+}
+
+/// A store's random name: a CBOR byte string of 16.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Encode, Decode)]
+#[cbor(transparent)]
+pub struct StoreId(#[cbor(with = "minicbor::bytes")] pub [u8; 16]);
+
+/// Rights as bits: 1 read, 2 write, 4 replace, 8 delete.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Encode, Decode)]
+#[cbor(transparent)]
+pub struct Rights(#[n(0)] pub u32);
+
+impl Rights {
+    /// Every right.
+    pub const ALL: Self = Self(15);
+    /// To list and fetch.
+    pub const READ: Self = Self(1);
+
+    /// Whether all of `wanted` are among these.
+    #[must_use]
+    pub fn include(self, wanted: Self) -> bool {
+        self.0 & wanted.0 == wanted.0
+    }
+}
+
+/// What the server asks to keep to.
+#[derive(Clone, Debug, PartialEq, Encode, Decode)]
+#[cbor(map)]
+pub struct Limits {
+    /// Bytes in a segment, the unit of work that one connection takes.
+    #[n(0)]
+    pub segment: u64,
+    /// Connections that one client may hold.
+    #[n(1)]
+    pub connections: u32,
+}
+
+/// Asks to end the stream that answers a request; it ends at the next block.
+#[derive(Clone, Debug, PartialEq, Encode, Decode)]
+#[cbor(map)]
+pub struct Stop {
+    /// The number of the request to stop.
+    #[n(0)]
+    pub request: Request,
+}
+
+/// Says that an answer is being worked on. Sent every five seconds of silence.
+#[derive(Clone, Debug, PartialEq, Encode, Decode)]
+#[cbor(map)]
+pub struct Working {}
+
+/// Says what failed, and why.
+///
+/// With a transfer and an entry, that entry has failed and all else goes on; with
+/// a request, that request has; with neither, the connection is about to close.
+#[derive(Clone, Debug, PartialEq, Encode, Decode)]
+#[cbor(map)]
+pub struct Fail {
+    /// The request that failed.
+    #[n(0)]
+    pub request: Option<Request>,
+    /// Why, for a program.
+    #[n(1)]
+    pub code: Code,
+    /// Why, for a person.
+    #[n(2)]
+    pub text: String,
+    /// The transfer whose entry failed.
+    #[n(3)]
+    pub transfer: Option<TransferId>,
+    /// The entry that failed.
+    #[n(4)]
+    pub entry: Option<EntryId>,
+}
+
+impl Fail {
+    /// The end of a connection.
+    #[must_use]
+    pub fn connection(code: Code, text: impl Into<String>) -> Self {
+        Self {
+            request: None,
+            code,
+            text: text.into(),
+            transfer: None,
+            entry: None,
+        }
+    }
+
+    /// The end of a request.
+    #[must_use]
+    pub fn request(request: Request, code: Code, text: impl Into<String>) -> Self {
+        Self {
+            request: Some(request),
+            ..Self::connection(code, text)
+        }
+    }
+
+    /// The end of one entry.
+    #[must_use]
+    pub fn entry(
+        transfer: TransferId,
+        entry: EntryId,
+        code: Code,
+        text: impl Into<String>,
+    ) -> Self {
+        Self {
+            transfer: Some(transfer),
+            entry: Some(entry),
+            ..Self::connection(code, text)
+        }
+    }
+}
+
+encoded!(Hello, Welcome, Stop, Working, Fail);

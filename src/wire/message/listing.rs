@@ -1,0 +1,113 @@
+//! Messages that ask what is there.
+
+use minicbor::{Decode, Encode};
+
+use super::{Encoded, Request, encoded};
+use crate::content::Node;
+use crate::entry::{Cursor, Entry, Version};
+use crate::path::RemotePath;
+use crate::wire::{Error, Kind};
+
+/// Asks for the entries at and beneath a path. Answered by [`Entries`].
+#[derive(Clone, Debug, PartialEq, Encode, Decode)]
+#[cbor(map)]
+pub struct List {
+    /// The request's number.
+    #[n(0)]
+    pub request: Request,
+    /// The path; left out, the root.
+    #[n(1)]
+    pub path: Option<RemotePath>,
+    /// Levels to descend: 0 is the path's own entry, 1 what is in it; left out, all.
+    #[n(2)]
+    pub depth: Option<u32>,
+    /// Only what comes after this place.
+    #[n(3)]
+    pub after: Option<Cursor>,
+}
+
+/// One page of entries, in the byte order of their cursors. Body: a list of entry maps.
+///
+/// An entry map: 0 path; 1 kind (1 file, 2 directory, 3 link); 2 size and 3 block
+/// size, of a file; 4 mode; 5 time as `[seconds, nanoseconds]`; 6 version;
+/// 7 recorded checksum as `[algorithm, bytes]` (1 BLAKE3, 2 SHA-256); 8 link target.
+#[derive(Clone, Debug, PartialEq, Encode, Decode)]
+#[cbor(map)]
+pub struct Entries {
+    /// The request's number.
+    #[n(0)]
+    pub request: Request,
+    /// Whether another page follows.
+    #[n(1)]
+    pub more: bool,
+    /// How many entries were left out because their names cannot be sent.
+    #[n(2)]
+    pub unnamed: u64,
+    /// The entries.
+    #[cbor(skip)]
+    pub entries: Vec<Entry>,
+}
+
+/// Asks for the nodes of a published file. Answered by [`NodesAre`].
+#[derive(Clone, Debug, PartialEq, Encode, Decode)]
+#[cbor(map)]
+pub struct Nodes {
+    /// The request's number.
+    #[n(0)]
+    pub request: Request,
+    /// The file.
+    #[n(1)]
+    pub path: RemotePath,
+    /// The version that is meant.
+    #[n(2)]
+    pub version: Version,
+    /// The first block.
+    #[n(3)]
+    pub first: u64,
+    /// How many blocks.
+    #[n(4)]
+    pub count: u64,
+}
+
+/// Nodes in order. Body: 32 bytes each.
+#[derive(Clone, Debug, PartialEq, Encode, Decode)]
+#[cbor(map)]
+pub struct NodesAre {
+    /// The request's number.
+    #[n(0)]
+    pub request: Request,
+    /// The first block.
+    #[n(1)]
+    pub first: u64,
+    /// Whether another page follows.
+    #[n(2)]
+    pub more: bool,
+    /// The nodes.
+    #[cbor(skip)]
+    pub nodes: Vec<Node>,
+}
+
+impl Encoded for NodesAre {
+    const KIND: Kind = Kind::NodesAre;
+
+    fn write_body(&self, out: &mut Vec<u8>) {
+        for node in &self.nodes {
+            out.extend_from_slice(&node.0);
+        }
+    }
+
+    fn read_body(&mut self, body: &[u8]) -> Result<(), Error> {
+        let (nodes, rest) = body.as_chunks::<32>();
+        if !rest.is_empty() {
+            return Err(Error::Malformed {
+                kind: Self::KIND,
+                why: format!("{} bytes are no whole node", rest.len()),
+            });
+        }
+        self.nodes = nodes.iter().copied().map(Node).collect();
+        Ok(())
+    }
+}
+
+encoded!(List, Nodes);
+encoded!(Entries[entries]);

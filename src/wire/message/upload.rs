@@ -1,0 +1,253 @@
+//! Messages that move files into a store.
+
+use minicbor::{Decode, Encode};
+
+use super::{Request, encoded};
+use crate::code::Code;
+use crate::content::{Checksum, Node};
+use crate::entry::{Entry, Mode, Mtime};
+use crate::offer::{EntryId, OnExisting, Ticket, TransferId, Verdict};
+use crate::path::RemotePath;
+use crate::wire::{Error, Kind, cbor, frame};
+
+/// Offers entries under their final paths. Answered by [`Want`]. Body: a list of
+/// [`Offered`], at most 256.
+#[derive(Clone, Debug, PartialEq, Encode, Decode)]
+#[cbor(map)]
+pub struct Offer {
+    /// The request's number.
+    #[n(0)]
+    pub request: Request,
+    /// The transfer; named here for the first time, it begins.
+    #[n(1)]
+    pub transfer: TransferId,
+    /// What to do with existing files: `[0, null]` refuse, `[1, null]` replace if
+    /// newer, `[2, null]` replace, `[3, version]` replace that version.
+    #[n(2)]
+    pub on: OnExisting,
+    /// Whether only the verdicts are wanted, and nothing will be sent.
+    #[n(3)]
+    pub dry: bool,
+    /// The entries.
+    #[cbor(skip)]
+    pub entries: Vec<Offered>,
+}
+
+/// Most entries in one offer, so that its verdicts fit idle socket buffers.
+pub const OFFER_MAX: usize = 256;
+
+/// One entry of an [`Offer`].
+#[derive(Clone, Debug, PartialEq, Encode, Decode)]
+#[cbor(map)]
+pub struct Offered {
+    /// Its number in the transfer.
+    #[n(0)]
+    pub entry: EntryId,
+    /// What it is; version and checksum are left out.
+    #[n(1)]
+    pub what: Entry,
+}
+
+/// A verdict for each offered entry, in any order. Body: a list of [`Answered`].
+#[derive(Clone, Debug, PartialEq, Encode, Decode)]
+#[cbor(map)]
+pub struct Want {
+    /// The request's number.
+    #[n(0)]
+    pub request: Request,
+    /// The verdicts.
+    #[cbor(skip)]
+    pub verdicts: Vec<Answered>,
+}
+
+/// One verdict: a map of 0 verdict (0 send, 1 here, 2 same if, 3 partly,
+/// 4 refused), 1 ticket, 2 checksum, 3 code, each where the verdict has it.
+#[derive(Clone, Debug, PartialEq, Encode, Decode)]
+#[cbor(map)]
+pub struct Answered {
+    /// The entry's number.
+    #[n(0)]
+    pub entry: EntryId,
+    /// What the receiver decided.
+    #[n(1)]
+    pub verdict: Verdict,
+}
+
+/// One block. Body: its bytes, covered by the node instead of the check bytes.
+#[derive(Clone, Debug, PartialEq, Encode, Decode)]
+#[cbor(map)]
+pub struct Block {
+    /// The transfer.
+    #[n(0)]
+    pub transfer: TransferId,
+    /// The file's number.
+    #[n(1)]
+    pub entry: EntryId,
+    /// The block's number.
+    #[n(2)]
+    pub index: u64,
+    /// The block's checksum.
+    #[n(3)]
+    pub node: Node,
+    /// On a file's first block on a connection, with a ticket: which staging.
+    #[n(4)]
+    pub ticket: Option<Ticket>,
+    /// Beside a ticket: the file's path, to be held against the staging's.
+    #[n(5)]
+    pub path: Option<RemotePath>,
+    /// Beside a ticket: the file's size, likewise.
+    #[n(6)]
+    pub size: Option<u64>,
+}
+
+impl Block {
+    /// Reads a block's header from its map.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Malformed`] or [`Error::Critical`].
+    pub fn read(map: &[u8]) -> Result<Self, Error> {
+        cbor::decode(Kind::Block, map)
+    }
+
+    /// Appends prefix and header of a block of `len` bytes to `out`.
+    pub fn write(&self, len: usize, out: &mut Vec<u8>) {
+        let mut map = Vec::new();
+        cbor::encode(self, &mut map);
+        frame::encode(out, Kind::Block, &map, &[], len);
+    }
+}
+
+/// The source failed midway: forget the entry.
+#[derive(Clone, Debug, PartialEq, Encode, Decode)]
+#[cbor(map)]
+pub struct Drop {
+    /// The transfer.
+    #[n(0)]
+    pub transfer: TransferId,
+    /// The entry.
+    #[n(1)]
+    pub entry: EntryId,
+}
+
+/// Asks to publish entries. Answered by [`Receipt`]. Body: a list of [`Committed`].
+#[derive(Clone, Debug, PartialEq, Encode, Decode)]
+#[cbor(map)]
+pub struct Commit {
+    /// The request's number.
+    #[n(0)]
+    pub request: Request,
+    /// The transfer.
+    #[n(1)]
+    pub transfer: TransferId,
+    /// The entries.
+    #[cbor(skip)]
+    pub entries: Vec<Committed>,
+}
+
+/// One entry of a [`Commit`].
+#[derive(Clone, Debug, PartialEq, Encode, Decode)]
+#[cbor(map)]
+pub struct Committed {
+    /// The entry's number.
+    #[n(0)]
+    pub entry: EntryId,
+    /// The merge of its nodes; left out for what the receiver said it has.
+    #[n(1)]
+    pub checksum: Option<Checksum>,
+    /// A second checksum to verify, over the bytes in order.
+    #[n(2)]
+    pub second: Option<Checksum>,
+}
+
+/// Says that all of a [`Commit`] is published and durable, but for the exceptions.
+/// Body: a list of [`Exception`].
+#[derive(Clone, Debug, PartialEq, Encode, Decode)]
+#[cbor(map)]
+pub struct Receipt {
+    /// The request's number.
+    #[n(0)]
+    pub request: Request,
+    /// What is not stored.
+    #[cbor(skip)]
+    pub exceptions: Vec<Exception>,
+}
+
+/// One entry that a [`Receipt`] does not vouch for.
+#[derive(Clone, Debug, PartialEq, Encode, Decode)]
+#[cbor(map)]
+pub struct Exception {
+    /// The entry's number.
+    #[n(0)]
+    pub entry: EntryId,
+    /// Why, for a program.
+    #[n(1)]
+    pub code: Code,
+    /// Why, for a person.
+    #[n(2)]
+    pub text: String,
+    /// Blocks that did not arrive: sent again, the entry can be committed again.
+    #[n(3)]
+    pub missing: Vec<Range>,
+}
+
+/// A run of blocks.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Encode, Decode)]
+#[cbor(map)]
+pub struct Range {
+    /// The first block.
+    #[n(0)]
+    pub first: u64,
+    /// How many.
+    #[n(1)]
+    pub count: u64,
+}
+
+/// Sets modes and times of directories once all is in them. Answered by [`Done`].
+/// Body: a list of [`Directory`], deepest first.
+#[derive(Clone, Debug, PartialEq, Encode, Decode)]
+#[cbor(map)]
+pub struct End {
+    /// The request's number.
+    #[n(0)]
+    pub request: Request,
+    /// The transfer.
+    #[n(1)]
+    pub transfer: TransferId,
+    /// The directories.
+    #[cbor(skip)]
+    pub directories: Vec<Directory>,
+}
+
+/// One directory of an [`End`].
+#[derive(Clone, Debug, PartialEq, Encode, Decode)]
+#[cbor(map)]
+pub struct Directory {
+    /// Its path.
+    #[n(0)]
+    pub path: RemotePath,
+    /// Its permission bits.
+    #[n(1)]
+    pub mode: Mode,
+    /// Its modification time.
+    #[n(2)]
+    pub mtime: Mtime,
+}
+
+/// Says that a request is done.
+#[derive(Clone, Debug, PartialEq, Encode, Decode)]
+#[cbor(map)]
+pub struct Done {
+    /// The request's number.
+    #[n(0)]
+    pub request: Request,
+}
+
+encoded!(Drop, Done);
+encoded!(
+    Offer[entries],
+    Want[verdicts],
+    Commit[entries],
+    Receipt[exceptions],
+    End[directories],
+);
