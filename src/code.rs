@@ -31,7 +31,7 @@ pub enum Code {
     File = 10,
     /// Several files failed, for different reasons. Never on the wire.
     Mixed = 11,
-    /// A person asked to stop. Never on the wire.
+    /// A person asked to stop, or a receiver wants no more of a file.
     Interrupted = 130,
 }
 

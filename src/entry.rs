@@ -62,10 +62,19 @@ pub struct Entry {
 }
 
 impl Mode {
+    /// Readable and writable by its owner, and by nobody else.
+    pub const OWNER_ONLY: Self = Self(0o600);
+
     /// Keeps the permission bits of `bits`.
     #[must_use]
     pub fn masked(bits: u32) -> Self {
         Self((bits & 0o777) as u16)
+    }
+
+    /// Whether nobody but the owner has any right.
+    #[must_use]
+    pub fn is_private(self) -> bool {
+        self.0 & !0o700 == 0
     }
 
     /// The permission bits.

@@ -1,4 +1,47 @@
-//! haul
+//! Moves files between machines and proves that every byte arrived.
+//!
+//! haul is a program and this library. A [`Server`](server::Server) serves one
+//! [store] to many clients; a [`Client`](client::Client) drives one job over
+//! several connections. Every block that crosses a socket is verified as it comes,
+//! and a file gets its name only once it is whole, proved and durable.
+//!
+//! ```
+//! use haul::client::{Client, Monitor, Options, PutOptions, Upload};
+//! use haul::fault::Fault;
+//! use haul::path::RemotePath;
+//! use haul::server::{Config, Server};
+//! use haul::store::{Durability, LocalStore};
+//!
+//! let dir = tempfile::tempdir()?;
+//! let store = LocalStore::serve(dir.path(), Durability::Batch, Fault::default())?;
+//! let server = Server::bind(store, &["127.0.0.1:0".to_owned()], Config::default())?;
+//! let address = server.addresses()?[0].to_string();
+//! let _running = server.start()?;
+//!
+//! let client = Client::new(&address, Options::default());
+//! let upload = Upload::file("Cargo.toml".as_ref(), RemotePath::parse("manifest")?);
+//! let (monitor, _events) = Monitor::new();
+//! let summary = client.put(vec![upload], &PutOptions::default(), &monitor)?;
+//! assert_eq!(summary.moved, 1);
+//! assert!(dir.path().join("manifest").exists());
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! ```
+//!
+//! # The house
+//!
+//! Imports point down only; a test holds them to that.
+//!
+//! ```text
+//! cli             what a person types and sees
+//! client  server  one job over many connections  |  one thread per connection
+//! transfer        the two engines that both ends share: send, receive
+//! wire    store   the protocol, without sockets or files  |  files under one root
+//! net             sockets and deadlines
+//! leaves          path, code, entry, offer, identity, content, fault
+//! ```
+
+pub mod cli;
+pub mod client;
 pub mod code;
 pub mod content;
 pub mod entry;
@@ -7,4 +50,7 @@ pub mod identity;
 pub mod net;
 pub mod offer;
 pub mod path;
+pub mod server;
+pub mod store;
+pub mod transfer;
 pub mod wire;

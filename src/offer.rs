@@ -41,6 +41,8 @@ pub enum Verdict {
     Partly(Ticket),
     /// It will not be taken.
     Refused(Code),
+    /// It will not be taken, as the policy has it: the one that is here is not older.
+    Kept,
 }
 
 /// What reopens a staged file from any connection of the same identity.

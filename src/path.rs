@@ -26,7 +26,7 @@ pub const PATH_MAX: usize = 4095;
 ///
 /// It is never empty and holds no `.`, `..`, NUL or empty component. The root of
 /// a tree has no name; where it may be meant, an `Option` says so.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct RemotePath(Box<str>);
 
 /// Why a text is no [`RemotePath`].
@@ -141,6 +141,14 @@ impl RemotePath {
     }
 }
 
+/// Quoted and escaped: safe on any screen and in any log.
+impl fmt::Debug for RemotePath {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Debug::fmt(&self.0, f)
+    }
+}
+
+/// As it is: for a file that is named by it, and for JSON.
 impl fmt::Display for RemotePath {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&self.0)

@@ -69,13 +69,40 @@ fn faults(file: &str, source: &str) -> Vec<String> {
     let tokens = tokens::cut(source);
     let mut found = shape(&home, source);
     found.extend(words(home[0], source, &tokens));
+    found.extend(doors(&home, &tokens));
     if home[0] != "lib" {
-        found.extend(imports(file, &home, &tokens));
+        found.extend(imports(&home, &tokens));
     }
     found.sort();
     found.dedup();
     let report = |(line, fault)| format!("{file}:{line}: {fault}");
     found.into_iter().map(report).collect()
+}
+
+/// Finds ways round `access` in the server: the store that a server holds, or a kind of store.
+///
+/// Identity, rights and audit stand in `access`; a file that went round it would serve
+/// bytes that nobody was asked about. The other files speak to an `Access` through the
+/// store's traits.
+fn doors(home: &[&str], tokens: &[Token<'_>]) -> Vec<(usize, String)> {
+    if home[0] != "server" || matches!(home, ["server"] | ["server", "access"]) {
+        return Vec::new();
+    }
+    let is_way_round = |at: &usize| {
+        let word = text(tokens, *at);
+        // An atomic's `store` is a call.
+        let called = text(tokens, at + 1) == "(";
+        let field = word == "store" && !called && *at > 0 && text(tokens, at - 1) == ".";
+        field || ["LocalStore", "Tree", "local"].contains(&word)
+    };
+    let fault = |at: usize| {
+        let word = tokens[at].text;
+        (
+            tokens[at].line,
+            format!("`{word}` goes round `access`, the only door to the store"),
+        )
+    };
+    (0..tokens.len()).filter(is_way_round).map(fault).collect()
 }
 
 /// Says which module a file is: `src/wire/frame.rs` is `wire::frame`.
@@ -194,4 +221,15 @@ fn a_file_has_a_layer_a_name_a_doc_and_an_end() {
     accepted("src/path.rs", &"\n".repeat(LONGEST_FILE - 1));
     refused("src/path.rs", &"\n".repeat(LONGEST_FILE), "aims at 300");
     assert_eq!(faults("src/path.rs", "// A room.").len(), 1);
+}
+
+#[test]
+fn inside_the_server_only_access_holds_a_store() {
+    let field = "fn f(s: &Shared) { s.store.open() }";
+    let named = "use crate::store::local::LocalStore;";
+    for source in [field, named] {
+        refused("src/server/session.rs", source, "only door");
+        accepted("src/server/access.rs", source);
+    }
+    accepted("src/server/session.rs", "use crate::store::{Error, Store};");
 }

@@ -35,6 +35,15 @@ pub enum Checksum {
 }
 
 impl Checksum {
+    /// What made it.
+    #[must_use]
+    pub fn algorithm(&self) -> Algorithm {
+        match self {
+            Self::Blake3(_) => Algorithm::Blake3,
+            Self::Sha256(_) => Algorithm::Sha256,
+        }
+    }
+
     /// The 32 bytes, whatever made them.
     #[must_use]
     pub fn bytes(&self) -> &[u8; 32] {
@@ -92,20 +101,42 @@ fn left_blocks(blocks: usize) -> usize {
     blocks.next_power_of_two() / 2
 }
 
-/// SHA-256 over a file's bytes in order.
-#[derive(Clone, Default)]
-pub struct Sha256Pass(Sha256);
+/// A checksum over a file's bytes in order.
+#[derive(Debug)]
+pub enum Pass {
+    /// Under way to what `b3sum` prints.
+    Blake3(Box<blake3::Hasher>),
+    /// Under way to what `sha256sum` prints.
+    Sha256(Sha256),
+}
 
-impl Sha256Pass {
+impl Pass {
+    /// Begins before the first byte.
+    #[must_use]
+    pub fn new(algorithm: Algorithm) -> Self {
+        match algorithm {
+            Algorithm::Blake3 => Self::Blake3(Box::default()),
+            Algorithm::Sha256 => Self::Sha256(Sha256::new()),
+        }
+    }
+
     /// Takes the next bytes of the file.
     pub fn update(&mut self, bytes: &[u8]) {
-        self.0.update(bytes);
+        match self {
+            Self::Blake3(hasher) => {
+                hasher.update(bytes);
+            }
+            Self::Sha256(hasher) => hasher.update(bytes),
+        }
     }
 
     /// The checksum of all that was taken.
     #[must_use]
     pub fn finish(self) -> Checksum {
-        Checksum::Sha256(self.0.finalize().into())
+        match self {
+            Self::Blake3(hasher) => Checksum::Blake3(*hasher.finalize().as_bytes()),
+            Self::Sha256(hasher) => Checksum::Sha256(hasher.finalize().into()),
+        }
     }
 }
 
@@ -180,7 +211,7 @@ mod tests {
 
     #[test]
     fn a_checksum_reads_what_it_writes() {
-        let mut pass = Sha256Pass::default();
+        let mut pass = Pass::new(Algorithm::Sha256);
         pass.update(b"abc");
         let sum = pass.finish();
         assert_eq!(

@@ -11,5 +11,5 @@ pub mod checksum;
 pub mod verify;
 
 pub use block::{BlockIndex, BlockSize, Geometry, GeometryError};
-pub use checksum::{Algorithm, Checksum, Node, Sha256Pass, merge};
+pub use checksum::{Algorithm, Checksum, Node, Pass, merge};
 pub use verify::{Mismatch, Verified, node_of, verify};

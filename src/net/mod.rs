@@ -1,7 +1,7 @@
 //! Sockets: connecting, listening, deadlines, and later encryption.
 //!
-//! Above this layer a connection is a [`Stream`](stream::Stream): bytes under a
-//! named deadline. What carries them is a [`Transport`](stream::Transport).
+//! Above this layer a connection is a [`Stream`]: bytes under a
+//! named deadline. What carries them is a [`Transport`].
 
 pub mod connect;
 pub mod listen;

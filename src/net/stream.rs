@@ -61,6 +61,28 @@ pub trait Transport: Send {
     fn peer(&self) -> String;
 }
 
+impl<T: Transport + ?Sized> Transport for Box<T> {
+    fn read(&mut self, into: &mut [u8], wait: Duration) -> io::Result<usize> {
+        (**self).read(into, wait)
+    }
+
+    fn write(&mut self, slices: &[IoSlice<'_>], wait: Duration) -> io::Result<usize> {
+        (**self).write(slices, wait)
+    }
+
+    fn is_readable(&mut self) -> io::Result<bool> {
+        (**self).is_readable()
+    }
+
+    fn finish(&mut self) -> io::Result<()> {
+        (**self).finish()
+    }
+
+    fn peer(&self) -> String {
+        (**self).peer()
+    }
+}
+
 /// One connection. One thread owns it.
 pub struct Stream {
     transport: Box<dyn Transport>,

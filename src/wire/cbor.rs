@@ -6,6 +6,8 @@
 //! newer than this version adds positive keys, which are skipped, or negative
 //! ones, which must be understood.
 
+use std::error::Error as _;
+
 use minicbor::data::Type;
 use minicbor::decode::{Decoder, Error as Cbor};
 use minicbor::{Decode, Encode};
@@ -68,7 +70,11 @@ impl Found {
             Self::Unordered(key) => format!("key {key} is not above the one before it"),
             Self::Deep => format!("it nests deeper than {DEPTH_MAX}"),
             Self::Indefinite => "a length is indefinite".to_owned(),
-            Self::Cbor(error) => error.to_string(),
+            // A value that its own type refuses says why in the source.
+            Self::Cbor(error) => match error.source() {
+                Some(why) => why.to_string(),
+                None => error.to_string(),
+            },
         };
         Error::Malformed { kind, why }
     }
@@ -104,7 +110,7 @@ fn check(d: &mut Decoder<'_>, depth: u8) -> Result<(), Found> {
             d.tag()?;
             check(d, depth + 1)
         }
-        Type::MapIndef | Type::ArrayIndef | Type::BytesIndef | Type::StringIndef => {
+        Type::MapIndef | Type::ArrayIndef | Type::BytesIndef | Type::StringIndef | Type::Break => {
             Err(Found::Indefinite)
         }
         _ => Ok(d.skip()?),
@@ -157,6 +163,7 @@ mod tests {
         refused(&[0xa2, 0x00, 0x07, 0x00, 0x08], "not above");
         refused(&[0xbf, 0x00, 0x07, 0xff], "indefinite");
         refused(&[0xa2, 0x00, 0x07, 0x02, 0x7f, 0xff], "indefinite");
+        refused(&[0xa2, 0x00, 0x07, 0x05, 0xff], "indefinite");
         refused(&[0xa1, 0x00, 0x07, 0x00], "left over");
         refused(&[0xa0], "missing");
         refused(&[0xa1, 0x00], "end of input");

@@ -11,7 +11,7 @@ use crate::code::Code;
 pub enum Error {
     /// The connection ended or failed beneath the message.
     #[error("{}", io_reason(.0))]
-    Io(#[from] io::Error),
+    Io(io::Error),
     /// The connection ended inside a message.
     #[error("the connection ended in the middle of a message")]
     Cut,
@@ -83,6 +83,13 @@ impl Error {
             | Self::Malformed { .. }
             | Self::Critical { .. } => Code::Protocol,
         }
+    }
+}
+
+// Its text is the cause's own, so it is no source beside it.
+impl From<io::Error> for Error {
+    fn from(error: io::Error) -> Self {
+        Self::Io(error)
     }
 }
 

@@ -8,7 +8,7 @@ use minicbor::encode::{Error as Unwritten, Write};
 use minicbor::{Decode, Decoder, Encode, Encoder};
 
 use crate::code::Code;
-use crate::content::{BlockSize, Checksum, Geometry, Node};
+use crate::content::{Algorithm, BlockSize, Checksum, Geometry, Node};
 use crate::entry::{Cursor, Entry, Kind, LinkTarget, Mode, Mtime, Version};
 use crate::offer::{EntryId, OnExisting, Ticket, TransferId, Verdict};
 use crate::path::RemotePath;
@@ -43,7 +43,8 @@ written_as!(Cursor, |cursor| cursor.as_str(), |d| {
 });
 written_as!(EntryId, |id| id.0, |d| d.u64().map(Self));
 written_as!(Code, |code| code.number(), |d| {
-    Code::from_number(d.u8()?).ok_or_else(|| Bad::message("unknown code"))
+    // A later version may know more reasons; that something failed is certain.
+    Ok(Code::from_number(d.u8()?).unwrap_or(Code::Unexpected))
 });
 written_as!(Mode, |mode| mode.bits(), |d| d.u32().map(Self::masked));
 written_as!(TransferId, |id| bytes(&id.0), |d| fixed(d).map(Self));
@@ -52,14 +53,25 @@ written_as!(Node, |node| bytes(&node.0), |d| fixed(d).map(Self));
 written_as!(Ticket, |ticket| bytes(ticket.as_bytes()), |d| {
     Ticket::new(d.bytes()?).ok_or_else(|| Bad::message("ticket too long"))
 });
-written_as!(Checksum, |sum| (algorithm(sum), bytes(sum.bytes())), |d| {
+written_as!(Checksum, |sum| (sum.algorithm(), bytes(sum.bytes())), |d| {
     pair(d)?;
-    match d.u8()? {
-        1 => fixed(d).map(Checksum::Blake3),
-        2 => fixed(d).map(Checksum::Sha256),
+    Ok(match Algorithm::decode(d, &mut ())? {
+        Algorithm::Blake3 => Self::Blake3(fixed(d)?),
+        Algorithm::Sha256 => Self::Sha256(fixed(d)?),
+    })
+});
+written_as!(
+    Algorithm,
+    |algorithm| match algorithm {
+        Algorithm::Blake3 => 1_u8,
+        Algorithm::Sha256 => 2,
+    },
+    |d| match d.u8()? {
+        1 => Ok(Self::Blake3),
+        2 => Ok(Self::Sha256),
         _ => Err(Bad::message("unknown checksum algorithm")),
     }
-});
+);
 written_as!(Mtime, |time| (time.seconds(), time.nanos()), |d| {
     pair(d)?;
     Mtime::new(d.i64()?, d.u32()?).ok_or_else(|| Bad::message("nanoseconds over a second"))
@@ -95,13 +107,6 @@ fn pair(d: &mut Decoder<'_>) -> Result<(), Bad> {
     match d.array()? {
         Some(2) => Ok(()),
         _ => Err(Bad::message("not a pair")),
-    }
-}
-
-fn algorithm(sum: &Checksum) -> u8 {
-    match sum {
-        Checksum::Blake3(_) => 1,
-        Checksum::Sha256(_) => 2,
     }
 }
 
@@ -154,6 +159,10 @@ impl From<&Verdict> for VerdictFields {
                 ticket: Some(ticket.clone()),
                 ..plain
             },
+            Verdict::Kept => Self {
+                verdict: 5,
+                ..plain
+            },
             Verdict::Refused(code) => Self {
                 verdict: 4,
                 code: Some(*code),
@@ -173,6 +182,7 @@ impl TryFrom<VerdictFields> for Verdict {
             (2, None, Some(checksum), None) => Ok(Self::SameIf(checksum)),
             (3, Some(ticket), None, None) => Ok(Self::Partly(ticket)),
             (4, None, None, Some(code)) => Ok(Self::Refused(code)),
+            (5, None, None, None) => Ok(Self::Kept),
             _ => Err(Bad::message("no such verdict")),
         }
     }

@@ -50,11 +50,13 @@ pub enum Kind {
     Stop = 17,
     Working = 18,
     Fail = 19,
+    Sum = 20,
+    SumIs = 21,
 }
 
 impl Kind {
     /// Every kind of version 1.
-    pub const ALL: [Self; 19] = [
+    pub const ALL: [Self; 21] = [
         Self::Hello,
         Self::Welcome,
         Self::List,
@@ -74,6 +76,8 @@ impl Kind {
         Self::Stop,
         Self::Working,
         Self::Fail,
+        Self::Sum,
+        Self::SumIs,
     ];
 
     /// The kind with this number, if version 1 has it.
@@ -105,7 +109,9 @@ impl Kind {
             | Self::Nodes
             | Self::Stop
             | Self::Working
-            | Self::Fail => 0,
+            | Self::Fail
+            | Self::Sum
+            | Self::SumIs => 0,
         }
     }
 }

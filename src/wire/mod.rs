@@ -1,7 +1,7 @@
 //! The protocol: what crosses a connection, without sockets or files.
 //!
 //! A [`frame`] is a prefix, a header and a body; a [`message`] is what they say.
-//! [`Frames`](stream::Frames) reads and writes them on anything that is `Read`
+//! [`Frames`] reads and writes them on anything that is `Read`
 //! and `Write`. `docs/protocol.md` is the specification; its test vectors are
 //! read by the tests.
 

@@ -60,6 +60,12 @@ impl<T: Read + Write> Frames<T> {
         &mut self.io
     }
 
+    /// Gives the connection back; what was read ahead or queued is lost.
+    #[must_use]
+    pub fn into_io(self) -> T {
+        self.io
+    }
+
     /// Whether bytes that were read wait to be taken.
     #[must_use]
     pub fn has_buffered(&self) -> bool {

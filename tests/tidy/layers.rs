@@ -22,17 +22,8 @@ const LEAVES: [&str; 7] = [
     "code", "content", "entry", "fault", "identity", "offer", "path",
 ];
 
-/// The files of the server that may name the store, each with its reason.
-///
-/// Identity, rights and audit stand in `access`; a file that went round it would serve
-/// bytes that nobody was asked about.
-const STORE_DOORS: [(&str, &str); 2] = [
-    ("src/server/access.rs", "it is the door"),
-    ("src/server/mod.rs", "its `Server` is generic over one"),
-];
-
 /// Finds the paths that leave the room for one that is not below it.
-pub fn imports(file: &str, home: &[&str], tokens: &[Token<'_>]) -> Vec<(usize, String)> {
+pub fn imports(home: &[&str], tokens: &[Token<'_>]) -> Vec<(usize, String)> {
     let mut found = Vec::new();
     let mut here = home.to_vec();
     let mut depth = 0;
@@ -55,7 +46,7 @@ pub fn imports(file: &str, home: &[&str], tokens: &[Token<'_>]) -> Vec<(usize, S
                 let mut paths = Vec::new();
                 branches(tokens, at, &[], &mut paths);
                 let targets = paths.iter().map(|path| resolve(&here, path));
-                let wrong = targets.filter_map(|target| objection(file, home[0], target));
+                let wrong = targets.filter_map(|target| objection(home[0], target));
                 found.extend(wrong.map(|fault| (token.line, fault)));
             }
             _ => {}
@@ -124,7 +115,7 @@ fn resolve<'s>(here: &[&'s str], path: &[&'s str]) -> Option<&'s str> {
 }
 
 /// Says why `room` may not name `target`, if it may not.
-fn objection(file: &str, room: &str, target: Option<&str>) -> Option<String> {
+fn objection(room: &str, target: Option<&str>) -> Option<String> {
     let Some(target) = target else {
         return Some("names the whole crate: name a room".into());
     };
@@ -136,10 +127,6 @@ fn objection(file: &str, room: &str, target: Option<&str>) -> Option<String> {
         Some(format!("`{target}` is no room: name the room behind it"))
     } else if layer(target) <= layer(room) && !among_leaves {
         Some(format!("`{room}` names `{target}`, which is not below it"))
-    } else if (room, target) == ("server", "store") {
-        let is_door = STORE_DOORS.iter().any(|(door, _)| *door == file);
-        let doors = STORE_DOORS.map(|(door, reason)| format!("{door} ({reason})"));
-        (!is_door).then(|| format!("`store` is for {} alone", doors.join(" and ")))
     } else {
         None
     }
@@ -274,16 +261,6 @@ mod tests {
             "src/path.rs",
             "fn f<'a>(c: &'a char) { *c == '\\''; crate::wire::f(c) }",
             "`wire`",
-        );
-    }
-
-    #[test]
-    fn inside_the_server_the_store_is_named_by_access_alone() {
-        accepted("src/server/access.rs", "use crate::store::local::Local;");
-        refused(
-            "src/server/session.rs",
-            "use crate::store::Store;",
-            "it is the door",
         );
     }
 }

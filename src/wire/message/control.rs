@@ -13,7 +13,7 @@ pub struct Hello {
     /// The request's number.
     #[n(0)]
     pub request: Request,
-    /// Program and version, for the other side's log: at most 255 bytes are kept.
+    /// Program and version, for the other side's log, which keeps 64 characters of it.
     #[n(1)]
     pub agent: String,
 }
@@ -31,9 +31,9 @@ pub struct Welcome {
     /// What this identity may do.
     #[n(2)]
     pub rights: Rights,
-    /// What the server asks to keep to.
+    /// Bytes in a segment, the unit of work that one connection takes.
     #[n(3)]
-    pub limits: Limits,
+    pub segment: u64,
     /// Which store this is: equal for two addresses of one tree.
     #[n(4)]
     pub store: StoreId,
@@ -63,18 +63,6 @@ impl Rights {
     pub fn include(self, wanted: Self) -> bool {
         self.0 & wanted.0 == wanted.0
     }
-}
-
-/// What the server asks to keep to.
-#[derive(Clone, Debug, PartialEq, Encode, Decode)]
-#[cbor(map)]
-pub struct Limits {
-    /// Bytes in a segment, the unit of work that one connection takes.
-    #[n(0)]
-    pub segment: u64,
-    /// Connections that one client may hold.
-    #[n(1)]
-    pub connections: u32,
 }
 
 /// Asks to end the stream that answers a request; it ends at the next block.
@@ -122,7 +110,7 @@ impl Fail {
         Self {
             request: None,
             code,
-            text: text.into(),
+            text: short(text.into(), TEXT_MAX),
             transfer: None,
             entry: None,
         }
@@ -151,6 +139,18 @@ impl Fail {
             ..Self::connection(code, text)
         }
     }
+}
+
+/// Most bytes of an explanation: names in it may be long, and a header is not.
+const TEXT_MAX: usize = 1 << 10;
+
+/// Cuts an explanation to at most `max` bytes.
+#[must_use]
+pub fn short(mut text: String, max: usize) -> String {
+    let fits = |end: &usize| text.is_char_boundary(*end);
+    let end = (0..=max.min(text.len())).rev().find(fits).unwrap_or(0);
+    text.truncate(end);
+    text
 }
 
 encoded!(Hello, Welcome, Stop, Working, Fail);

@@ -10,7 +10,7 @@ use crate::path::RemotePath;
 
 /// Asks for blocks: one segment of one file, or several files of one block each.
 /// Answered by blocks, in the order of the list, and [`Sent`]. Body: a list of
-/// [`Wanted`].
+/// [`Wanted`], at most 256.
 #[derive(Clone, Debug, PartialEq, Encode, Decode)]
 #[cbor(map)]
 pub struct Fetch {
@@ -24,6 +24,9 @@ pub struct Fetch {
     #[cbor(skip)]
     pub files: Vec<Wanted>,
 }
+
+/// Most runs in one fetch, so that its exceptions fit idle socket buffers.
+pub const FETCH_MAX: usize = 256;
 
 /// One run of blocks of a [`Fetch`].
 #[derive(Clone, Debug, PartialEq, Encode, Decode)]

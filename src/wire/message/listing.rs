@@ -3,7 +3,7 @@
 use minicbor::{Decode, Encode};
 
 use super::{Encoded, Request, encoded};
-use crate::content::Node;
+use crate::content::{Algorithm, Checksum, Node};
 use crate::entry::{Cursor, Entry, Version};
 use crate::path::RemotePath;
 use crate::wire::{Error, Kind};
@@ -43,6 +43,9 @@ pub struct Entries {
     /// How many entries were left out because their names cannot be sent.
     #[n(2)]
     pub unnamed: u64,
+    /// How many directories could not be read.
+    #[n(3)]
+    pub unreadable: u64,
     /// The entries.
     #[cbor(skip)]
     pub entries: Vec<Entry>,
@@ -109,5 +112,35 @@ impl Encoded for NodesAre {
     }
 }
 
-encoded!(List, Nodes);
+/// Asks for a file's checksum, over its bytes in order. Answered by [`SumIs`].
+#[derive(Clone, Debug, PartialEq, Encode, Decode)]
+#[cbor(map)]
+pub struct Sum {
+    /// The request's number.
+    #[n(0)]
+    pub request: Request,
+    /// The file.
+    #[n(1)]
+    pub path: RemotePath,
+    /// The version that is meant.
+    #[n(2)]
+    pub version: Version,
+    /// Which checksum: 1 BLAKE3, 2 SHA-256.
+    #[n(3)]
+    pub algorithm: Algorithm,
+}
+
+/// A file's checksum.
+#[derive(Clone, Debug, PartialEq, Encode, Decode)]
+#[cbor(map)]
+pub struct SumIs {
+    /// The request's number.
+    #[n(0)]
+    pub request: Request,
+    /// The checksum.
+    #[n(1)]
+    pub checksum: Checksum,
+}
+
+encoded!(List, Nodes, Sum, SumIs);
 encoded!(Entries[entries]);

@@ -10,12 +10,12 @@ mod download;
 mod listing;
 mod upload;
 
-pub use control::{Fail, Hello, Limits, Rights, Stop, StoreId, Welcome, Working};
-pub use download::{Fetch, Sent, Unsent, Wanted};
-pub use listing::{Entries, List, Nodes, NodesAre};
+pub use control::{Fail, Hello, Rights, Stop, StoreId, Welcome, Working, short};
+pub use download::{FETCH_MAX, Fetch, Sent, Unsent, Wanted};
+pub use listing::{Entries, List, Nodes, NodesAre, Sum, SumIs};
 pub use upload::{
-    Answered, Block, Commit, Committed, Directory, Done, Drop, End, Exception, OFFER_MAX, Offer,
-    Offered, Range, Receipt, Want,
+    Answered, Block, COMMIT_MAX, Commit, Committed, Directory, Done, Drop, End, Exception,
+    OFFER_MAX, Offer, Offered, Range, Receipt, Want,
 };
 
 use minicbor::{Decode, Encode};
@@ -98,6 +98,8 @@ pub enum Message {
     Stop(Stop),
     Working(Working),
     Fail(Fail),
+    Sum(Sum),
+    SumIs(SumIs),
 }
 
 impl Message {
@@ -123,6 +125,8 @@ impl Message {
             Self::Stop(_) => Kind::Stop,
             Self::Working(_) => Kind::Working,
             Self::Fail(_) => Kind::Fail,
+            Self::Sum(_) => Kind::Sum,
+            Self::SumIs(_) => Kind::SumIs,
         }
     }
 
@@ -154,6 +158,8 @@ impl Message {
             Kind::Stop => Self::Stop(parts(map, body)?),
             Kind::Working => Self::Working(parts(map, body)?),
             Kind::Fail => Self::Fail(parts(map, body)?),
+            Kind::Sum => Self::Sum(parts(map, body)?),
+            Kind::SumIs => Self::SumIs(parts(map, body)?),
         }))
     }
 }

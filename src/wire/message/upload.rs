@@ -61,7 +61,7 @@ pub struct Want {
 }
 
 /// One verdict: a map of 0 verdict (0 send, 1 here, 2 same if, 3 partly,
-/// 4 refused), 1 ticket, 2 checksum, 3 code, each where the verdict has it.
+/// 4 refused, 5 kept), 1 ticket, 2 checksum, 3 code, each where the verdict has it.
 #[derive(Clone, Debug, PartialEq, Encode, Decode)]
 #[cbor(map)]
 pub struct Answered {
@@ -130,7 +130,8 @@ pub struct Drop {
     pub entry: EntryId,
 }
 
-/// Asks to publish entries. Answered by [`Receipt`]. Body: a list of [`Committed`].
+/// Asks to publish entries. Answered by [`Receipt`]. Body: a list of
+/// [`Committed`], at most 512.
 #[derive(Clone, Debug, PartialEq, Encode, Decode)]
 #[cbor(map)]
 pub struct Commit {
@@ -144,6 +145,9 @@ pub struct Commit {
     #[cbor(skip)]
     pub entries: Vec<Committed>,
 }
+
+/// Most entries in one commit: with two checksums each they still fit a list.
+pub const COMMIT_MAX: usize = 512;
 
 /// One entry of a [`Commit`].
 #[derive(Clone, Debug, PartialEq, Encode, Decode)]

@@ -1,0 +1,122 @@
+//! Where a server is: `HOST[:PORT]`, and what can be wrong with an address.
+
+use std::fmt;
+use std::net::Ipv6Addr;
+
+use crate::code::Code;
+use crate::path::PathError;
+
+/// The port where none is said.
+pub(super) const PORT: u16 = 4285;
+
+/// A host and a port, as [`Client::new`](crate::client::Client::new) takes them.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Address {
+    /// A name or an IP address; that of IPv6 without brackets.
+    pub(super) host: String,
+    pub(super) port: u16,
+}
+
+/// Why a text is no address.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub(super) enum AddressError {
+    #[error("an address cannot hold bytes that are not UTF-8")]
+    NotUtf8,
+    #[error("{0:?} names no host: an address is [haul://]HOST[:PORT][/PATH]")]
+    NoHost(String),
+    #[error("{0:?} is no host name: an address is [haul://]HOST[:PORT][/PATH]")]
+    BadHost(String),
+    #[error("{0:?} is no port: a path follows its host after a slash, as in HOST/PATH")]
+    BadPort(String),
+    #[error("{0:?} may end in a port or not: write [ADDRESS] or [ADDRESS]:PORT")]
+    Ambiguous(String),
+    #[error("haul knows no users: for {text:?} write {host}/{path}")]
+    LikeScp {
+        text: String,
+        host: String,
+        path: String,
+    },
+    #[error("{0:?} looks like a path on Windows, not like an address: HOST[:PORT][/PATH]")]
+    LikeDrive(String),
+    #[error("{0:?} names a server's key: keys come with encryption, which is not there yet")]
+    Key(String),
+    #[error("{0:?} is a path on the default remote, and HAUL_REMOTE is not set")]
+    NoDefault(String),
+    #[error("{0:?} is not percent-encoded: a percent sign is %25, and a slash always itself")]
+    BadEscape(String),
+    #[error("{path:?}: {why}")]
+    Path { path: String, why: PathError },
+}
+
+impl AddressError {
+    /// The exit code: an unusable name has its own.
+    pub(super) fn code(&self) -> Code {
+        match self {
+            Self::NotUtf8 | Self::Path { .. } => Code::Protocol,
+            _ => Code::Usage,
+        }
+    }
+}
+
+impl Address {
+    /// Reads `HOST[:PORT]`.
+    pub(super) fn parse(text: &str) -> Result<Self, AddressError> {
+        if let Some(rest) = text.strip_prefix('[') {
+            let bad = || AddressError::BadHost(text.to_owned());
+            let (host, port) = rest.split_once(']').ok_or_else(bad)?;
+            host.parse::<Ipv6Addr>().map_err(|_| bad())?;
+            return match port.strip_prefix(':') {
+                Some(port) => Ok(Self::new(host, parse_port(port)?)),
+                None if port.is_empty() => Ok(Self::new(host, PORT)),
+                None => Err(bad()),
+            };
+        }
+        if text.parse::<Ipv6Addr>().is_ok() {
+            let with_port = text.rsplit_once(':').is_some_and(|(host, port)| {
+                host.parse::<Ipv6Addr>().is_ok() && parse_port(port).is_ok()
+            });
+            return if with_port {
+                Err(AddressError::Ambiguous(text.to_owned()))
+            } else {
+                Ok(Self::new(text, PORT))
+            };
+        }
+        let (host, port) = match text.split_once(':') {
+            Some((host, port)) => (host, parse_port(port)?),
+            None => (text, PORT),
+        };
+        let is_plain = |c: char| c.is_alphanumeric() || "-._".contains(c);
+        if host.is_empty() || host.chars().all(|c| c == '.') {
+            Err(AddressError::NoHost(text.to_owned()))
+        } else if host.chars().all(is_plain) {
+            Ok(Self::new(host, port))
+        } else {
+            Err(AddressError::BadHost(text.to_owned()))
+        }
+    }
+
+    fn new(host: &str, port: u16) -> Self {
+        let host = host.to_owned();
+        Self { host, port }
+    }
+}
+
+/// As a person types it, and as sockets take it.
+impl fmt::Display for Address {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if self.host.contains(':') {
+            write!(f, "[{}]:{}", self.host, self.port)
+        } else {
+            write!(f, "{}:{}", self.host, self.port)
+        }
+    }
+}
+
+fn parse_port(text: &str) -> Result<u16, AddressError> {
+    // The standard library would take `+80` as well.
+    let digits = text.bytes().all(|b| b.is_ascii_digit());
+    text.parse()
+        .ok()
+        .filter(|_| digits)
+        .ok_or_else(|| AddressError::BadPort(text.to_owned()))
+}

@@ -1,0 +1,288 @@
+//! The command line as it is spelled: clap's declarations, and nothing decided yet.
+//!
+//! Every flag can come from the environment, as `HAUL_` and its long name in capitals.
+//! What the values mean together is [`config`](super::config)'s affair.
+
+use std::ffi::OsString;
+use std::num::NonZeroUsize;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use clap::builder::BoolishValueParser;
+use clap::{ArgMatches, Args as ClapArgs, CommandFactory, FromArgMatches, Parser, Subcommand};
+use clap::{ValueEnum, value_parser};
+
+use crate::code::Code;
+
+use super::failure::failure;
+use super::quantity;
+
+/// Moves files between machines and proves that every byte arrived.
+#[derive(Debug, Parser)]
+#[command(name = "haul", version)]
+pub(super) struct Args {
+    #[command(flatten)]
+    pub(super) everywhere: Everywhere,
+    #[command(subcommand)]
+    pub(super) command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+pub(super) enum Command {
+    /// Serve a directory until stopped
+    Serve(ServeArgs),
+    #[command(flatten)]
+    Verb(Verb),
+}
+
+/// What ends by itself.
+#[derive(Debug, Subcommand)]
+pub(super) enum Verb {
+    /// Upload files
+    Put(PutArgs),
+    /// Download files
+    Get(GetArgs),
+    /// List a remote directory
+    Ls(LsArgs),
+    /// Serve on loopback, put, get back and compare
+    Demo(DemoArgs),
+}
+
+/// The flags of every command.
+#[derive(Clone, Copy, Debug, ClapArgs)]
+#[command(next_help_heading = "Everywhere")]
+#[expect(
+    clippy::struct_excessive_bools,
+    reason = "as they are typed; what they mean together is an enum in config"
+)]
+pub(super) struct Everywhere {
+    /// Say nothing but errors
+    #[arg(short, long, global = true, env = "HAUL_QUIET", value_parser = BoolishValueParser::new())]
+    pub(super) quiet: bool,
+    /// Say more
+    #[arg(short, long, global = true, env = "HAUL_VERBOSE", value_parser = BoolishValueParser::new())]
+    pub(super) verbose: bool,
+    /// Print one JSON object a line on standard output
+    #[arg(long, global = true, env = "HAUL_JSON", value_parser = BoolishValueParser::new())]
+    pub(super) json: bool,
+    /// Do without encryption, which for now is the only way
+    #[arg(long, global = true, env = "HAUL_PLAINTEXT", value_parser = BoolishValueParser::new())]
+    pub(super) plaintext: bool,
+    /// When to use colors
+    #[arg(
+        long,
+        global = true,
+        env = "HAUL_COLOR",
+        value_enum,
+        default_value_t,
+        value_name = "WHEN"
+    )]
+    pub(super) color: ColorArg,
+}
+
+#[derive(Clone, Copy, Debug, Default, ValueEnum)]
+pub(super) enum ColorArg {
+    #[value(help = "On a terminal, unless NO_COLOR is set")]
+    #[default]
+    Auto,
+    Always,
+    Never,
+}
+
+#[derive(Debug, ClapArgs)]
+pub(super) struct ServeArgs {
+    /// The directory to serve
+    #[arg(default_value = ".")]
+    pub(super) dir: PathBuf,
+    /// Where to listen, repeatable; port 0 picks a free one
+    #[arg(
+        long,
+        env = "HAUL_LISTEN",
+        value_name = "ADDR[:PORT]",
+        value_delimiter = ',',
+        default_value = "127.0.0.1:4285"
+    )]
+    pub(super) listen: Vec<String>,
+    /// Let everyone read and nobody write
+    #[arg(long, env = "HAUL_READ_ONLY", value_parser = BoolishValueParser::new())]
+    pub(super) read_only: bool,
+    /// What "stored" means: flushed to disk, or merely written
+    #[arg(long, env = "HAUL_DURABILITY", value_enum, default_value_t)]
+    pub(super) durability: DurabilityArg,
+    /// Serve without encryption on addresses that others can reach
+    #[arg(long, env = "HAUL_TRUST_NETWORK", value_parser = BoolishValueParser::new())]
+    pub(super) trust_network: bool,
+    /// Connections at once; one more is told that the server is full
+    #[arg(
+        long,
+        env = "HAUL_MAX_CONNECTIONS",
+        value_name = "N",
+        default_value = "1024"
+    )]
+    pub(super) max_connections: NonZeroUsize,
+    /// How long a connection may ask for nothing, as 30, 30s or 5m
+    #[arg(
+        long,
+        env = "HAUL_IDLE_TIMEOUT",
+        value_name = "TIME",
+        default_value = "5m",
+        value_parser = quantity::parse_some_time
+    )]
+    pub(super) idle_timeout: Duration,
+    /// How long running transfers may go on after a stop, as 30, 30s or 5m
+    #[arg(
+        long,
+        env = "HAUL_DRAIN",
+        value_name = "TIME",
+        default_value = "30s",
+        value_parser = quantity::parse_time
+    )]
+    pub(super) drain: Duration,
+    /// The form of the log on standard error
+    #[arg(long, env = "HAUL_LOG", value_enum, default_value_t)]
+    pub(super) log: LogArg,
+}
+
+#[derive(Clone, Copy, Debug, Default, ValueEnum)]
+pub(super) enum DurabilityArg {
+    /// Flushed, many files at a time
+    #[default]
+    Batch,
+    /// Not flushed: a power cut may lose what was stored
+    None,
+}
+
+/// The form of a server's log.
+#[derive(Clone, Copy, Debug, Default, ValueEnum)]
+pub(super) enum LogArg {
+    #[default]
+    Text,
+    Json,
+}
+
+#[derive(Debug, ClapArgs)]
+pub(super) struct PutArgs {
+    /// The files to upload
+    #[arg(required = true, value_name = "PATH")]
+    pub(super) paths: Vec<PathBuf>,
+    /// Where to: HOST/DIR/ is into a directory, HOST/NAME exactly that name
+    #[arg(value_name = "REMOTE")]
+    pub(super) remote: OsString,
+    #[command(flatten)]
+    pub(super) moving: Moving,
+}
+
+#[derive(Debug, ClapArgs)]
+#[command(override_usage = "haul get [OPTIONS] REMOTE... [DIR]")]
+pub(super) struct GetArgs {
+    /// The files to download; the last of several is local: DIR/ is into a directory,
+    /// NAME exactly that name
+    #[arg(required = true, value_name = "REMOTE")]
+    pub(super) places: Vec<OsString>,
+    #[command(flatten)]
+    pub(super) moving: Moving,
+}
+
+/// The flags of put and get.
+#[derive(Clone, Copy, Debug, ClapArgs)]
+pub(super) struct Moving {
+    /// Replace files that exist with other content
+    #[arg(long, env = "HAUL_OVERWRITE", value_parser = BoolishValueParser::new())]
+    pub(super) overwrite: bool,
+    /// Replace files that exist with other content and are older
+    #[arg(long, env = "HAUL_UPDATE", value_parser = BoolishValueParser::new())]
+    pub(super) update: bool,
+    /// Most connections to use, 1 to 64
+    #[arg(
+        long,
+        env = "HAUL_CONNECTIONS",
+        value_name = "N",
+        default_value = "4",
+        value_parser = value_parser!(u8).range(1..=64)
+    )]
+    pub(super) connections: u8,
+    /// The checksum that proves a file
+    #[arg(long, env = "HAUL_CHECKSUM", value_enum, default_value_t)]
+    pub(super) checksum: ChecksumArg,
+    /// Accepted for habit
+    #[arg(short, hide = true)]
+    pub(super) recursive: bool,
+}
+
+#[derive(Clone, Copy, Debug, Default, ValueEnum)]
+pub(super) enum ChecksumArg {
+    /// What b3sum prints
+    #[default]
+    Blake3,
+    /// What sha256sum prints, besides
+    Sha256,
+}
+
+#[derive(Debug, ClapArgs)]
+pub(super) struct LsArgs {
+    /// The directory to list
+    #[arg(value_name = "REMOTE")]
+    pub(super) remote: OsString,
+    /// Show mode, size and UTC time too
+    #[arg(short)]
+    pub(super) long: bool,
+    /// List everything beneath, as whole paths
+    #[arg(short = 'R')]
+    pub(super) recursive: bool,
+}
+
+#[derive(Debug, ClapArgs)]
+pub(super) struct DemoArgs {
+    /// Files, and directories of files, to move; without any, samples are made
+    #[arg(value_name = "PATH")]
+    pub(super) paths: Vec<PathBuf>,
+}
+
+/// Reads a command line. Also an answer to `--help` comes as an error.
+pub(super) fn parse(
+    line: impl IntoIterator<Item = OsString>,
+) -> Result<(Args, ArgMatches), clap::Error> {
+    let matches = Args::command().try_get_matches_from(line)?;
+    let args = Args::from_arg_matches(&matches)?;
+    Ok((args, matches))
+}
+
+/// Prints the answer to a command line that is not to be run, and returns its code.
+pub(super) fn print(answer: &clap::Error) -> anyhow::Result<Option<Code>> {
+    match answer.print() {
+        Err(error) if error.kind() != std::io::ErrorKind::BrokenPipe => {
+            let text = format!("cannot write to standard output: {error}");
+            Err(failure(Code::File, text))
+        }
+        _ => Ok((answer.exit_code() != 0).then_some(Code::Usage)),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn clap_finds_no_fault_in_the_declarations() {
+        Args::command().debug_assert();
+    }
+
+    #[track_caller]
+    fn refused(line: &str) {
+        let error = parse(line.split(' ').map(OsString::from)).unwrap_err();
+        assert_eq!(error.exit_code(), 2, "{line}");
+    }
+
+    #[test]
+    fn lines_that_are_not_used_as_they_should_be_are_refused() {
+        refused("haul");
+        refused("haul fetch");
+        refused("haul put a");
+        refused("haul get");
+        refused("haul put a nas --connections 0");
+        refused("haul put a nas --connections 65");
+        refused("haul put a nas --checksum md5");
+        refused("haul serve --max-connections 0");
+        refused("haul serve --color blue");
+    }
+}

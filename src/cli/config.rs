@@ -1,0 +1,287 @@
+//! What a command line means, decided in one place.
+//!
+//! Below this room nothing asks "did the person say": a flag beats the environment,
+//! the environment beats the default, and what contradicts itself was refused.
+
+use std::env;
+use std::ffi::{OsStr, OsString};
+use std::io::{self, IsTerminal};
+use std::path::{Path, PathBuf};
+
+use anyhow::Context;
+use clap::ArgMatches;
+
+use crate::client::{GetOptions, PutOptions};
+use crate::content::Algorithm;
+use crate::offer::OnExisting;
+use crate::path::RemotePath;
+use crate::server;
+use crate::store::Durability;
+use crate::transfer::Deadlines;
+use crate::wire::message::Rights;
+
+use super::address::{Address, AddressError};
+use super::args::{ChecksumArg, ColorArg, DurabilityArg, Everywhere, GetArgs, LogArg, LsArgs};
+use super::args::{PutArgs, ServeArgs};
+use super::destination::{LocalPlace, Place};
+use super::escape;
+use super::failure::usage;
+use super::precedence::{Which, one_of};
+use super::remote::{Ending, Remote};
+
+/// How to talk: the same for every command.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Manner {
+    pub(super) loudness: Loudness,
+    pub(super) format: Format,
+    pub(super) color: bool,
+}
+
+/// How much to say on standard error.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Loudness {
+    /// Errors.
+    Quiet,
+    /// Errors, notices, progress and the summary.
+    Usual,
+    /// A line for each file, too.
+    Verbose,
+}
+
+/// Who is talked to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Format {
+    /// A person.
+    Human,
+    /// A program that reads JSON.
+    Json,
+}
+
+/// A server to run.
+#[derive(Debug)]
+pub(super) struct Serve {
+    pub(super) root: PathBuf,
+    pub(super) listen: Vec<Address>,
+    pub(super) reach: Reach,
+    pub(super) durability: Durability,
+    pub(super) server: server::Config,
+    pub(super) log: LogArg,
+}
+
+/// Who may reach a server.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Reach {
+    /// This machine.
+    Loopback,
+    /// Whoever the network lets through: a person has vouched for it.
+    Network,
+}
+
+/// Files to put.
+#[derive(Debug)]
+pub(super) struct Put {
+    pub(super) sources: Vec<PathBuf>,
+    pub(super) address: Address,
+    pub(super) place: Place,
+    pub(super) connections: usize,
+    pub(super) options: PutOptions,
+}
+
+/// Files to fetch.
+#[derive(Debug)]
+pub(super) struct Get {
+    pub(super) address: Address,
+    pub(super) sources: Vec<RemotePath>,
+    pub(super) to: LocalPlace,
+    pub(super) connections: usize,
+    pub(super) options: GetOptions,
+}
+
+/// A directory to list.
+#[derive(Debug)]
+pub(super) struct Ls {
+    pub(super) remote: Remote,
+    pub(super) detail: Detail,
+    pub(super) depth: Depth,
+}
+
+/// What a listing says of an entry.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Detail {
+    Name,
+    Long,
+}
+
+/// How far down a listing goes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Depth {
+    One,
+    Whole,
+}
+
+pub(super) fn manner(args: Everywhere, matches: &ArgMatches) -> anyhow::Result<Manner> {
+    let loudness = match one_of(matches, "quiet", "verbose")? {
+        None => Loudness::Usual,
+        Some(Which::First) => Loudness::Quiet,
+        Some(Which::Second) => Loudness::Verbose,
+    };
+    let format = if args.json {
+        Format::Json
+    } else {
+        Format::Human
+    };
+    let color = match args.color {
+        ColorArg::Always => true,
+        ColorArg::Never => false,
+        // https://no-color.org: an empty value is no value.
+        ColorArg::Auto => {
+            io::stderr().is_terminal() && env::var_os("NO_COLOR").is_none_or(|v| v.is_empty())
+        }
+    };
+    Ok(Manner {
+        loudness,
+        format,
+        color,
+    })
+}
+
+pub(super) fn serve(args: ServeArgs) -> anyhow::Result<Serve> {
+    let listen: Result<_, AddressError> = args.listen.iter().map(|a| Address::parse(a)).collect();
+    let reach = if args.trust_network {
+        Reach::Network
+    } else {
+        Reach::Loopback
+    };
+    let rights = if args.read_only {
+        Rights::READ
+    } else {
+        Rights::ALL
+    };
+    let durability = match args.durability {
+        DurabilityArg::Batch => Durability::Batch,
+        DurabilityArg::None => Durability::None,
+    };
+    let deadlines = Deadlines {
+        idle: args.idle_timeout,
+        ..Deadlines::default()
+    };
+    Ok(Serve {
+        root: args.dir,
+        listen: listen?,
+        reach,
+        durability,
+        server: server::Config {
+            rights,
+            max_connections: args.max_connections.get(),
+            deadlines,
+            drain: args.drain,
+            ..server::Config::default()
+        },
+        log: args.log,
+    })
+}
+
+pub(super) fn put(args: PutArgs, matches: &ArgMatches) -> anyhow::Result<Put> {
+    let remote = remote(&args.remote)?;
+    Ok(Put {
+        sources: args.paths,
+        place: Place::remote(&remote),
+        address: remote.address,
+        connections: args.moving.connections.into(),
+        options: PutOptions {
+            on_existing: on_existing(matches)?,
+            checksum: algorithm(args.moving.checksum),
+        },
+    })
+}
+
+pub(super) fn get(args: &GetArgs, matches: &ArgMatches) -> anyhow::Result<Get> {
+    let (sources, last) = match args.places.as_slice() {
+        [sources @ .., last] if !sources.is_empty() => (sources, last.as_os_str()),
+        only => (only, OsStr::new(".")),
+    };
+    let to = LocalPlace::parse(Path::new(last))
+        .with_context(|| escape::path(Path::new(last)).into_owned())?;
+    let address = remote(&sources[0])?.address;
+    let sources: anyhow::Result<_> = sources.iter().map(|s| source(s, &address)).collect();
+    Ok(Get {
+        sources: sources?,
+        address,
+        to,
+        connections: args.moving.connections.into(),
+        options: GetOptions {
+            on_existing: on_existing(matches)?,
+            checksum: algorithm(args.moving.checksum),
+        },
+    })
+}
+
+pub(super) fn ls(args: &LsArgs) -> anyhow::Result<Ls> {
+    Ok(Ls {
+        remote: remote(&args.remote)?,
+        detail: if args.long {
+            Detail::Long
+        } else {
+            Detail::Name
+        },
+        depth: if args.recursive {
+            Depth::Whole
+        } else {
+            Depth::One
+        },
+    })
+}
+
+/// Reads what is to be fetched from the server at `address`.
+fn source(argument: &OsString, address: &Address) -> anyhow::Result<RemotePath> {
+    let source = remote(argument)?;
+    if source.address != *address {
+        let other = source.address;
+        return Err(usage(format!(
+            "{address} and {other} are two servers: a get has one"
+        )));
+    }
+    source
+        .path
+        .filter(|_| source.ending != Ending::Dot)
+        .ok_or_else(|| {
+            let shown = escape::path(Path::new(argument));
+            usage(format!(
+                "{shown} is a directory: haul moves single files so far"
+            ))
+        })
+}
+
+/// Reads an address that a person may have mixed up with a file of theirs.
+fn remote(argument: &OsString) -> anyhow::Result<Remote> {
+    let text = argument.to_str().ok_or(AddressError::NotUtf8)?;
+    if !text.contains(':') && Path::new(text).is_file() {
+        let shown = escape::name(text);
+        return Err(usage(format!(
+            "{shown} is a file here, and an address, HOST[:PORT][/PATH], is wanted: \
+             if it is one too, write haul://{text}"
+        )));
+    }
+    let home = match env::var_os("HAUL_REMOTE").map(OsString::into_string) {
+        None => None,
+        Some(Ok(home)) => Some(home),
+        Some(Err(_)) => return Err(usage("HAUL_REMOTE is not UTF-8")),
+    };
+    Ok(Remote::parse(text, home.as_deref())?)
+}
+
+fn on_existing(matches: &ArgMatches) -> anyhow::Result<OnExisting> {
+    let which = one_of(matches, "overwrite", "update")?;
+    Ok(match which {
+        None => OnExisting::Refuse,
+        Some(Which::First) => OnExisting::Replace,
+        Some(Which::Second) => OnExisting::IfNewer,
+    })
+}
+
+fn algorithm(checksum: ChecksumArg) -> Algorithm {
+    match checksum {
+        ChecksumArg::Blake3 => Algorithm::Blake3,
+        ChecksumArg::Sha256 => Algorithm::Sha256,
+    }
+}

@@ -1,0 +1,98 @@
+//! JSON as `--json` prints it: one object a line, never nested.
+//!
+//! That is little enough to write by hand, and nothing here ever reads any.
+
+use std::fmt::Write;
+use std::time::Duration;
+
+/// One line under way.
+#[derive(Debug)]
+pub(super) struct Line(String);
+
+impl Line {
+    /// Begins the line for an event of this name.
+    pub(super) fn event(name: &str) -> Self {
+        Self(r#"{"v":1"#.to_owned()).text("event", name)
+    }
+
+    /// Adds a text, or null.
+    pub(super) fn text<'t>(self, key: &str, value: impl Into<Option<&'t str>>) -> Self {
+        let value = value.into().map(quoted);
+        self.member(key, value.as_deref().unwrap_or("null"))
+    }
+
+    /// Adds a whole number, or null.
+    pub(super) fn number(self, key: &str, value: impl Into<Option<u64>>) -> Self {
+        let value = value.into().map(|number| number.to_string());
+        self.member(key, value.as_deref().unwrap_or("null"))
+    }
+
+    /// Adds a time in seconds, to the millisecond.
+    pub(super) fn seconds(self, key: &str, value: Duration) -> Self {
+        let (seconds, millis) = (value.as_secs(), value.subsec_millis());
+        self.member(key, &format!("{seconds}.{millis:03}"))
+    }
+
+    /// The whole line, without its line feed.
+    pub(super) fn end(mut self) -> String {
+        self.0.push('}');
+        self.0
+    }
+
+    fn member(mut self, key: &str, value: &str) -> Self {
+        // Writing to a string cannot fail.
+        let _ = write!(self.0, ",\"{key}\":{value}");
+        self
+    }
+}
+
+/// The string of RFC 8259, section 7, escaping no more than it asks for.
+fn quoted(text: &str) -> String {
+    let mut quoted = String::with_capacity(text.len() + 2);
+    quoted.push('"');
+    for c in text.chars() {
+        match c {
+            '"' | '\\' => quoted.extend(['\\', c]),
+            '\0'..='\x1f' => {
+                let _ = write!(quoted, "\\u{:04x}", u32::from(c));
+            }
+            _ => quoted.push(c),
+        }
+    }
+    quoted.push('"');
+    quoted
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[track_caller]
+    fn check(text: &str, json: &str) {
+        assert_eq!(quoted(text), json);
+    }
+
+    #[test]
+    fn a_string_is_escaped_where_it_must_be_and_whole_everywhere() {
+        check("", r#""""#);
+        check("grüße 世界", r#""grüße 世界""#);
+        check("a\"b\\c", r#""a\"b\\c""#);
+        check("a\nb\u{1b}", r#""a\u000ab\u001b""#);
+        check("\u{7f}\u{202e}/", "\"\u{7f}\u{202e}/\"");
+    }
+
+    #[test]
+    fn a_line_has_its_version_and_event_first() {
+        let line = Line::event("file")
+            .text("path", "a")
+            .number("size", 7)
+            .text("checksum", None)
+            .number("code", None)
+            .seconds("seconds", Duration::from_millis(1_042));
+        let json = concat!(
+            r#"{"v":1,"event":"file","path":"a","size":7,"#,
+            r#""checksum":null,"code":null,"seconds":1.042}"#
+        );
+        assert_eq!(line.end(), json);
+    }
+}

@@ -1,0 +1,180 @@
+//! `haul ls REMOTE`
+//!
+//! In a pipe names travel as they are, for the next program; on a terminal, where they
+//! would act on the screen, they are escaped.
+
+use std::borrow::Cow;
+use std::io::{self, IsTerminal};
+
+use crate::client::{Client, Options};
+use crate::code::Code;
+use crate::entry::{Entry, Kind};
+
+use super::config::{Depth, Detail, Format, Ls};
+use super::escape;
+use super::report::Report;
+use super::utc;
+
+pub(super) fn run(ls: &Ls, report: &mut Report) -> anyhow::Result<Option<Code>> {
+    let options = Options {
+        connections: 1,
+        ..Options::default()
+    };
+    let client = Client::new(&ls.remote.address.to_string(), options);
+    let depth = match ls.depth {
+        Depth::One => Some(1),
+        Depth::Whole => None,
+    };
+    let listing = client.list(ls.remote.path.as_ref(), depth)?;
+    let style = Style::new(ls, &listing.entries);
+    for entry in &listing.entries {
+        match report.manner().format {
+            Format::Human => report.data(&style.line(entry)),
+            Format::Json => report.entry(entry),
+        }
+    }
+    if listing.unnamed > 0 {
+        report.notice(&format!(
+            "{} more there, with names that cannot be sent",
+            listing.unnamed
+        ));
+    }
+    if listing.unreadable > 0 {
+        report.notice(&format!(
+            "{} directories could not be read",
+            listing.unreadable
+        ));
+        return Ok(Some(Code::File));
+    }
+    Ok(None)
+}
+
+/// How entries are shown.
+#[derive(Debug)]
+struct Style {
+    detail: Detail,
+    depth: Depth,
+    /// Whether names meet a person's eyes at once; in a pipe they travel as they are.
+    escaped: bool,
+    /// Columns that the longest size takes.
+    size_width: usize,
+}
+
+impl Style {
+    fn new(ls: &Ls, entries: &[Entry]) -> Self {
+        let longest = entries.iter().map(Entry::size).max().unwrap_or(0);
+        Self {
+            detail: ls.detail,
+            depth: ls.depth,
+            escaped: io::stdout().is_terminal(),
+            size_width: longest.to_string().len(),
+        }
+    }
+
+    fn line(&self, entry: &Entry) -> String {
+        let name = match self.depth {
+            Depth::One => entry.path.name(),
+            Depth::Whole => entry.path.as_str(),
+        };
+        let mut name = self.text(name).into_owned();
+        if entry.kind == Kind::Dir {
+            name.push('/');
+        }
+        if self.detail == Detail::Name {
+            return name;
+        }
+        if let Kind::Link(target) = &entry.kind {
+            name = format!("{name} -> {}", self.text(target.as_str()));
+        }
+        format!(
+            "{} {:>width$} {} {name}",
+            mode(entry),
+            entry.size(),
+            utc::stamp(entry.mtime),
+            width = self.size_width,
+        )
+    }
+
+    fn text<'t>(&self, text: &'t str) -> Cow<'t, str> {
+        if self.escaped {
+            escape::name(text)
+        } else {
+            Cow::Borrowed(text)
+        }
+    }
+}
+
+/// `-rw-r--r--`, as `ls` has it.
+fn mode(entry: &Entry) -> String {
+    let kind = match entry.kind {
+        Kind::File(_) => '-',
+        Kind::Dir => 'd',
+        Kind::Link(_) => 'l',
+    };
+    let bits = entry.mode.bits();
+    let bit = |at: u32, letter| {
+        if bits >> (8 - at) & 1 == 1 {
+            letter
+        } else {
+            '-'
+        }
+    };
+    let permissions = (0..)
+        .zip("rwxrwxrwx".chars())
+        .map(|(at, letter)| bit(at, letter));
+    std::iter::once(kind).chain(permissions).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::entry::{LinkTarget, Mode, Mtime};
+    use crate::path::RemotePath;
+
+    fn entry(path: &str, kind: Kind, mode: u32) -> Entry {
+        Entry {
+            path: RemotePath::parse(path).unwrap(),
+            kind,
+            mode: Mode::masked(mode),
+            mtime: Mtime::new(1_763_813_045, 0).unwrap(),
+            version: None,
+            checksum: None,
+        }
+    }
+
+    #[track_caller]
+    fn check(entry: &Entry, style: &Style, line: &str) {
+        assert_eq!(style.line(entry), line);
+    }
+
+    #[test]
+    fn a_line_is_a_name_or_everything() {
+        let mut style = Style {
+            detail: Detail::Name,
+            depth: Depth::One,
+            escaped: false,
+            size_width: 4,
+        };
+        let file = entry("a/b\n", Kind::file(120).unwrap(), 0o644);
+        let dir = entry("a/c", Kind::Dir, 0o750);
+        let link = entry("a/d", Kind::Link(LinkTarget::new("../x").unwrap()), 0o777);
+        check(&file, &style, "b\n");
+        check(&dir, &style, "c/");
+        style.escaped = true;
+        style.depth = Depth::Whole;
+        check(&file, &style, r#""a/b\n""#);
+        check(&dir, &style, "a/c/");
+        style.detail = Detail::Long;
+        check(
+            &file,
+            &style,
+            r#"-rw-r--r--  120 2025-11-22T12:04:05Z "a/b\n""#,
+        );
+        check(&dir, &style, "drwxr-x---    0 2025-11-22T12:04:05Z a/c/");
+        check(
+            &link,
+            &style,
+            "lrwxrwxrwx    0 2025-11-22T12:04:05Z a/d -> ../x",
+        );
+    }
+}

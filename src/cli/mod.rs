@@ -1,0 +1,74 @@
+//! What a person types and sees.
+//!
+//! A command line passes three stations: `args` knows how it is spelled, `config`
+//! what it means, and the file that is named for the command does it. Whatever is said
+//! meanwhile goes through `report`, so that a person and a program (`--json`) hear
+//! of the same things. The exit codes are the numbers of [`Code`].
+
+mod address;
+mod args;
+mod config;
+mod demo;
+mod destination;
+mod escape;
+mod failure;
+mod get;
+mod job;
+mod json;
+mod ls;
+mod output;
+mod precedence;
+mod progress;
+mod put;
+mod quantity;
+mod remote;
+mod report;
+mod scratch;
+mod serve;
+mod signals;
+mod summary;
+mod utc;
+
+use std::ffi::OsString;
+
+use clap::ArgMatches;
+
+pub use failure::{code_of, explain};
+
+use crate::code::Code;
+
+use args::{Command, Verb};
+use report::Report;
+
+/// Does what a command line says, the program's name first.
+///
+/// Returns the exit code of what is not all done, or `None` for success.
+///
+/// # Errors
+///
+/// What kept the command from being done at all. [`code_of`] has its exit code,
+/// [`explain`] the words.
+pub fn run(line: impl IntoIterator<Item = OsString>) -> anyhow::Result<Option<Code>> {
+    let (args, matches) = match args::parse(line) {
+        Ok(parsed) => parsed,
+        Err(answer) => return args::print(&answer),
+    };
+    let manner = config::manner(args.everywhere, &matches)?;
+    match args.command {
+        Command::Serve(serve) => serve::run(config::serve(serve)?, manner),
+        Command::Verb(verb) => {
+            let mut report = Report::new(manner);
+            let result = run_verb(verb, &matches, &mut report);
+            report.close(result)
+        }
+    }
+}
+
+fn run_verb(verb: Verb, matches: &ArgMatches, report: &mut Report) -> anyhow::Result<Option<Code>> {
+    match verb {
+        Verb::Put(args) => put::run(&config::put(args, matches)?, report),
+        Verb::Get(args) => get::run(config::get(&args, matches)?, report),
+        Verb::Ls(args) => ls::run(&config::ls(&args)?, report),
+        Verb::Demo(args) => demo::run(args.paths, report),
+    }
+}

@@ -1,0 +1,108 @@
+//! `haul put PATH... REMOTE`
+//!
+//! What can be said about the sources before a connection is opened is said here: a
+//! wrong line costs nobody's time. What only the transfer finds out is in its summary.
+
+use std::ffi::OsStr;
+use std::path::{Path, PathBuf};
+
+use crate::client::{Cancel, Client, Event, Options, PutOptions, Upload};
+use crate::code::Code;
+
+use super::config::Put;
+use super::destination::{Place, name_of};
+use super::escape;
+use super::failure::usage;
+use super::job::{self, Outcome};
+use super::output;
+use super::report::Report;
+use super::signals;
+use super::summary::{Job, sentence};
+
+pub(super) fn run(put: &Put, report: &mut Report) -> anyhow::Result<Option<Code>> {
+    let cancel = Cancel::default();
+    let _signals = signals::cancelling(cancel.clone())?;
+    let server = put.address.to_string();
+    let client = Client::new(
+        &server,
+        Options {
+            connections: put.connections,
+            cancel,
+            ..Options::default()
+        },
+    );
+    let outcome = send(
+        &client,
+        &put.sources,
+        &put.place,
+        &put.options,
+        report,
+        |_| (),
+    )?;
+    let summary = &outcome.summary;
+    if let Place::Exactly(path) = &put.place
+        && summary.failed.contains_key(&Code::Exists)
+    {
+        let shown = escape::name(path.as_str());
+        report.notice(&format!(
+            "if {shown} is a directory there, {shown}/ is into it"
+        ));
+    }
+    let job = Job::Put(server);
+    report.notice(&sentence(
+        &job,
+        summary,
+        outcome.elapsed,
+        put.options.on_existing,
+    ));
+    Ok(summary.code())
+}
+
+/// Puts files under the names that `place` gives them.
+///
+/// A file that no name can be given fails alone.
+pub(super) fn send(
+    client: &Client,
+    sources: &[PathBuf],
+    place: &Place,
+    options: &PutOptions,
+    report: &mut Report,
+    hear: impl FnMut(&Event),
+) -> anyhow::Result<Outcome> {
+    let names: anyhow::Result<Vec<_>> = sources.iter().map(|source| file_name(source)).collect();
+    let targets = place.targets(&names?)?;
+    let (mut uploads, mut unusable) = (Vec::new(), 0);
+    for (source, target) in sources.iter().zip(targets) {
+        match target {
+            Ok(target) => uploads.push(Upload::file(source, target)),
+            Err(why) => {
+                unusable += 1;
+                let name = source.to_string_lossy();
+                if let Some(line) = report.failed(&name, Code::Protocol, &why.to_string()) {
+                    output::say(&line);
+                }
+            }
+        }
+    }
+    let mut outcome = if uploads.is_empty() {
+        Outcome::default()
+    } else {
+        job::run(report, hear, |monitor| {
+            client.put(uploads, options, monitor)
+        })?
+    };
+    if unusable > 0 {
+        *outcome.summary.failed.entry(Code::Protocol).or_default() += unusable;
+    }
+    Ok(outcome)
+}
+
+/// The name of a source that is to be a file.
+fn file_name(source: &Path) -> anyhow::Result<&OsStr> {
+    name_of(source).filter(|_| !source.is_dir()).ok_or_else(|| {
+        let shown = escape::path(source);
+        usage(format!(
+            "{shown} is a directory: haul moves single files so far"
+        ))
+    })
+}

@@ -1,0 +1,288 @@
+//! What is told while a command runs, to a person or to a program.
+//!
+//! A person reads standard error; standard output is for data. A program that asked
+//! for `--json` reads everything from standard output, a line for each event, and the
+//! last is always `done`, whatever happened.
+
+use std::time::Instant;
+
+use crate::client::{Event, Status};
+use crate::code::Code;
+use crate::entry::{Entry, Kind};
+
+use super::config::{Format, Loudness, Manner};
+use super::escape;
+use super::failure::{code_of, explain};
+use super::json::Line;
+use super::output::{self, Output};
+use super::quantity;
+use super::utc;
+
+/// What is told, and a count of it.
+pub(super) struct Report {
+    manner: Manner,
+    output: Output,
+    began: Instant,
+    files: u64,
+    bytes: u64,
+    failed: u64,
+}
+
+impl Report {
+    /// A report that begins now.
+    pub(super) fn new(manner: Manner) -> Self {
+        Self::to(Output::stdout(), manner)
+    }
+
+    fn to(output: Output, manner: Manner) -> Self {
+        Self {
+            manner,
+            output,
+            began: Instant::now(),
+            files: 0,
+            bytes: 0,
+            failed: 0,
+        }
+    }
+
+    /// How to talk.
+    pub(super) fn manner(&self) -> Manner {
+        self.manner
+    }
+
+    /// Tells of a file. What a person is to read is returned, for a screen that may
+    /// have something else on it.
+    pub(super) fn event(&mut self, event: &Event) -> Option<String> {
+        match event {
+            Event::Started { .. } => None,
+            Event::Finished {
+                path,
+                size,
+                checksum,
+                status,
+            } => {
+                self.files += 1;
+                self.bytes += size;
+                let checksum = checksum.map(|checksum| checksum.to_string());
+                if self.manner.format == Format::Json {
+                    let line = Line::event("file")
+                        .text("path", path.as_str())
+                        .number("size", *size)
+                        .text("checksum", checksum.as_deref())
+                        .text("status", word(*status))
+                        .number("code", None);
+                    self.print(line);
+                    return None;
+                }
+                let shown = escape::name(path.as_str());
+                let size = quantity::bytes(*size);
+                let proof = checksum.map_or(String::new(), |checksum| format!(", {checksum}"));
+                (self.manner.loudness == Loudness::Verbose)
+                    .then(|| format!("{} {shown}, {size}{proof}", word(*status)))
+            }
+            Event::Failed { path, code, text } => self.failed(path.as_str(), *code, text),
+        }
+    }
+
+    /// Tells of a file that failed, under a name that need not be a path.
+    pub(super) fn failed(&mut self, name: &str, code: Code, text: &str) -> Option<String> {
+        self.failed += 1;
+        if self.manner.format == Format::Json {
+            let line = Line::event("file")
+                .text("path", name)
+                .number("size", None)
+                .text("checksum", None)
+                .text("status", "failed")
+                .number("code", u64::from(code.number()))
+                .text("message", text);
+            self.print(line);
+            return None;
+        }
+        let text = escape::message(text);
+        // Most reasons name the file themselves, in quotes.
+        Some(if text.contains(&format!("{name:?}")) {
+            format!("haul: {text}")
+        } else {
+            format!("haul: {}: {text}", escape::name(name))
+        })
+    }
+
+    /// Tells a program of something that is listed.
+    pub(super) fn entry(&mut self, entry: &Entry) {
+        let (kind, size, target) = match &entry.kind {
+            Kind::File(geometry) => ("file", Some(geometry.size()), None),
+            Kind::Dir => ("directory", None, None),
+            Kind::Link(target) => ("link", None, Some(target.as_str())),
+        };
+        self.files += u64::from(size.is_some());
+        self.bytes += size.unwrap_or(0);
+        let checksum = entry.checksum.map(|checksum| checksum.to_string());
+        let line = Line::event("entry")
+            .text("path", entry.path.as_str())
+            .text("kind", kind)
+            .number("size", size)
+            .text("mode", format!("{:04o}", entry.mode.bits()).as_str())
+            .text("mtime", utc::stamp(entry.mtime).as_str())
+            .text("checksum", checksum.as_deref())
+            .text("target", target);
+        self.output.line(&line.end());
+    }
+
+    /// Prints a line of data for a person; a program has had it as an event.
+    pub(super) fn data(&mut self, line: &str) {
+        if self.manner.format == Format::Human {
+            self.output.line(line);
+        }
+    }
+
+    /// Says something that is worth knowing, and no error.
+    pub(super) fn notice(&self, text: &str) {
+        if self.manner.loudness != Loudness::Quiet && self.manner.format == Format::Human {
+            output::say(text);
+        }
+    }
+
+    /// Ends the report: tells a program what the command came to, and makes sure that
+    /// all data has gone out.
+    ///
+    /// # Errors
+    ///
+    /// The command's own, or else that standard output could not be written.
+    pub(super) fn close(
+        mut self,
+        result: anyhow::Result<Option<Code>>,
+    ) -> anyhow::Result<Option<Code>> {
+        if self.manner.format == Format::Json {
+            if let Err(error) = &result {
+                let line = Line::event("error")
+                    .number("code", u64::from(code_of(error).number()))
+                    .text("message", explain(error).as_str());
+                self.print(line);
+            }
+            let done = Line::event("done")
+                .number("files", self.files)
+                .number("bytes", self.bytes)
+                .number("failed", self.failed)
+                .seconds("seconds", self.began.elapsed());
+            self.print(done);
+        }
+        let written = self.output.finish();
+        let code = result?;
+        written.map(|()| code)
+    }
+
+    fn print(&mut self, line: Line) {
+        self.output.line(&line.end());
+        // Whoever reads events wants them when they happen.
+        self.output.flush();
+    }
+}
+
+fn word(status: Status) -> &'static str {
+    match status {
+        Status::Stored => "stored",
+        Status::Fetched => "fetched",
+        Status::Unchanged => "unchanged",
+        Status::Kept => "kept",
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::failure::failure;
+    use super::*;
+    use crate::content::Checksum;
+    use crate::path::RemotePath;
+    use std::cell::RefCell;
+    use std::io::{self, Write};
+    use std::rc::Rc;
+
+    /// What a program that reads standard output gets.
+    #[derive(Clone, Default)]
+    struct Reader(Rc<RefCell<Vec<u8>>>);
+
+    impl Write for Reader {
+        fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+            self.0.borrow_mut().write(bytes)
+        }
+
+        fn flush(&mut self) -> io::Result<()> {
+            Ok(())
+        }
+    }
+
+    fn report(format: Format, loudness: Loudness) -> (Report, Reader) {
+        let reader = Reader::default();
+        let manner = Manner {
+            loudness,
+            format,
+            color: false,
+        };
+        let output = Output::to(Box::new(reader.clone()));
+        (Report::to(output, manner), reader)
+    }
+
+    fn stored() -> Event {
+        Event::Finished {
+            path: RemotePath::parse("a\n").unwrap(),
+            size: 7,
+            checksum: Some(Checksum::Blake3([0x11; 32])),
+            status: Status::Stored,
+        }
+    }
+
+    #[test]
+    fn a_program_reads_every_event_and_done_is_the_last() {
+        let (mut report, reader) = report(Format::Json, Loudness::Usual);
+        assert_eq!(report.event(&stored()), None);
+        assert_eq!(report.failed("b", Code::File, "gone"), None);
+        let result = report.close(Err(failure(Code::Connection, "lost")));
+        assert!(result.is_err());
+        let text = String::from_utf8(reader.0.take()).unwrap();
+        let lines: Vec<&str> = text.lines().collect();
+        let hex = "11".repeat(32);
+        let first = format!(
+            r#"{{"v":1,"event":"file","path":"a\u000a","size":7,"checksum":"blake3:{hex}","status":"stored","code":null}}"#
+        );
+        assert_eq!(lines[0], first);
+        assert_eq!(
+            lines[1],
+            r#"{"v":1,"event":"file","path":"b","size":null,"checksum":null,"status":"failed","code":10,"message":"gone"}"#
+        );
+        assert_eq!(
+            lines[2],
+            r#"{"v":1,"event":"error","code":3,"message":"lost"}"#
+        );
+        let done = r#"{"v":1,"event":"done","files":1,"bytes":7,"failed":1,"seconds":"#;
+        assert!(lines[3].starts_with(done), "{}", lines[3]);
+        assert_eq!(lines.len(), 4);
+    }
+
+    #[track_caller]
+    fn fails(name: &str, text: &str, said: &str) {
+        let (mut report, reader) = report(Format::Human, Loudness::Quiet);
+        let line = report.failed(name, Code::File, text);
+        assert_eq!(line.as_deref(), Some(said));
+        assert!(report.close(Ok(None)).is_ok());
+        assert!(reader.0.take().is_empty());
+    }
+
+    #[test]
+    fn a_failure_is_named_once_even_when_quiet() {
+        fails("a", "no space", "haul: a: no space");
+        fails("a", "\"a\" is not there", "haul: \"a\" is not there");
+        fails("a\n", "no\x1b", "haul: \"a\\n\": no\\u{1b}");
+    }
+
+    #[test]
+    fn a_person_hears_of_each_file_only_on_request() {
+        let (mut usual, _) = report(Format::Human, Loudness::Usual);
+        assert_eq!(usual.event(&stored()), None);
+        let (mut verbose, _) = report(Format::Human, Loudness::Verbose);
+        let line = verbose.event(&stored()).unwrap();
+        assert!(
+            line.starts_with(r#"stored "a\n", 7 B, blake3:11"#),
+            "{line}"
+        );
+    }
+}

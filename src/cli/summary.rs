@@ -1,0 +1,168 @@
+//! The one line with which a put or a get ends.
+
+use std::time::Duration;
+
+use crate::client::Summary;
+use crate::code::Code;
+use crate::offer::OnExisting;
+
+use super::quantity;
+
+/// What a job did, and where.
+#[derive(Clone, Debug)]
+pub(super) enum Job {
+    /// Put files on this server.
+    Put(String),
+    /// Fetched files into this directory.
+    Get(String),
+}
+
+/// Says what a job came to: what is claimed is only what was proved.
+pub(super) fn sentence(
+    job: &Job,
+    summary: &Summary,
+    elapsed: Duration,
+    on_existing: OnExisting,
+) -> String {
+    let (verb, moved, place) = match job {
+        Job::Put(server) => ("put", "stored", format!("on {server}")),
+        Job::Get(directory) => ("get", "fetched", format!("in {directory}")),
+    };
+    let failed: u64 = summary.failed.values().sum();
+    let counts = [
+        (summary.moved, moved),
+        (summary.unchanged, "unchanged"),
+        (summary.kept, "kept"),
+        (failed, "failed"),
+    ];
+    let counts: Vec<String> = counts
+        .into_iter()
+        .filter(|(count, _)| *count > 0)
+        .map(|(count, what)| format!("{count} {what}"))
+        .collect();
+    let mut text = format!(
+        "{verb} {}, {}, {}",
+        quantity::files(summary.files),
+        quantity::bytes(summary.bytes),
+        quantity::time(elapsed),
+    );
+    if !counts.is_empty() {
+        text = format!("{text}: {}", counts.join(", "));
+    }
+    if summary.files > 0 && summary.durable {
+        text = format!("{text}; verified and durable {place}");
+    } else if summary.files > 0 {
+        text = format!("{text}; verified {place}, not flushed there");
+    }
+    if let Some(&left) = summary.failed.get(&Code::Exists) {
+        text = format!("{text}; left {left} {}", way_out(on_existing));
+    }
+    text
+}
+
+/// Why files were left, and the flags that would have gone further.
+fn way_out(on_existing: OnExisting) -> &'static str {
+    match on_existing {
+        OnExisting::Refuse => {
+            "with other content: --overwrite replaces them, --update those that are older"
+        }
+        OnExisting::IfNewer | OnExisting::Replace | OnExisting::ReplaceVersion(_) => {
+            "that are no regular files: those are never replaced"
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[track_caller]
+    fn check(job: &Job, summary: &Summary, on_existing: OnExisting, text: &str) {
+        let elapsed = Duration::from_secs(41);
+        assert_eq!(sentence(job, summary, elapsed, on_existing), text);
+    }
+
+    fn nas() -> Job {
+        Job::Put("nas:4285".to_owned())
+    }
+
+    fn whole() -> Summary {
+        Summary {
+            files: 128,
+            bytes: 3_328_599_655,
+            moved: 3,
+            unchanged: 125,
+            durable: true,
+            ..Summary::default()
+        }
+    }
+
+    #[test]
+    fn a_job_that_went_well_says_where_its_files_are_safe() {
+        let on = OnExisting::Refuse;
+        check(
+            &nas(),
+            &whole(),
+            on,
+            "put 128 files, 3.1 GiB, 41 s: 3 stored, 125 unchanged; \
+             verified and durable on nas:4285",
+        );
+        let get = Job::Get("backup".to_owned());
+        check(
+            &get,
+            &whole(),
+            on,
+            "get 128 files, 3.1 GiB, 41 s: 3 fetched, 125 unchanged; \
+             verified and durable in backup",
+        );
+    }
+
+    #[test]
+    fn what_was_not_flushed_is_not_called_durable() {
+        let summary = Summary {
+            files: 1,
+            bytes: 7,
+            moved: 1,
+            ..Summary::default()
+        };
+        check(
+            &nas(),
+            &summary,
+            OnExisting::Refuse,
+            "put 1 file, 7 B, 41 s: 1 stored; verified on nas:4285, not flushed there",
+        );
+    }
+
+    #[test]
+    fn where_nothing_was_done_nothing_is_claimed() {
+        let summary = Summary {
+            failed: [(Code::File, 2)].into(),
+            ..Summary::default()
+        };
+        check(
+            &nas(),
+            &summary,
+            OnExisting::Refuse,
+            "put 0 files, 0 B, 41 s: 2 failed",
+        );
+    }
+
+    #[test]
+    fn what_was_left_ends_the_line_with_the_flags_that_help() {
+        let summary = Summary {
+            files: 1,
+            bytes: 7,
+            moved: 1,
+            durable: true,
+            failed: [(Code::File, 1), (Code::Exists, 2)].into(),
+            ..Summary::default()
+        };
+        check(
+            &nas(),
+            &summary,
+            OnExisting::Refuse,
+            "put 1 file, 7 B, 41 s: 1 stored, 3 failed; verified and durable on nas:4285; \
+             left 2 with other content: --overwrite replaces them, --update those that are older",
+        );
+    }
+}

@@ -1,0 +1,50 @@
+//! What ends a whole job.
+
+use std::io;
+
+use crate::code::Code;
+use crate::{store, transfer};
+
+/// Why a job ended before all its files were done or had failed.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// The server could not be reached.
+    #[error("cannot connect to {address}")]
+    Connect {
+        /// Where it should be.
+        address: String,
+        /// What the system said.
+        source: io::Error,
+    },
+    /// A connection ended early.
+    #[error("the conversation with {address} broke off")]
+    Exchange {
+        /// Whose connection.
+        address: String,
+        /// Why.
+        source: transfer::Error,
+    },
+    /// The directory that is downloaded into cannot be used.
+    #[error(transparent)]
+    Store(#[from] store::Error),
+    /// A thread could not be had.
+    #[error("no thread can be had")]
+    Thread(#[source] io::Error),
+    /// [`Cancel::cancel`](super::Cancel::cancel) was called.
+    #[error("interrupted")]
+    Interrupted,
+}
+
+impl Error {
+    /// The exit code of this failure.
+    #[must_use]
+    pub fn code(&self) -> Code {
+        match self {
+            Self::Connect { .. } => Code::Connection,
+            Self::Exchange { source, .. } => source.code(),
+            Self::Store(error) => error.code(),
+            Self::Thread(_) => Code::Unexpected,
+            Self::Interrupted => Code::Interrupted,
+        }
+    }
+}

@@ -1,0 +1,214 @@
+//! The work of one job: handed out, given back, and counted until none is left.
+
+use std::sync::atomic::Ordering;
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+use crossbeam_channel::{Receiver, Sender, unbounded};
+
+use super::error::Error;
+use super::monitor::{Event, Monitor, Status, Summary};
+use crate::code::Code;
+use crate::content::{Checksum, Geometry};
+use crate::path::RemotePath;
+
+/// A job whose workers take pieces of work `W` from one channel.
+///
+/// The channel closes when nothing is left that could become work, and with it
+/// the workers end.
+pub(super) struct Job<'m, W> {
+    monitor: &'m Monitor,
+    ledger: Mutex<Ledger<W>>,
+}
+
+struct Ledger<W> {
+    work: Option<Sender<W>>,
+    /// Files that are found and neither done nor failed.
+    open: u64,
+    /// Whether more files may still be found.
+    searching: bool,
+    workers: usize,
+    summary: Summary,
+    ended: Option<Error>,
+}
+
+/// Bytes, and small files, that are worth a connection of their own.
+const BYTES_EACH: u64 = 8 << 20;
+const FILES_EACH: usize = 64;
+
+/// How many of at most `max` connections can be of use to files cut like this.
+pub(super) fn connections(files: impl Iterator<Item = Geometry>, max: usize) -> usize {
+    let (mut segments, mut small) = (0, 0_usize);
+    for cut in files {
+        if cut.is_single() {
+            small += 1;
+        } else {
+            segments += cut.size().div_ceil(BYTES_EACH);
+        }
+    }
+    let segments = usize::try_from(segments).unwrap_or(max);
+    segments.saturating_add(small.div_ceil(FILES_EACH)).min(max)
+}
+
+/// One file's name and size, as events tell them.
+#[derive(Clone, Debug)]
+pub(super) struct Subject {
+    pub(super) path: RemotePath,
+    pub(super) size: u64,
+}
+
+impl<'m, W> Job<'m, W> {
+    /// A job for so many workers, and the channel that they take work from.
+    pub(super) fn new(monitor: &'m Monitor, workers: usize) -> (Self, Receiver<W>) {
+        // What it holds is bounded by what was granted and not yet sent.
+        let (work, receiver) = unbounded();
+        let ledger = Mutex::new(Ledger {
+            work: Some(work),
+            open: 0,
+            searching: true,
+            workers,
+            summary: Summary::default(),
+            ended: None,
+        });
+        (Self { monitor, ledger }, receiver)
+    }
+
+    fn ledger(&self) -> MutexGuard<'_, Ledger<W>> {
+        self.ledger.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Tells the job's listener of something.
+    pub(super) fn tell(&self, event: Event) {
+        self.monitor.tell(event);
+    }
+
+    /// Counts bytes that have moved.
+    pub(super) fn moved(&self, bytes: u64) {
+        self.monitor
+            .progress
+            .bytes_done
+            .fetch_add(bytes, Ordering::Relaxed);
+    }
+
+    /// Takes back bytes that have to move again, or never will.
+    pub(super) fn unmoved(&self, bytes: u64) {
+        self.monitor
+            .progress
+            .bytes_done
+            .fetch_sub(bytes, Ordering::Relaxed);
+    }
+
+    /// A file was found.
+    pub(super) fn found(&self, size: u64) {
+        let progress = &self.monitor.progress;
+        progress.files.fetch_add(1, Ordering::Relaxed);
+        progress.bytes.fetch_add(size, Ordering::Relaxed);
+        self.ledger().open += 1;
+    }
+
+    /// No more files will be found.
+    pub(super) fn all_found(&self) {
+        let mut ledger = self.ledger();
+        ledger.searching = false;
+        ledger.close_if_done();
+    }
+
+    /// Gives work to whichever worker is free next.
+    pub(super) fn hand_out(&self, work: W) {
+        if let Some(channel) = &self.ledger().work {
+            // The last worker may be gone; then the job ends with its error.
+            let _ = channel.send(work);
+        }
+    }
+
+    /// A file is done.
+    pub(super) fn finish(&self, subject: &Subject, checksum: Option<Checksum>, status: Status) {
+        self.tell(Event::Finished {
+            path: subject.path.clone(),
+            size: subject.size,
+            checksum,
+            status,
+        });
+        self.settle(|summary| {
+            summary.files += 1;
+            summary.bytes += subject.size;
+            match status {
+                Status::Stored | Status::Fetched => summary.moved += 1,
+                Status::Unchanged => summary.unchanged += 1,
+                Status::Kept => summary.kept += 1,
+            }
+        });
+    }
+
+    /// A file has failed.
+    pub(super) fn fail(&self, subject: &Subject, code: Code, text: String) {
+        self.tell(Event::Failed {
+            path: subject.path.clone(),
+            code,
+            text,
+        });
+        self.settle(|summary| *summary.failed.entry(code).or_default() += 1);
+    }
+
+    fn settle(&self, note: impl FnOnce(&mut Summary)) {
+        self.monitor
+            .progress
+            .files_done
+            .fetch_add(1, Ordering::Relaxed);
+        let mut ledger = self.ledger();
+        note(&mut ledger.summary);
+        ledger.open = ledger.open.saturating_sub(1);
+        ledger.close_if_done();
+    }
+
+    /// What the receiving side said of its durability.
+    pub(super) fn set_durable(&self, durable: bool) {
+        self.ledger().summary.durable = durable;
+    }
+
+    /// A worker has ended. The job ends with the error of the last one, or at once
+    /// where it is not one of the connection: others would only meet it too.
+    pub(super) fn worker_ended(&self, result: Result<(), Error>) {
+        let left = {
+            let mut ledger = self.ledger();
+            ledger.workers -= 1;
+            ledger.workers
+        };
+        match result {
+            Err(error) if left == 0 || error.code() != Code::Connection => self.abort(error),
+            _ => {}
+        }
+    }
+
+    /// The job cannot go on.
+    pub(super) fn abort(&self, error: Error) {
+        let mut ledger = self.ledger();
+        ledger.work = None;
+        ledger.ended.get_or_insert(error);
+    }
+
+    /// Whether the job has ended early.
+    pub(super) fn has_ended(&self) -> bool {
+        self.ledger().ended.is_some()
+    }
+
+    /// What the job came to, once its workers have ended.
+    pub(super) fn into_summary(self) -> Result<Summary, Error> {
+        let ledger = self
+            .ledger
+            .into_inner()
+            .unwrap_or_else(PoisonError::into_inner);
+        match ledger.ended {
+            // The work was done before the last connection was lost.
+            Some(error) if ledger.open > 0 || ledger.searching => Err(error),
+            _ => Ok(ledger.summary),
+        }
+    }
+}
+
+impl<W> Ledger<W> {
+    fn close_if_done(&mut self) {
+        if self.open == 0 && !self.searching {
+            self.work = None;
+        }
+    }
+}

@@ -1,0 +1,213 @@
+//! Driving one job over several connections.
+//!
+//! A [`Client`] names a server; [`Client::put`], [`Client::get`] and
+//! [`Client::list`] are the jobs. A job opens its connections all at once, each
+//! with a worker thread of its own; work is handed out in segments and given back
+//! where a connection is lost. What happens is told as [`Event`]s on a channel,
+//! once a file; bytes are counted in [`Progress`], which a screen reads when it likes.
+//!
+//! ```no_run
+//! use haul::client::{Client, Monitor, Options, PutOptions, Upload};
+//! use haul::path::RemotePath;
+//!
+//! let client = Client::new("127.0.0.1:4285", Options::default());
+//! let upload = Upload::file("report.pdf".as_ref(), RemotePath::parse("report.pdf")?);
+//! let (monitor, events) = Monitor::new();
+//! let summary = client.put(vec![upload], &PutOptions::default(), &monitor)?;
+//! assert_eq!(summary.code(), None);
+//! drop(monitor);
+//! for event in events {
+//!     println!("{event:?}");
+//! }
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! ```
+
+mod error;
+mod job;
+mod monitor;
+mod pull;
+mod push;
+mod session;
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+pub use error::Error;
+pub use monitor::{Cancel, Event, Monitor, Progress, Status, Summary};
+
+use crate::content::Algorithm;
+use crate::entry::Entry;
+use crate::fault::Fault;
+use crate::net::Transport;
+use crate::offer::OnExisting;
+use crate::path::RemotePath;
+use crate::store::{Source, Tree};
+use crate::transfer::Deadlines;
+
+use session::Route;
+
+/// How a client connects.
+#[derive(Clone, Debug)]
+pub struct Options {
+    /// Most connections of one job, 1 to 64; with less work, or fewer granted, there are fewer.
+    pub connections: usize,
+    /// How long the server may take.
+    pub deadlines: Deadlines,
+    /// Ends whatever the client is doing.
+    pub cancel: Cancel,
+    /// Where a test may make a call fail.
+    pub fault: Fault,
+}
+
+impl Default for Options {
+    fn default() -> Self {
+        Self {
+            connections: 4,
+            deadlines: Deadlines::default(),
+            cancel: Cancel::default(),
+            fault: Fault::default(),
+        }
+    }
+}
+
+/// How files are put.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct PutOptions {
+    /// What to do where a file exists with other content.
+    pub on_existing: OnExisting,
+    /// Whether a second checksum is proved on both sides.
+    pub checksum: Algorithm,
+}
+
+/// How files are fetched.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct GetOptions {
+    /// What to do where a file exists with other content.
+    pub on_existing: OnExisting,
+    /// Whether a second checksum is proved on both sides.
+    pub checksum: Algorithm,
+}
+
+/// One file to put.
+#[derive(Debug)]
+pub struct Upload<S> {
+    /// What it is read from, and its name there; or why it cannot be.
+    pub from: Result<(Arc<S>, RemotePath), crate::store::Error>,
+    /// Its name on the server.
+    pub to: RemotePath,
+}
+
+impl Upload<Tree> {
+    /// The file at a local path; links in the path are followed.
+    ///
+    /// What is wrong with the path is told when the job comes to it.
+    #[must_use]
+    pub fn file(path: &Path, to: RemotePath) -> Self {
+        Self {
+            from: push::local(path, &to),
+            to,
+        }
+    }
+}
+
+/// One file to fetch.
+#[derive(Clone, Debug)]
+pub struct Download {
+    /// Its name on the server.
+    pub from: RemotePath,
+    /// Its name beneath the directory that is downloaded into.
+    pub to: RemotePath,
+}
+
+/// What is in a place on the server.
+#[derive(Clone, Debug, Default)]
+pub struct Listing {
+    /// The entries, in the byte order of whole paths.
+    pub entries: Vec<Entry>,
+    /// How many were left out because their names cannot be sent.
+    pub unnamed: u64,
+    /// How many directories the server could not read.
+    pub unreadable: u64,
+}
+
+/// A server that jobs can be done with. It holds no connection between jobs.
+#[derive(Debug)]
+pub struct Client {
+    route: Route,
+    options: Options,
+}
+
+impl Client {
+    /// Names the server at `address`, `HOST:PORT`.
+    #[must_use]
+    pub fn new(address: &str, options: Options) -> Self {
+        Self {
+            route: Route::Tcp(address.to_owned()),
+            options,
+        }
+    }
+
+    /// Names a server that is reached through what `connect` returns.
+    #[must_use]
+    pub fn over(
+        connect: impl Fn() -> std::io::Result<Box<dyn Transport>> + Send + Sync + 'static,
+        options: Options,
+    ) -> Self {
+        Self {
+            route: Route::Custom(Box::new(connect)),
+            options,
+        }
+    }
+
+    /// Lists what is at `path`, or the root: `depth` 0 is its own entry, 1 what is
+    /// in it, `None` everything beneath it.
+    ///
+    /// # Errors
+    ///
+    /// When the server cannot be reached, or refuses.
+    pub fn list(&self, path: Option<&RemotePath>, depth: Option<u32>) -> Result<Listing, Error> {
+        let mut session = self.route.open(&self.options)?;
+        let result = session.list(path, depth);
+        let listing = result.map_err(|e| self.route.explain(e, &self.options))?;
+        session.end();
+        Ok(listing)
+    }
+
+    /// Puts files, and returns once each is stored or has failed.
+    ///
+    /// # Errors
+    ///
+    /// What ended the whole job. A file that failed alone is in the summary.
+    pub fn put<S: Source>(
+        &self,
+        uploads: Vec<Upload<S>>,
+        options: &PutOptions,
+        monitor: &Monitor,
+    ) -> Result<Summary, Error> {
+        push::run(&self.route, &self.options, uploads, options, monitor)
+    }
+
+    /// Fetches files into the directory `into`, which is made where it is not
+    /// there, and returns once each is stored or has failed.
+    ///
+    /// # Errors
+    ///
+    /// What ended the whole job. A file that failed alone is in the summary.
+    pub fn get(
+        &self,
+        downloads: Vec<Download>,
+        into: &Path,
+        options: &GetOptions,
+        monitor: &Monitor,
+    ) -> Result<Summary, Error> {
+        let into: PathBuf = into.to_owned();
+        pull::run(
+            &self.route,
+            &self.options,
+            downloads,
+            &into,
+            options,
+            monitor,
+        )
+    }
+}

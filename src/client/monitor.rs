@@ -1,0 +1,171 @@
+//! What a job tells while it runs, and what it came to.
+
+use std::collections::BTreeMap;
+use std::net::{Shutdown, TcpStream};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+
+use crossbeam_channel::{Receiver, Sender, unbounded};
+
+use crate::code::Code;
+use crate::content::Checksum;
+use crate::path::RemotePath;
+
+/// Where a job tells what happens.
+#[derive(Clone, Debug)]
+pub struct Monitor {
+    events: Sender<Event>,
+    /// What has been done so far.
+    pub progress: Arc<Progress>,
+}
+
+/// Something that happens once.
+#[derive(Clone, Debug)]
+pub enum Event {
+    /// A file above one block has begun; `done` counts its bytes.
+    Started {
+        /// Its name on the server.
+        path: RemotePath,
+        /// Its size in bytes.
+        size: u64,
+        /// Bytes that have moved so far.
+        done: Arc<AtomicU64>,
+    },
+    /// A file is done.
+    Finished {
+        /// Its name on the server.
+        path: RemotePath,
+        /// Its size in bytes.
+        size: u64,
+        /// What was proved of it; for an unchanged file perhaps nothing.
+        checksum: Option<Checksum>,
+        /// What was done with it.
+        status: Status,
+    },
+    /// A file has failed; the job goes on.
+    Failed {
+        /// Its name on the server.
+        path: RemotePath,
+        /// Why, for a program.
+        code: Code,
+        /// Why, for a person.
+        text: String,
+    },
+}
+
+/// What was done with a file.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Status {
+    /// It was sent, proved, and made durable on the server.
+    Stored,
+    /// It was fetched, proved, and made durable here.
+    Fetched,
+    /// The same file was there.
+    Unchanged,
+    /// One that is not older was there, and only an older one was to be replaced.
+    Kept,
+}
+
+/// Counters that a screen may read at any time.
+#[derive(Debug, Default)]
+pub struct Progress {
+    /// Files that the job has found to do.
+    pub files: AtomicU64,
+    /// Their bytes.
+    pub bytes: AtomicU64,
+    /// Files that are done or have failed.
+    pub files_done: AtomicU64,
+    /// Bytes that have moved or need not.
+    pub bytes_done: AtomicU64,
+}
+
+/// What a job came to.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Summary {
+    /// Files that are done, whether they had to be moved or not.
+    pub files: u64,
+    /// Their bytes.
+    pub bytes: u64,
+    /// Files that were moved.
+    pub moved: u64,
+    /// Files that were there already.
+    pub unchanged: u64,
+    /// Files that were not older there.
+    pub kept: u64,
+    /// Files that failed, by reason.
+    pub failed: BTreeMap<Code, u64>,
+    /// Whether the receiving side flushes what it calls stored.
+    pub durable: bool,
+}
+
+impl Summary {
+    /// The exit code that the failures come to; `None` where nothing failed.
+    #[must_use]
+    pub fn code(&self) -> Option<Code> {
+        Code::of_all(self.failed.keys().copied())
+    }
+}
+
+impl Monitor {
+    /// A monitor and the channel on which its events arrive. The channel closes
+    /// when the monitor and its clones are gone.
+    #[must_use]
+    pub fn new() -> (Self, Receiver<Event>) {
+        // Events are few, one or two a file, and whoever does not read them must
+        // not stop the job.
+        let (events, receiver) = unbounded();
+        let monitor = Self {
+            events,
+            progress: Arc::default(),
+        };
+        (monitor, receiver)
+    }
+
+    pub(super) fn tell(&self, event: Event) {
+        // Nobody listening is no reason to stop.
+        let _ = self.events.send(event);
+    }
+}
+
+/// Ends a job from another thread. Clones are handles to the same.
+#[derive(Clone, Debug, Default)]
+pub struct Cancel(Arc<CancelParts>);
+
+#[derive(Debug, Default)]
+struct CancelParts {
+    cancelled: AtomicBool,
+    sockets: Mutex<Vec<TcpStream>>,
+}
+
+impl Cancel {
+    /// Ends the job: its connections are shut down and what it staged is removed.
+    pub fn cancel(&self) {
+        self.0.cancelled.store(true, Ordering::SeqCst);
+        for socket in self.sockets().drain(..) {
+            // It may have ended by itself.
+            let _ = socket.shutdown(Shutdown::Both);
+        }
+    }
+
+    /// Whether [`Cancel::cancel`] was called.
+    #[must_use]
+    pub fn is_cancelled(&self) -> bool {
+        self.0.cancelled.load(Ordering::SeqCst)
+    }
+
+    /// Holds a connection, to end it if it comes to that.
+    pub(super) fn watch(&self, socket: TcpStream) {
+        self.sockets().push(socket);
+        // Cancelled before it was held, it would live on.
+        if self.is_cancelled() {
+            self.cancel();
+        }
+    }
+
+    fn sockets(&self) -> std::sync::MutexGuard<'_, Vec<TcpStream>> {
+        self.0
+            .sockets
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+    }
+}

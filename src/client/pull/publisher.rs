@@ -1,0 +1,75 @@
+//! The thread that publishes what is whole.
+//!
+//! A flush takes long, and a worker that waited for one would leave its connection
+//! unread. So whole files queue here, and each commit takes what has gathered
+//! during the one before.
+
+use std::sync::Arc;
+
+use crossbeam_channel::Receiver;
+
+use super::Pull;
+use super::incoming::Incoming;
+use crate::client::monitor::Status;
+use crate::content::{Node, merge};
+use crate::store::{Claim, Staged, Standing, Store};
+
+/// Files and bytes of one commit.
+const FILES_MAX: usize = 1024;
+const BYTES_MAX: u64 = 64 << 20;
+
+/// Publishes what comes until nobody is left to send more.
+pub(super) fn run<S: Store>(pull: &Pull<'_, S>, whole: &Receiver<Arc<Incoming<S::Staged>>>) {
+    for first in whole {
+        let mut bytes = first.geometry.size();
+        let mut files = vec![first];
+        while files.len() < FILES_MAX && bytes < BYTES_MAX {
+            let Ok(next) = whole.try_recv() else { break };
+            bytes += next.geometry.size();
+            files.push(next);
+        }
+        publish(pull, &files);
+    }
+}
+
+fn publish<S: Store>(pull: &Pull<'_, S>, files: &[Arc<Incoming<S::Staged>>]) {
+    let batch = files
+        .iter()
+        .map(|file| (Arc::clone(&file.staged), claim(file)))
+        .collect();
+    let results = pull.store.commit(batch);
+    for (file, result) in files.iter().zip(results) {
+        pull.reception.take(file.id);
+        if !file.settle() {
+            continue;
+        }
+        match result {
+            Ok(published) => {
+                let status = match file.staged.standing() {
+                    Standing::Same(_) => Status::Unchanged,
+                    Standing::Absent | Standing::Replaces(_) => Status::Fetched,
+                };
+                let checksum = file.second.get().copied().or(published.checksum);
+                pull.job.finish(&file.subject(), checksum, status);
+            }
+            Err(error) => {
+                pull.job.unmoved(file.geometry.size());
+                pull.job
+                    .fail(&file.subject(), error.code(), error.to_string());
+            }
+        }
+    }
+}
+
+/// What the file must prove to be: the checksum on the server's record, where
+/// there is one; without it the merge of the nodes that came.
+fn claim<T: Staged>(file: &Incoming<T>) -> Claim {
+    if matches!(file.staged.standing(), Standing::Same(_)) {
+        return Claim::default();
+    }
+    let nodes: Option<Vec<Node>> = file.staged.held().into_iter().collect();
+    Claim {
+        whole: file.recorded.or_else(|| merge(&nodes?)),
+        second: file.second.get().copied(),
+    }
+}

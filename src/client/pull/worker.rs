@@ -1,0 +1,302 @@
+//! One connection of a get, and what it has asked for.
+//!
+//! At most two requests are unanswered: while the blocks of one come, the server
+//! knows the next already. Blocks must come exactly as they were asked for: a
+//! server cannot make a client write anything else.
+
+use std::collections::VecDeque;
+use std::ops::Range;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+
+use crossbeam_channel::{Receiver, RecvTimeoutError};
+
+use super::incoming::{Incoming, Part, Work};
+use super::{Pull, Whole};
+use crate::client::monitor::Cancel;
+use crate::client::session::{Session, out_of_order};
+use crate::code::Code;
+use crate::content::Algorithm;
+use crate::store::Store;
+use crate::transfer::Error;
+use crate::transfer::patience::{PULSE, say_working};
+use crate::transfer::receive::{self, Received};
+use crate::transfer::reception::Slot;
+use crate::wire::message::{Block, Fail, Fetch, Request, Sent, Sum, SumIs};
+use crate::wire::{self, Message};
+
+/// Requests that may be unanswered.
+const UNANSWERED: usize = 2;
+
+pub(super) struct Worker<'p, 'm, S: Store> {
+    pull: &'p Pull<'m, S>,
+    session: Session,
+    work: Receiver<Work<S::Staged>>,
+    whole: Whole<S>,
+    asked: VecDeque<(Request, Asked<S::Staged>)>,
+    buffer: Vec<u8>,
+}
+
+enum Asked<T> {
+    /// Runs of blocks, in the order in which they must come.
+    Blocks(Vec<Coming<T>>),
+    Sum(Arc<Incoming<T>>),
+}
+
+struct Coming<T> {
+    part: Part<T>,
+    next: u64,
+}
+
+impl<'p, 'm, S: Store> Worker<'p, 'm, S> {
+    pub(super) fn new(
+        pull: &'p Pull<'m, S>,
+        session: Session,
+        work: Receiver<Work<S::Staged>>,
+        whole: Whole<S>,
+    ) -> Self {
+        Self {
+            pull,
+            session,
+            work,
+            whole,
+            asked: VecDeque::new(),
+            buffer: Vec::new(),
+        }
+    }
+
+    /// Works until the job has no work left.
+    pub(super) fn run(&mut self, cancel: &Cancel) -> Result<(), Error> {
+        loop {
+            if cancel.is_cancelled() {
+                return Err(Error::Interrupted);
+            }
+            if self.pull.job.has_ended() {
+                return Ok(());
+            }
+            while self.asked.len() < UNANSWERED {
+                match self.work.try_recv() {
+                    Ok(work) => self.ask(work),
+                    Err(_) => break,
+                }
+            }
+            if !self.asked.is_empty() {
+                self.listen()?;
+                continue;
+            }
+            match self.work.recv_timeout(PULSE) {
+                Ok(work) => self.ask(work),
+                // The server must not take this connection for dead meanwhile.
+                Err(RecvTimeoutError::Timeout) => say_working(&mut self.session.link)?,
+                Err(RecvTimeoutError::Disconnected) => return Ok(()),
+            }
+        }
+    }
+
+    fn ask(&mut self, work: Work<S::Staged>) {
+        match work {
+            Work::Segment(part) => self.fetch(vec![part]),
+            Work::Small(parts) => self.fetch(parts),
+            Work::Sum(file) => {
+                let request = self.session.request();
+                self.session.link.say(&Sum {
+                    request,
+                    path: file.from.clone(),
+                    version: file.version,
+                    algorithm: Algorithm::Sha256,
+                });
+                self.asked.push_back((request, Asked::Sum(file)));
+            }
+        }
+    }
+
+    fn fetch(&mut self, mut parts: Vec<Part<S::Staged>>) {
+        parts.retain(|part| !part.file.is_settled());
+        if parts.is_empty() {
+            return;
+        }
+        let request = self.session.request();
+        self.session.link.say(&Fetch {
+            request,
+            transfer: self.pull.transfer,
+            files: parts.iter().map(Part::wanted).collect(),
+        });
+        let coming = |part: Part<S::Staged>| Coming {
+            next: part.blocks.start,
+            part,
+        };
+        let coming = parts.into_iter().map(coming).collect();
+        self.asked.push_back((request, Asked::Blocks(coming)));
+    }
+
+    fn listen(&mut self) -> Result<(), Error> {
+        match self.session.next()? {
+            wire::Incoming::Block(header, len) => self.block(&header, len),
+            wire::Incoming::Message(Message::Sent(sent)) => self.sent(&sent),
+            wire::Incoming::Message(Message::SumIs(sum)) => self.sum_is(&sum),
+            wire::Incoming::Message(Message::Fail(fail)) => self.refused(&fail),
+            other => Err(out_of_order(&other)),
+        }
+    }
+
+    fn block(&mut self, header: &Block, len: usize) -> Result<(), Error> {
+        let file = self.expect(header)?;
+        let received = receive::block(
+            &self.pull.store,
+            &self.pull.reception,
+            &mut self.session.link,
+            (header, len),
+            &mut self.buffer,
+        )?;
+        match received {
+            Received::Written(len) => {
+                self.pull.job.moved(len as u64);
+                file.done.fetch_add(len as u64, Ordering::Relaxed);
+            }
+            Received::Forgotten => {
+                if let Some(Slot::Failed(code, text)) = self.pull.reception.slot(file.id) {
+                    self.fail(&file, code, text);
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// The file that a block belongs to, if it is the next one that was asked for.
+    fn expect(&mut self, header: &Block) -> Result<Arc<Incoming<S::Staged>>, Error> {
+        let Some((_, Asked::Blocks(coming))) = self.asked.front_mut() else {
+            return Err(Error::OutOfOrder(wire::Kind::Block));
+        };
+        if header.transfer != self.pull.transfer || header.ticket.is_some() {
+            return Err(Error::Broken("a block of another transfer"));
+        }
+        // A file that ended early is followed by the next one; why is said in the end.
+        let last = coming.iter().rposition(|c| c.next > c.part.blocks.start);
+        let due = coming
+            .iter_mut()
+            .skip(last.unwrap_or(0))
+            .find(|c| c.part.file.id == header.entry)
+            .ok_or(Error::Broken("a block of a file that was not asked for"))?;
+        if header.index != due.next || due.next >= due.part.blocks.end {
+            return Err(Error::Broken("a block that was not asked for"));
+        }
+        due.next += 1;
+        Ok(Arc::clone(&due.part.file))
+    }
+
+    /// The server vouches that what it sent is of the version that was asked for.
+    ///
+    /// Until then a file counts as missing blocks, whatever came: each block proves
+    /// only itself, and a file that changed meanwhile is a mixture of proved blocks.
+    fn sent(&mut self, sent: &Sent) -> Result<(), Error> {
+        let coming = match self.asked.pop_front() {
+            Some((request, Asked::Blocks(coming))) if request == sent.request => coming,
+            Some(other) => {
+                self.asked.push_front(other);
+                return Err(Error::Broken("an end of something else"));
+            }
+            None => return Err(Error::OutOfOrder(wire::Kind::Sent)),
+        };
+        for Coming { part, next } in coming {
+            let exception = sent.exceptions.iter().find(|e| e.entry == part.file.id);
+            match exception {
+                Some(exception) => {
+                    let text = if exception.text.is_empty() {
+                        exception.code.to_string()
+                    } else {
+                        exception.text.clone()
+                    };
+                    self.fail(&part.file, exception.code, text);
+                }
+                None if next == part.blocks.end => {
+                    if part.file.wrote(next - part.blocks.start) {
+                        self.complete(&part.file);
+                    }
+                }
+                None => return Err(Error::Broken("fewer blocks than were asked for")),
+            }
+        }
+        Ok(())
+    }
+
+    fn sum_is(&mut self, sum: &SumIs) -> Result<(), Error> {
+        match self.asked.pop_front() {
+            Some((request, Asked::Sum(file)))
+                if request == sum.request && sum.checksum.algorithm() == Algorithm::Sha256 =>
+            {
+                file.second.get_or_init(|| sum.checksum);
+                // The publisher lives as long as a worker does.
+                let _ = self.whole.send(file);
+                Ok(())
+            }
+            _ => Err(Error::OutOfOrder(wire::Kind::SumIs)),
+        }
+    }
+
+    /// A whole request has failed.
+    fn refused(&mut self, fail: &Fail) -> Result<(), Error> {
+        let at = self
+            .asked
+            .iter()
+            .position(|(request, _)| Some(*request) == fail.request);
+        let asked = at.and_then(|at| self.asked.remove(at));
+        match asked {
+            Some((_, Asked::Blocks(coming))) => {
+                for coming in coming {
+                    self.fail(&coming.part.file, fail.code, fail.text.clone());
+                }
+            }
+            Some((_, Asked::Sum(file))) => self.fail(&file, fail.code, fail.text.clone()),
+            None => return Err(fail.clone().into()),
+        }
+        Ok(())
+    }
+
+    /// All blocks of a file are written and vouched for.
+    fn complete(&mut self, file: &Arc<Incoming<S::Staged>>) {
+        if self.pull.options.checksum == Algorithm::Sha256 {
+            self.pull.job.hand_out(Work::Sum(Arc::clone(file)));
+        } else {
+            // The publisher lives as long as a worker does.
+            let _ = self.whole.send(Arc::clone(file));
+        }
+    }
+
+    fn fail(&mut self, file: &Arc<Incoming<S::Staged>>, code: Code, text: String) {
+        if file.settle() {
+            self.pull.reception.fail(file.id, code, String::new());
+            self.pull.job.unmoved(file.done.load(Ordering::Relaxed));
+            self.pull.job.fail(&file.subject(), code, text);
+        }
+    }
+
+    /// Gives what a lost connection still owed to the others.
+    pub(super) fn give_back(&mut self) {
+        for (_, asked) in self.asked.drain(..) {
+            match asked {
+                Asked::Sum(file) => self.pull.job.hand_out(Work::Sum(file)),
+                Asked::Blocks(coming) => {
+                    for Coming { part, next } in coming {
+                        if part.file.is_settled() {
+                            continue;
+                        }
+                        // Its last block is fetched in any case: with it the server
+                        // vouches for the version of those before it.
+                        let Range { start, end } = part.blocks;
+                        let from = next.min(end - 1);
+                        part.file.wrote(from - start);
+                        let file = part.file;
+                        let blocks = from..end;
+                        let part = Part { file, blocks };
+                        self.pull.job.hand_out(Work::Segment(part));
+                    }
+                }
+            }
+        }
+    }
+
+    /// Ends the connection after a job that went well.
+    pub(super) fn end(self) {
+        self.session.end();
+    }
+}

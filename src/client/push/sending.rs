@@ -1,0 +1,229 @@
+//! What a put's connection says: offers, blocks, commits.
+
+use std::collections::VecDeque;
+use std::ops::{ControlFlow, Range};
+use std::sync::Arc;
+
+use super::Shared;
+use super::outgoing::{Item, Outgoing, Work};
+use super::search::source_code;
+use super::worker::Worker;
+use crate::client::monitor::Event;
+use crate::client::session::out_of_order;
+use crate::content::Algorithm;
+use crate::offer::{EntryId, Ticket};
+use crate::store::{self, Source};
+use crate::transfer::patience::{patiently, say_working};
+use crate::transfer::send::{Ended, Run, Tag, in_order, send};
+use crate::transfer::{Error, Link};
+use crate::wire::frame::LIST_MAX;
+use crate::wire::message::{Commit, Committed, Drop, OFFER_MAX, Offer, Offered, fits};
+use crate::wire::{Incoming, Message};
+
+/// Bytes of the first offer, which is to fit a connection's first flight.
+const FIRST_OFFER: usize = 12 << 10;
+/// Bytes of an entry with the longest path, and of what else an offer says of it.
+const ROOM_FOR_ONE: usize = 5 << 10;
+
+impl<S: Source> Worker<'_, '_, S> {
+    /// Offers a file, and as many that wait behind it as fit one offer.
+    pub(super) fn offer(&mut self, first: Item<S>) {
+        let max = if self.offered { LIST_MAX } else { FIRST_OFFER };
+        self.offered = true;
+        let (mut entries, mut files, mut len) = (Vec::new(), Vec::new(), 0);
+        let mut next = Some(first);
+        while let Some(item) = next.take() {
+            let Some(geometry) = item.entry.geometry() else {
+                continue;
+            };
+            let offered = Offered {
+                entry: self.push.next_entry(),
+                what: item.entry.clone(),
+            };
+            // The one that no longer fits goes all the same: the limit leaves room
+            // for one entry of the longest name.
+            let room = fits(&offered, &mut len, max - ROOM_FOR_ONE.min(max / 2));
+            let file = Arc::new(Outgoing::new(offered.entry, (item, geometry), self.number));
+            self.known.insert(file.id, Arc::clone(&file));
+            entries.push(offered);
+            files.push(file);
+            if room && entries.len() < OFFER_MAX {
+                next = self.feed.try_recv().ok();
+            }
+        }
+        let request = self.session.request();
+        self.session.link.say(&Offer {
+            request,
+            transfer: self.push.transfer,
+            on: self.push.options.on_existing,
+            dry: false,
+            entries,
+        });
+        self.offers.push_back((request, files));
+        self.known.retain(|_, file| !file.is_settled());
+    }
+
+    /// Announces a file above one block and hands its segments out.
+    pub(super) fn begin(&mut self, file: &Shared<S>, ticket: Ticket) -> Result<(), Error> {
+        let segment = self.session.welcome()?.segment;
+        file.ticket.get_or_init(|| ticket);
+        self.push.job.tell(Event::Started {
+            path: file.item.entry.path.clone(),
+            size: file.geometry.size(),
+            done: Arc::clone(&file.done),
+        });
+        for blocks in file.geometry.segments(segment) {
+            self.push
+                .job
+                .hand_out(Work::Segment(Arc::clone(file), blocks));
+        }
+        Ok(())
+    }
+
+    /// Sends some blocks of a file; whoever sends its last one sees to its commit.
+    pub(super) fn send(&mut self, file: &Shared<S>, blocks: Range<u64>) -> Result<(), Error> {
+        if file.is_settled() {
+            return Ok(());
+        }
+        // What is heard between blocks begins with the server's preface; it came
+        // while the verdict did, on whatever connection that was.
+        self.session.welcome()?;
+        let item = &file.item;
+        let reader = match item.source.open(&item.from, item.version.as_ref()) {
+            Ok(reader) => reader,
+            Err(error) => {
+                self.source_failed(file, &error);
+                return Ok(());
+            }
+        };
+        self.known.insert(file.id, Arc::clone(file));
+        let shown = !self.tagged.insert(file.id);
+        let tag = file.ticket.get().filter(|_| !shown).map(|ticket| Tag {
+            ticket,
+            path: &item.entry.path,
+        });
+        let run = Run {
+            transfer: self.push.transfer,
+            entry: file.id,
+            reader: &reader,
+            geometry: file.geometry,
+            blocks: blocks.clone(),
+            tag,
+        };
+        let (job, heard) = (&self.push.job, &mut self.heard);
+        let mut moved = 0;
+        let ended = send(
+            &mut self.session.link,
+            &run,
+            &mut self.buffer,
+            |index, node, len| {
+                file.note(index, node, len);
+                job.moved(len as u64);
+                moved += len as u64;
+            },
+            |link| hear(link, heard, file.id),
+        );
+        match ended {
+            Ok(Ended::Whole) => {
+                if file.wrote(blocks.end - blocks.start) {
+                    self.complete(file, &reader)?;
+                }
+                Ok(())
+            }
+            // What was heard says why.
+            Ok(Ended::Stopped) => Ok(()),
+            Ok(Ended::SourceFailed(error)) => {
+                self.source_failed(file, &error);
+                Ok(())
+            }
+            Err(error) => {
+                job.unmoved(moved);
+                Err(error)
+            }
+        }
+    }
+
+    /// All blocks are written: proves the second checksum, where one is wanted.
+    fn complete(&mut self, file: &Shared<S>, reader: &S::Reader) -> Result<(), Error> {
+        if self.push.options.checksum == Algorithm::Sha256 && file.second.get().is_none() {
+            let link = &mut self.session.link;
+            link.flush()?;
+            let second = patiently("sum", || in_order(reader, Algorithm::Sha256), &mut || {
+                say_working(link)
+            })?;
+            match second {
+                Ok(second) => file.second.get_or_init(|| second),
+                Err(error) => {
+                    self.source_failed(file, &error);
+                    return Ok(());
+                }
+            };
+        }
+        self.written.add(file);
+        Ok(())
+    }
+
+    /// Asks for what is written to be published.
+    pub(super) fn commit(&mut self) {
+        let files = self.written.take();
+        for file in &files {
+            file.set_committing(true);
+        }
+        let entries = files
+            .iter()
+            .map(|file| Committed {
+                entry: file.id,
+                checksum: if file.is_here() {
+                    None
+                } else {
+                    file.checksum()
+                },
+                second: file.second.get().copied(),
+            })
+            .collect();
+        let request = self.session.request();
+        self.session.link.say(&Commit {
+            request,
+            transfer: self.push.transfer,
+            entries,
+        });
+        self.commits.push_back((request, files));
+    }
+
+    fn source_failed(&mut self, file: &Shared<S>, error: &store::Error) {
+        self.say_drop(file.id);
+        self.fail(file, source_code(error), error.to_string());
+    }
+
+    pub(super) fn say_drop(&mut self, entry: EntryId) {
+        self.session.link.say(&Drop {
+            transfer: self.push.transfer,
+            entry,
+        });
+    }
+}
+
+/// Keeps what is said while blocks are sent; ends the run where its file has failed.
+fn hear(
+    link: &mut Link,
+    heard: &mut VecDeque<Message>,
+    file: EntryId,
+) -> Result<ControlFlow<()>, Error> {
+    match link.answer()? {
+        Incoming::Message(Message::Fail(fail))
+            if fail.entry.is_none() && fail.request.is_none() =>
+        {
+            Err(fail.into())
+        }
+        Incoming::Message(message) => {
+            let failed = matches!(&message, Message::Fail(fail) if fail.entry == Some(file));
+            heard.push_back(message);
+            Ok(if failed {
+                ControlFlow::Break(())
+            } else {
+                ControlFlow::Continue(())
+            })
+        }
+        other => Err(out_of_order(&other)),
+    }
+}

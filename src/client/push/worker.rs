@@ -1,0 +1,235 @@
+//! One connection of a put, and what is under way on it.
+//!
+//! The worker never waits while it could send: answers are read when they are
+//! there, and waited for only when nothing is left to do. At most two offers and
+//! two commits are unanswered, so that the server's answers always fit the
+//! connection's buffers and no two writers ever wait for each other.
+
+use std::collections::{HashMap, HashSet, VecDeque};
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use crossbeam_channel::{Receiver, never, select};
+
+use super::outgoing::{Item, Work};
+use super::{Push, Shared};
+use crate::client::monitor::Cancel;
+use crate::client::session::{Session, out_of_order};
+use crate::offer::EntryId;
+use crate::store::Source;
+use crate::transfer::Error;
+use crate::transfer::patience::{PULSE, say_working};
+use crate::wire::message::{COMMIT_MAX, OFFER_MAX, Request};
+use crate::wire::{Incoming, Message};
+
+/// Requests of a kind that may be unanswered.
+const UNANSWERED: usize = 2;
+/// When a commit is due: a flush is worth so many bytes, or this long a wait.
+const COMMIT_BYTES: u64 = 64 << 20;
+const COMMIT_AFTER: Duration = Duration::from_secs(1);
+
+pub(super) struct Worker<'p, 'm, S: Source> {
+    pub(super) number: usize,
+    pub(super) push: &'p Push<'m, S>,
+    pub(super) session: Session,
+    pub(super) feed: Receiver<Item<S>>,
+    work: Receiver<Work<S>>,
+    pub(super) offers: VecDeque<(Request, Vec<Shared<S>>)>,
+    pub(super) commits: VecDeque<(Request, Vec<Shared<S>>)>,
+    /// Files of one block that the server wants.
+    pub(super) granted: VecDeque<Shared<S>>,
+    /// Files that are written whole and not yet committed.
+    pub(super) written: Written<S>,
+    /// Files that this connection has offered, or sent blocks of.
+    pub(super) known: HashMap<EntryId, Shared<S>>,
+    /// Files whose ticket this connection has shown.
+    pub(super) tagged: HashSet<EntryId>,
+    pub(super) heard: VecDeque<Message>,
+    pub(super) buffer: Vec<u8>,
+    pub(super) offered: bool,
+}
+
+pub(super) struct Written<S> {
+    pub(super) files: Vec<Shared<S>>,
+    bytes: u64,
+    since: Option<Instant>,
+}
+
+enum Next<S> {
+    Item(Item<S>),
+    Work(Work<S>),
+    Nothing,
+    Over,
+}
+
+impl<'p, 'm, S: Source> Worker<'p, 'm, S> {
+    pub(super) fn new(
+        number: usize,
+        push: &'p Push<'m, S>,
+        session: Session,
+        feed: Receiver<Item<S>>,
+        work: Receiver<Work<S>>,
+    ) -> Self {
+        Self {
+            number,
+            push,
+            session,
+            feed,
+            work,
+            offers: VecDeque::new(),
+            commits: VecDeque::new(),
+            granted: VecDeque::new(),
+            written: Written {
+                files: Vec::new(),
+                bytes: 0,
+                since: None,
+            },
+            known: HashMap::new(),
+            tagged: HashSet::new(),
+            heard: VecDeque::new(),
+            buffer: Vec::new(),
+            offered: false,
+        }
+    }
+
+    /// Works until the job has no work left.
+    pub(super) fn run(&mut self, cancel: &Cancel) -> Result<(), Error> {
+        loop {
+            if cancel.is_cancelled() {
+                return Err(Error::Interrupted);
+            }
+            if self.push.job.has_ended() {
+                return Ok(());
+            }
+            if let Some(message) = self.heard.pop_front() {
+                self.answered(message)?;
+            } else if self.awaits_answer() && self.session.link.is_readable()? {
+                self.listen()?;
+            } else if !self.do_something()? && !self.wait()? {
+                return Ok(());
+            }
+        }
+    }
+
+    fn awaits_answer(&self) -> bool {
+        !self.offers.is_empty() || !self.commits.is_empty()
+    }
+
+    /// Does the next thing that needs no waiting; `false` where there is none.
+    fn do_something(&mut self) -> Result<bool, Error> {
+        let may_offer = self.offers.len() < UNANSWERED && self.granted.len() < OFFER_MAX;
+        if may_offer && let Ok(item) = self.feed.try_recv() {
+            self.offer(item);
+            return Ok(true);
+        }
+        if self.written.is_due() && self.commits.len() < UNANSWERED {
+            self.commit();
+        } else if let Some(file) = self.granted.pop_front() {
+            let all = 0..file.geometry.blocks();
+            self.send(&file, all)?;
+        } else if let Ok(work) = self.work.try_recv() {
+            self.take(work)?;
+        } else if !self.written.files.is_empty() && self.commits.len() < UNANSWERED {
+            self.commit();
+        } else {
+            return Ok(false);
+        }
+        Ok(true)
+    }
+
+    /// Waits for an answer or for work; `false` where the job is over.
+    fn wait(&mut self) -> Result<bool, Error> {
+        if self.awaits_answer() {
+            self.listen()?;
+            return Ok(true);
+        }
+        self.session.link.flush()?;
+        match self.next() {
+            Next::Item(item) => self.offer(item),
+            Next::Work(work) => self.take(work)?,
+            // The server must not take this connection for dead meanwhile.
+            Next::Nothing => say_working(&mut self.session.link)?,
+            Next::Over => return Ok(false),
+        }
+        Ok(true)
+    }
+
+    fn next(&mut self) -> Next<S> {
+        select! {
+            recv(self.work) -> work => work.map_or(Next::Over, Next::Work),
+            recv(self.feed) -> item => if let Ok(item) = item {
+                Next::Item(item)
+            } else {
+                // Closed, it would be ready for ever.
+                self.feed = never();
+                self.next()
+            },
+            default(PULSE) => Next::Nothing,
+        }
+    }
+
+    fn take(&mut self, work: Work<S>) -> Result<(), Error> {
+        match work {
+            Work::Segment(file, blocks) => {
+                let result = self.send(&file, blocks.clone());
+                if result.is_err() && !file.is_settled() {
+                    self.push.job.hand_out(Work::Segment(file, blocks));
+                }
+                result
+            }
+            Work::Again(file) => {
+                self.say_drop(file.id);
+                self.offer(file.again());
+                Ok(())
+            }
+            Work::Commit(file) => {
+                self.written.add(&file);
+                Ok(())
+            }
+        }
+    }
+
+    /// Hears the next message.
+    fn listen(&mut self) -> Result<(), Error> {
+        match self.session.next()? {
+            Incoming::Message(message) => self.answered(message),
+            other => Err(out_of_order(&other)),
+        }
+    }
+
+    /// Ends the connection after a job that went well.
+    pub(super) fn end(self) {
+        self.session.end();
+    }
+
+    /// What the server said before the connection broke.
+    pub(super) fn last_words(&mut self, error: Error) -> Error {
+        self.session.last_words(error)
+    }
+}
+
+impl<S> Written<S> {
+    pub(super) fn add(&mut self, file: &Shared<S>) {
+        self.bytes += file.geometry.size();
+        self.since.get_or_insert_with(Instant::now);
+        self.files.push(Arc::clone(file));
+    }
+
+    fn is_due(&self) -> bool {
+        self.files.len() >= COMMIT_MAX
+            || self.bytes >= COMMIT_BYTES
+            || self
+                .since
+                .is_some_and(|since| since.elapsed() >= COMMIT_AFTER)
+    }
+
+    /// Takes as many as one commit holds.
+    pub(super) fn take(&mut self) -> Vec<Shared<S>> {
+        let rest = self.files.split_off(self.files.len().min(COMMIT_MAX));
+        if rest.is_empty() {
+            self.bytes = 0;
+            self.since = None;
+        }
+        std::mem::replace(&mut self.files, rest)
+    }
+}

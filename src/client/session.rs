@@ -1,0 +1,245 @@
+//! One connection to the server: ask, and be answered.
+
+use std::fmt;
+use std::io;
+
+use crate::entry::Cursor;
+use crate::net::plain::Plain;
+use crate::net::{Stream, Transport, connect};
+use crate::offer::TransferId;
+use crate::path::RemotePath;
+use crate::transfer::{Error, Link};
+use crate::wire::message::{Hello, List, Request, Welcome};
+use crate::wire::{self, Incoming, Message};
+
+use super::{Listing, Options, error};
+
+/// Program and version, for the server's log.
+const AGENT: &str = concat!("haul/", env!("CARGO_PKG_VERSION"));
+
+/// How a server is reached.
+pub(super) enum Route {
+    /// By TCP, at `HOST:PORT`.
+    Tcp(String),
+    /// By what a caller provides.
+    Custom(Box<dyn Fn() -> io::Result<Box<dyn Transport>> + Send + Sync>),
+}
+
+/// One connection.
+#[derive(Debug)]
+pub(super) struct Session {
+    pub(super) link: Link,
+    welcome: Option<Welcome>,
+    next: Request,
+}
+
+impl Route {
+    /// Connects. Preface and `Hello` are queued, to leave with the first request.
+    pub(super) fn open(&self, options: &Options) -> Result<Session, error::Error> {
+        if options.cancel.is_cancelled() {
+            return Err(error::Error::Interrupted);
+        }
+        let opening = options.deadlines.opening;
+        let transport = self
+            .transport(options)
+            .map_err(|source| error::Error::Connect {
+                address: self.to_string(),
+                source,
+            })?;
+        let stream = Stream::new(transport, options.fault.clone(), opening);
+        let mut link = Link::new(stream, options.deadlines);
+        link.greet();
+        link.say(&Hello {
+            request: 0,
+            agent: AGENT.to_owned(),
+        });
+        Ok(Session {
+            link,
+            welcome: None,
+            next: 1,
+        })
+    }
+
+    fn transport(&self, options: &Options) -> io::Result<Box<dyn Transport>> {
+        match self {
+            Self::Tcp(address) => {
+                let socket = connect::connect(address.as_str(), options.deadlines.opening)?;
+                options.cancel.watch(socket.try_clone()?);
+                Ok(Box::new(Plain::new(socket)?))
+            }
+            Self::Custom(connect) => connect(),
+        }
+    }
+
+    /// A connection's end as the end of a job on this route.
+    pub(super) fn explain(&self, source: Error, options: &Options) -> error::Error {
+        if options.cancel.is_cancelled() || matches!(source, Error::Interrupted) {
+            return error::Error::Interrupted;
+        }
+        error::Error::Exchange {
+            address: self.to_string(),
+            source,
+        }
+    }
+}
+
+impl Session {
+    /// A number that no request of this connection has had.
+    pub(super) fn request(&mut self) -> Request {
+        self.next += 1;
+        self.next - 1
+    }
+
+    /// What the server said of itself, once it has.
+    pub(super) fn welcome(&mut self) -> Result<&Welcome, Error> {
+        if self.welcome.is_none() {
+            let welcome = self.be_welcomed();
+            self.welcome = Some(welcome.map_err(|error| self.last_words(error))?);
+        }
+        self.welcome.as_ref().ok_or(Error::Ended)
+    }
+
+    fn be_welcomed(&mut self) -> Result<Welcome, Error> {
+        self.link.be_greeted()?;
+        match self.link.answer()? {
+            Incoming::Message(Message::Welcome(welcome)) => Ok(welcome),
+            Incoming::Message(Message::Fail(fail)) => Err(fail.into()),
+            other => Err(out_of_order(&other)),
+        }
+    }
+
+    /// Waits for what the server says next, its patience-keeping aside.
+    ///
+    /// A `Fail` that concerns the connection is an error.
+    pub(super) fn next(&mut self) -> Result<Incoming, Error> {
+        self.welcome()?;
+        match self.link.answer() {
+            Ok(Incoming::Message(Message::Fail(fail)))
+                if fail.entry.is_none() && fail.request.is_none() =>
+            {
+                Err(fail.into())
+            }
+            Ok(other) => Ok(other),
+            Err(error) => Err(self.last_words(error)),
+        }
+    }
+
+    /// What the server said before the connection broke, if it said why.
+    ///
+    /// A write that fails is mostly the second thing to happen: the server has sent
+    /// a `Fail` and closed, and the `Fail` still waits to be read.
+    pub(super) fn last_words(&mut self, error: Error) -> Error {
+        let broken = match &error {
+            Error::Wire(wire::Error::Io(e)) => e.kind() != io::ErrorKind::TimedOut,
+            Error::Wire(wire::Error::Cut) | Error::Ended => true,
+            _ => false,
+        };
+        if !broken {
+            return error;
+        }
+        loop {
+            match self.link.hear_out() {
+                Some(Incoming::Message(Message::Fail(fail))) if fail.entry.is_none() => {
+                    return fail.into();
+                }
+                Some(Incoming::Message(_) | Incoming::Unknown(_)) => {}
+                Some(Incoming::Block(..)) | None => return error,
+            }
+        }
+    }
+
+    /// Lists what is at `path`, or the root.
+    pub(super) fn list(
+        &mut self,
+        path: Option<&RemotePath>,
+        depth: Option<u32>,
+    ) -> Result<Listing, Error> {
+        let request = self.request();
+        self.link.say(&List {
+            request,
+            path: path.cloned(),
+            depth,
+            after: None,
+        });
+        let mut listing = Listing::default();
+        loop {
+            match self.next()? {
+                Incoming::Message(Message::Entries(page)) if page.request == request => {
+                    listing.unnamed += page.unnamed;
+                    listing.unreadable += page.unreadable;
+                    listing.entries.extend(page.entries);
+                    check_order(&listing, path)?;
+                    if !page.more {
+                        return Ok(listing);
+                    }
+                }
+                Incoming::Message(Message::Fail(fail)) if fail.request == Some(request) => {
+                    return Err(fail.into());
+                }
+                other => return Err(out_of_order(&other)),
+            }
+        }
+    }
+
+    /// Ends the connection.
+    pub(super) fn end(self) {
+        self.link.close(None);
+    }
+}
+
+/// A transfer's name that nobody can guess and nobody else has.
+pub(super) fn random_transfer() -> TransferId {
+    let mut id = [0; 16];
+    // The system has randomness from its start on; without it no name is unique,
+    // and a server would refuse the entries of the second.
+    let _ = rustix::rand::getrandom(&mut id, rustix::rand::GetRandomFlags::empty());
+    TransferId(id)
+}
+
+/// A server that lists what was not asked for is not believed.
+fn check_order(listing: &Listing, path: Option<&RemotePath>) -> Result<(), Error> {
+    let cursors: Vec<Cursor> = listing
+        .entries
+        .iter()
+        .map(crate::entry::Entry::cursor)
+        .collect();
+    if !cursors.is_sorted_by(|a, b| a < b) {
+        return Err(Error::Broken("a listing out of order"));
+    }
+    let beneath = |cursor: &Cursor| match path {
+        None => true,
+        Some(path) => cursor
+            .as_str()
+            .strip_prefix(path.as_str())
+            .is_some_and(|rest| rest.is_empty() || rest.starts_with('/')),
+    };
+    if cursors.iter().all(beneath) {
+        Ok(())
+    } else {
+        Err(Error::Broken("a listing of something else"))
+    }
+}
+
+/// The error for a message that has no meaning now.
+pub(super) fn out_of_order(incoming: &Incoming) -> Error {
+    match incoming {
+        Incoming::Message(message) => Error::OutOfOrder(message.kind()),
+        Incoming::Block(..) => Error::OutOfOrder(wire::Kind::Block),
+        Incoming::Unknown(_) => Error::Broken("a message of an unknown kind"),
+    }
+}
+
+impl fmt::Display for Route {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Tcp(address) => f.write_str(address),
+            Self::Custom(_) => f.write_str("server"),
+        }
+    }
+}
+
+impl fmt::Debug for Route {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(self, f)
+    }
+}

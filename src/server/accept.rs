@@ -1,0 +1,82 @@
+//! The accept loop: it accepts, and does nothing else.
+//!
+//! What an accept fails with is mostly a lack of descriptors, which only time
+//! mends: so the loop pauses, longer each time, and lives on.
+
+use std::io::Write;
+use std::net::{Shutdown, SocketAddr, TcpStream};
+use std::sync::Arc;
+use std::thread;
+use std::time::Duration;
+
+use tracing::{info, warn};
+
+use super::{Shared, session};
+use crate::code::Code;
+use crate::net::plain::Plain;
+use crate::net::{Accepted, Listener};
+use crate::store::Store;
+use crate::wire::message::{Fail, write};
+use crate::wire::preface;
+
+/// First pause after a failed accept; it doubles up to the longest.
+const PAUSE: Duration = Duration::from_millis(10);
+const PAUSE_MAX: Duration = Duration::from_secs(1);
+
+/// Stack of a connection's thread: nothing in it recurses, and only what is
+/// touched takes memory.
+const STACK: usize = 512 << 10;
+
+/// Accepts until the listener is woken.
+pub(super) fn run<S: Store + 'static>(shared: &Arc<Shared<S>>, listener: &Listener) {
+    let mut pause = PAUSE;
+    loop {
+        match listener.accept() {
+            Ok(Accepted::Woken) => return,
+            Ok(Accepted::Client(socket, peer)) => {
+                pause = PAUSE;
+                admit(shared, socket, peer);
+            }
+            Err(error) => {
+                warn!(%error, pause_ms = pause.as_millis() as u64, "cannot accept");
+                match listener.pause(pause) {
+                    Ok(false) => pause = (pause * 2).min(PAUSE_MAX),
+                    Ok(true) | Err(_) => return,
+                }
+            }
+        }
+    }
+}
+
+/// Gives a connection its thread, or tells it why it gets none.
+fn admit<S: Store + 'static>(shared: &Arc<Shared<S>>, socket: TcpStream, peer: SocketAddr) {
+    let Some(slot) = shared.slots.take(Some(&socket)) else {
+        info!(%peer, "refused: the server is full");
+        return refuse(&socket, "the server is full, try again later");
+    };
+    let spare = socket.try_clone();
+    let owned = Arc::clone(shared);
+    let spawned = thread::Builder::new()
+        .name(format!("conn-{peer}"))
+        .stack_size(STACK)
+        .spawn(move || match Plain::new(socket) {
+            Ok(transport) => session::serve(&owned, &slot, owned.link(transport)),
+            Err(error) => info!(%peer, %error, "lost before it began"),
+        });
+    if let (Err(error), Ok(spare)) = (spawned, spare) {
+        warn!(%peer, %error, "refused: no thread can be had");
+        refuse(&spare, "the server is busy, try again later");
+    }
+}
+
+/// Says why there is no place. What is said fits the socket's empty buffer, so
+/// the loop never waits for a client.
+fn refuse(socket: &TcpStream, why: &str) {
+    let mut answer = preface::encode(preface::VERSION).to_vec();
+    write(&Fail::connection(Code::Connection, why), &mut answer);
+    // Whether it arrives is up to the client: it gets no thread to make sure.
+    let _ = socket
+        .set_nonblocking(true)
+        .and_then(|()| (&*socket).write_all(&answer))
+        .and_then(|()| socket.shutdown(Shutdown::Write));
+}

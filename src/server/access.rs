@@ -1,0 +1,116 @@
+//! The only door to the store: who is asking, and what they may do.
+//!
+//! Every face of the server goes through here, so a right is checked in one place,
+//! before anything is looked up: what is refused tells nothing of what is there.
+
+use std::sync::Arc;
+
+use crate::entry::{Cursor, Entry, Version};
+use crate::identity::Identity;
+use crate::offer::{OnExisting, Ticket};
+use crate::path::RemotePath;
+use crate::store::{Claim, Durability, Error, Published, Source, Standing, Store};
+use crate::wire::message::Rights;
+
+/// A store as one identity sees it.
+#[derive(Debug)]
+pub(super) struct Access<S> {
+    store: S,
+    identity: Identity,
+    rights: Rights,
+}
+
+const WRITE: Rights = Rights(2);
+const REPLACE: Rights = Rights(4);
+
+impl<S: Store> Access<S> {
+    pub(super) fn new(store: &S, identity: Identity, rights: Rights) -> Self {
+        Self {
+            store: store.acting_for(identity.clone()),
+            identity,
+            rights,
+        }
+    }
+
+    pub(super) fn identity(&self) -> &Identity {
+        &self.identity
+    }
+
+    pub(super) fn rights(&self) -> Rights {
+        self.rights
+    }
+
+    fn check(&self, wanted: Rights, what: &'static str) -> Result<(), Error> {
+        if self.rights.include(wanted) {
+            Ok(())
+        } else {
+            Err(Error::NotAllowed(what))
+        }
+    }
+
+    fn check_offer(&self, on: OnExisting) -> Result<(), Error> {
+        self.check(WRITE, "write")?;
+        match on {
+            OnExisting::Refuse => Ok(()),
+            OnExisting::IfNewer | OnExisting::Replace | OnExisting::ReplaceVersion(_) => {
+                self.check(REPLACE, "replace")
+            }
+        }
+    }
+}
+
+impl<S: Store> Source for Access<S> {
+    type Reader = S::Reader;
+    type Walk = S::Walk;
+
+    fn walk(
+        &self,
+        under: Option<&RemotePath>,
+        depth: Option<u32>,
+        after: Option<Cursor>,
+    ) -> Result<S::Walk, Error> {
+        self.check(Rights::READ, "read")?;
+        self.store.walk(under, depth, after)
+    }
+
+    fn open(&self, path: &RemotePath, expect: Option<&Version>) -> Result<S::Reader, Error> {
+        self.check(Rights::READ, "read")?;
+        self.store.open(path, expect)
+    }
+}
+
+impl<S: Store> Store for Access<S> {
+    type Staged = S::Staged;
+
+    fn acting_for(&self, by: Identity) -> Self {
+        Self::new(&self.store, by, self.rights)
+    }
+
+    fn durability(&self) -> Durability {
+        self.store.durability()
+    }
+
+    fn judge(&self, entry: &Entry, on: OnExisting) -> Result<Standing, Error> {
+        self.check_offer(on)?;
+        self.store.judge(entry, on)
+    }
+
+    fn stage(&self, batch: &[Entry], on: OnExisting) -> Vec<Result<Arc<S::Staged>, Error>> {
+        match self.check_offer(on) {
+            Ok(()) => self.store.stage(batch, on),
+            Err(error) => batch.iter().map(|_| Err(error.clone())).collect(),
+        }
+    }
+
+    fn reopen(&self, ticket: &Ticket) -> Result<Arc<S::Staged>, Error> {
+        self.check(WRITE, "write")?;
+        self.store.reopen(ticket)
+    }
+
+    fn commit(&self, batch: Vec<(Arc<S::Staged>, Claim)>) -> Vec<Result<Published, Error>> {
+        match self.check(WRITE, "write") {
+            Ok(()) => self.store.commit(batch),
+            Err(error) => batch.iter().map(|_| Err(error.clone())).collect(),
+        }
+    }
+}

@@ -1,0 +1,142 @@
+//! Requests that ask what is in the store.
+
+use std::ops::ControlFlow;
+use std::time::Instant;
+
+use tracing::{info, warn};
+
+use super::session::Session;
+use crate::entry::Entry;
+use crate::store::{self, ReadAt, Source, Store};
+use crate::transfer::Error;
+use crate::transfer::patience::{patiently, say_working};
+use crate::transfer::send::in_order;
+use crate::wire::Message;
+use crate::wire::frame::LIST_MAX;
+use crate::wire::message::{Entries, List, Sum, SumIs, fits};
+
+/// Sends the entries at and beneath a path, in pages.
+pub(super) fn list<S: Store>(session: &mut Session<'_, S>, list: &List) -> Result<(), Error> {
+    let began = Instant::now();
+    let peer = session.peer;
+    let (access, link, _, queue) = session.sending();
+    let walk = match access.walk(list.path.as_ref(), list.depth, list.after.clone()) {
+        Ok(walk) => walk,
+        Err(error) => {
+            session.refuse(list.request, error.code(), error.to_string());
+            return Ok(());
+        }
+    };
+    let mut page = Page::new(list);
+    let (mut listed, mut stopped) = (0_u64, false);
+    for item in walk {
+        match item {
+            Ok(entry) => {
+                listed += 1;
+                let Some(full) = page.add(entry) else {
+                    continue;
+                };
+                link.say(&full);
+                link.flush()?;
+                let is_stop =
+                    |m: &Message| matches!(m, Message::Stop(s) if s.request == list.request);
+                while !stopped && link.is_readable()? {
+                    let flow = Session::<S>::hear(link, queue, is_stop)?;
+                    stopped = flow == ControlFlow::Break(());
+                }
+                if stopped {
+                    break;
+                }
+            }
+            Err(store::Error::Unusable { count, .. }) => page.entries.unnamed += count,
+            // What is no file, directory or link has no place in a listing.
+            Err(store::Error::NotAFile(_)) => {}
+            Err(error) => {
+                warn!(peer, %error, "cannot be listed");
+                page.entries.unreadable += 1;
+            }
+        }
+    }
+    link.say(&page.entries);
+    info!(
+        peer,
+        path = list.path.as_ref().map(tracing::field::debug),
+        listed,
+        seconds = began.elapsed().as_secs_f64(),
+        "list"
+    );
+    Ok(())
+}
+
+/// Reads a file and says what its checksum is.
+pub(super) fn sum<S: Store>(session: &mut Session<'_, S>, sum: &Sum) -> Result<(), Error> {
+    let began = Instant::now();
+    let peer = session.peer;
+    let (access, link, _, _) = session.sending();
+    let reader = match access.open(&sum.path, Some(&sum.version)) {
+        Ok(reader) => reader,
+        Err(error) => {
+            session.refuse(sum.request, error.code(), error.to_string());
+            return Ok(());
+        }
+    };
+    let result = patiently("sum", || in_order(&reader, sum.algorithm), &mut || {
+        say_working(link)
+    })?;
+    info!(
+        peer,
+        path = ?sum.path,
+        bytes = reader.size(),
+        seconds = began.elapsed().as_secs_f64(),
+        "sum"
+    );
+    match result {
+        Ok(checksum) => session.link.say(&SumIs {
+            request: sum.request,
+            checksum,
+        }),
+        Err(error) => session.refuse(sum.request, error.code(), error.to_string()),
+    }
+    Ok(())
+}
+
+struct Page {
+    entries: Entries,
+    len: usize,
+}
+
+impl Page {
+    fn new(list: &List) -> Self {
+        Self {
+            entries: Entries {
+                request: list.request,
+                more: false,
+                unnamed: 0,
+                unreadable: 0,
+                entries: Vec::new(),
+            },
+            len: 0,
+        }
+    }
+
+    /// Adds an entry; returns the page before it where that is full.
+    fn add(&mut self, entry: Entry) -> Option<Entries> {
+        let mut full = None;
+        if !fits(&entry, &mut self.len, LIST_MAX) {
+            let next = Entries {
+                entries: Vec::new(),
+                unnamed: 0,
+                unreadable: 0,
+                ..self.entries.clone()
+            };
+            let mut page = std::mem::replace(&mut self.entries, next);
+            page.more = true;
+            full = Some(page);
+            self.len = 0;
+            // No entry is longer than a list: a path has 4,095 bytes, a link as many.
+            let _ = fits(&entry, &mut self.len, LIST_MAX);
+        }
+        self.entries.entries.push(entry);
+        full
+    }
+}

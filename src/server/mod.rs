@@ -1,0 +1,255 @@
+//! Serving one store to many clients.
+//!
+//! `accept` hands each connection to a thread of its own; the thread runs
+//! a session from preface to close; the session reaches the store only through
+//! `access`, which knows who is asking and what they may do.
+
+mod accept;
+mod access;
+mod download;
+mod listing;
+mod session;
+mod slots;
+mod upload;
+
+use std::collections::HashMap;
+use std::io;
+use std::net::SocketAddr;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, PoisonError, Weak};
+use std::thread::JoinHandle;
+use std::time::Duration;
+
+use crate::fault::Fault;
+use crate::identity::Identity;
+use crate::net::{Listener, Stream, Transport, Waker};
+use crate::offer::TransferId;
+use crate::store::Store;
+use crate::transfer::{Deadlines, Link, Reception};
+use crate::wire::message::{Rights, StoreId};
+
+use access::Access;
+use slots::Slots;
+
+/// How a server serves.
+#[derive(Clone, Debug)]
+pub struct Config {
+    /// What everyone who reaches the port may do.
+    pub rights: Rights,
+    /// Connections at once; one more is told that the server is full.
+    pub max_connections: usize,
+    /// How long a peer may take.
+    pub deadlines: Deadlines,
+    /// How long running transfers may go on after a stop.
+    pub drain: Duration,
+    /// Bytes in a segment, the unit of work that one connection takes.
+    pub segment: u64,
+    /// Where a test may make a socket call fail.
+    pub fault: Fault,
+}
+
+impl Default for Config {
+    fn default() -> Self {
+        Self {
+            rights: Rights::ALL,
+            max_connections: 1024,
+            deadlines: Deadlines::default(),
+            drain: Duration::from_secs(30),
+            segment: 8 << 20,
+            fault: Fault::default(),
+        }
+    }
+}
+
+/// A server that is bound and not yet accepting.
+pub struct Server<S: Store> {
+    listeners: Vec<Listener>,
+    shared: Arc<Shared<S>>,
+}
+
+/// A server at work. Dropping it stops it at once.
+#[derive(Debug)]
+pub struct Handle {
+    stop: Stop,
+    accepting: Vec<JoinHandle<()>>,
+}
+
+/// Stops a server, from any thread.
+#[derive(Clone, Debug)]
+pub struct Stop(Arc<StopParts>);
+
+#[derive(Debug)]
+struct StopParts {
+    wakers: Vec<Waker>,
+    stopping: Arc<AtomicBool>,
+    slots: Arc<Slots>,
+    drain: Duration,
+}
+
+/// What every connection of a server shares.
+struct Shared<S: Store> {
+    store: S,
+    id: StoreId,
+    config: Config,
+    slots: Arc<Slots>,
+    stopping: Arc<AtomicBool>,
+    receptions: Mutex<Receptions<S::Staged>>,
+}
+
+/// The transfers under way: each lives as long as a connection takes part in it.
+type Receptions<T> = HashMap<(Identity, TransferId), Weak<Reception<T>>>;
+
+impl<S: Store + 'static> Server<S> {
+    /// Binds each of `listen` for `store`; port 0 picks a free one.
+    ///
+    /// # Errors
+    ///
+    /// Whatever the system refuses, with the address.
+    pub fn bind(store: S, listen: &[String], config: Config) -> io::Result<Self> {
+        let listeners: io::Result<Vec<_>> = listen
+            .iter()
+            .map(|address| {
+                Listener::bind(address.as_str()).map_err(|error| {
+                    io::Error::new(error.kind(), format!("cannot listen on {address}: {error}"))
+                })
+            })
+            .collect();
+        let mut id = [0; 16];
+        rustix::rand::getrandom(&mut id, rustix::rand::GetRandomFlags::empty())?;
+        let stopping = Arc::new(AtomicBool::new(false));
+        Ok(Self {
+            listeners: listeners?,
+            shared: Arc::new(Shared {
+                store,
+                id: StoreId(id),
+                slots: Arc::new(Slots::new(config.max_connections)),
+                config,
+                stopping,
+                receptions: Mutex::new(HashMap::new()),
+            }),
+        })
+    }
+
+    /// The addresses that were bound, with their real ports.
+    ///
+    /// # Errors
+    ///
+    /// Whatever the system reports.
+    pub fn addresses(&self) -> io::Result<Vec<SocketAddr>> {
+        self.listeners.iter().map(Listener::address).collect()
+    }
+
+    /// Serves one connection on the caller's thread, until it ends.
+    pub fn converse(&self, transport: impl Transport + 'static) {
+        let Some(slot) = self.shared.slots.take(None) else {
+            return;
+        };
+        session::serve(&self.shared, &slot, self.shared.link(transport));
+    }
+
+    /// Begins to accept.
+    ///
+    /// # Errors
+    ///
+    /// When a thread or descriptor cannot be had.
+    pub fn start(self) -> io::Result<Handle> {
+        let wakers: io::Result<Vec<Waker>> = self.listeners.iter().map(Listener::waker).collect();
+        let stop = Stop(Arc::new(StopParts {
+            wakers: wakers?,
+            stopping: Arc::clone(&self.shared.stopping),
+            slots: Arc::clone(&self.shared.slots),
+            drain: self.shared.config.drain,
+        }));
+        let mut handle = Handle {
+            stop,
+            accepting: Vec::new(),
+        };
+        for listener in self.listeners {
+            let shared = Arc::clone(&self.shared);
+            let thread = std::thread::Builder::new()
+                .name("accept".to_owned())
+                .spawn(move || accept::run(&shared, &listener))?;
+            handle.accepting.push(thread);
+        }
+        Ok(handle)
+    }
+}
+
+impl<S: Store> Shared<S> {
+    fn link(&self, transport: impl Transport + 'static) -> Link {
+        let deadlines = self.config.deadlines;
+        let stream = Stream::new(transport, self.config.fault.clone(), deadlines.opening);
+        Link::new(stream, deadlines)
+    }
+
+    /// The store as `identity` may see it.
+    fn access(&self, identity: Identity) -> Access<S> {
+        Access::new(&self.store, identity, self.config.rights)
+    }
+
+    /// The reception of a transfer, which any connection of its identity joins by naming it.
+    fn reception(&self, by: &Identity, transfer: TransferId) -> Arc<Reception<S::Staged>> {
+        let mut all = self
+            .receptions
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
+        let key = (by.clone(), transfer);
+        if let Some(known) = all.get(&key).and_then(Weak::upgrade) {
+            return known;
+        }
+        // Those that ended are few; they go when a new one comes.
+        all.retain(|_, reception| reception.strong_count() > 0);
+        let new = Arc::new(Reception::default());
+        all.insert(key, Arc::downgrade(&new));
+        new
+    }
+
+    fn is_stopping(&self) -> bool {
+        self.stopping.load(Ordering::SeqCst)
+    }
+}
+
+impl Handle {
+    /// What stops the server, for a signal handler's thread.
+    #[must_use]
+    pub fn stopper(&self) -> Stop {
+        self.stop.clone()
+    }
+
+    /// Waits until the server was stopped and its last connection has ended.
+    pub fn wait(mut self) {
+        for thread in self.accepting.drain(..) {
+            // A panic there was printed by its own thread.
+            let _ = thread.join();
+        }
+        self.stop.0.slots.drain(self.stop.0.drain);
+    }
+}
+
+impl Stop {
+    /// Accepts no more, ends idle connections, and lets running transfers go on
+    /// for the drain time.
+    pub fn stop(&self) {
+        self.0.stopping.store(true, Ordering::SeqCst);
+        for waker in &self.0.wakers {
+            waker.wake();
+        }
+        self.0.slots.end_idle();
+    }
+
+    /// Stops, and ends running transfers too.
+    pub fn stop_now(&self) {
+        self.stop();
+        self.0.slots.end_all();
+    }
+}
+
+impl Drop for Handle {
+    fn drop(&mut self) {
+        self.stop.stop_now();
+        for thread in self.accepting.drain(..) {
+            let _ = thread.join();
+        }
+        self.stop.0.slots.drain(Duration::ZERO);
+    }
+}

@@ -1,0 +1,275 @@
+//! One connection, from preface to close, on its own thread.
+
+use std::collections::{HashMap, VecDeque};
+use std::ops::ControlFlow;
+use std::sync::Arc;
+use std::time::Instant;
+
+use tracing::{debug, info, warn};
+
+use super::access::Access;
+use super::slots::Slot;
+use super::{Shared, download, listing, upload};
+use crate::code::Code;
+use crate::identity::Identity;
+use crate::offer::TransferId;
+use crate::store::{Durability, Store};
+use crate::transfer::{Attachment, Error, Link, Reception, Wait};
+use crate::wire::message::{Done, Fail, Hello, Request, Welcome};
+use crate::wire::{self, Incoming, Kind, Message};
+
+/// Program and version, as the other side's log shows it.
+const AGENT: &str = concat!("haul/", env!("CARGO_PKG_VERSION"));
+
+/// Requests that may wait while an answer is being sent: two offers, two commits
+/// and two fetches are what an honest client has under way.
+const QUEUE_MAX: usize = 16;
+
+/// Transfers that one connection may take part in.
+const TRANSFERS_MAX: usize = 16;
+
+/// The state of one connection.
+pub(super) struct Session<'s, S: Store> {
+    pub(super) shared: &'s Shared<S>,
+    pub(super) access: Access<S>,
+    pub(super) link: &'s mut Link,
+    pub(super) peer: &'s str,
+    pub(super) buffer: Vec<u8>,
+    pub(super) received: Received,
+    transfers: HashMap<TransferId, Attachment<S::Staged>>,
+    queue: VecDeque<Message>,
+}
+
+/// What a connection has received.
+#[derive(Default)]
+pub(super) struct Received {
+    pub(super) blocks: u64,
+    pub(super) bytes: u64,
+}
+
+/// Serves a connection until it ends, and says in the log how it did.
+pub(super) fn serve<S: Store>(shared: &Shared<S>, slot: &Slot, mut link: Link) {
+    let peer = link.peer();
+    let began = Instant::now();
+    let mut received = Received::default();
+    let result = open(&mut link)
+        .and_then(|hello| converse(shared, slot, (&mut link, &peer), &hello, &mut received));
+    let Received { blocks, bytes } = received;
+    let seconds = began.elapsed().as_secs_f64();
+    match &result {
+        Ok(()) => info!(peer, blocks, bytes, seconds, "closed"),
+        Err(error) => {
+            let code = error.code().number();
+            warn!(peer, blocks, bytes, seconds, code, %error, "closed after an error");
+        }
+    }
+    link.close(result.as_ref().err());
+}
+
+/// Reads preface and `Hello` under one deadline, and greets.
+fn open(link: &mut Link) -> Result<Hello, Error> {
+    let greeted = link.be_greeted();
+    if matches!(
+        greeted,
+        Ok(()) | Err(Error::Wire(wire::Error::OtherVersion { .. }))
+    ) {
+        link.greet();
+    }
+    greeted?;
+    match link.next(Wait::Opening)?.ok_or(Error::Ended)? {
+        Incoming::Message(Message::Hello(hello)) => Ok(hello),
+        Incoming::Message(other) => Err(Error::OutOfOrder(other.kind())),
+        Incoming::Block(..) => Err(Error::OutOfOrder(Kind::Block)),
+        Incoming::Unknown(_) => Err(Error::Broken("the first message must be a Hello")),
+    }
+}
+
+fn converse<S: Store>(
+    shared: &Shared<S>,
+    slot: &Slot,
+    (link, peer): (&mut Link, &str),
+    hello: &Hello,
+    received: &mut Received,
+) -> Result<(), Error> {
+    let access = shared.access(Identity::Anyone);
+    link.say(&Welcome {
+        request: hello.request,
+        agent: AGENT.to_owned(),
+        rights: access.rights(),
+        segment: shared.config.segment,
+        store: shared.id,
+        durable: access.durability() == Durability::Batch,
+    });
+    let agent: String = hello.agent.chars().take(64).collect();
+    debug!(peer, ?agent, "opened");
+    let mut session = Session {
+        shared,
+        access,
+        link,
+        peer,
+        buffer: Vec::new(),
+        received: std::mem::take(received),
+        transfers: HashMap::new(),
+        queue: VecDeque::new(),
+    };
+    let result = session.run(slot);
+    *received = session.received;
+    result
+}
+
+impl<S: Store> Session<'_, S> {
+    fn run(&mut self, slot: &Slot) -> Result<(), Error> {
+        loop {
+            if let Some(message) = self.queue.pop_front() {
+                self.handle(message)?;
+                continue;
+            }
+            let wait = if self.is_owed() {
+                Wait::Owed
+            } else {
+                Wait::Idle
+            };
+            slot.set_busy(wait == Wait::Owed);
+            if wait == Wait::Idle && self.shared.is_stopping() {
+                return self.part();
+            }
+            let incoming = match self.link.next(wait) {
+                Ok(Some(incoming)) => incoming,
+                // A stop has ended the wait.
+                Ok(None) if wait == Wait::Idle && self.shared.is_stopping() => {
+                    return self.part();
+                }
+                Ok(None) if !self.is_last_hope() => return Ok(()),
+                Ok(None) => return Err(Error::Ended),
+                Err(error) => return Err(error),
+            };
+            slot.set_busy(true);
+            match incoming {
+                Incoming::Message(message) => self.handle(message)?,
+                Incoming::Block(header, len) => upload::block(self, &header, len)?,
+                Incoming::Unknown(number) => self.link.say(&Fail::connection(
+                    Code::Protocol,
+                    format!("a message of the unknown kind {number} was skipped"),
+                )),
+            }
+        }
+    }
+
+    /// Whether the other side still owes blocks or a commit.
+    fn is_owed(&self) -> bool {
+        self.transfers.values().any(|transfer| !transfer.is_empty())
+    }
+
+    /// Whether entries are under way that no other connection could complete.
+    fn is_last_hope(&self) -> bool {
+        let mut transfers = self.transfers.values();
+        transfers.any(|transfer| transfer.is_only() && !transfer.is_empty())
+    }
+
+    fn part(&mut self) -> Result<(), Error> {
+        self.link.say(&Fail::connection(
+            Code::Connection,
+            "the server is being stopped",
+        ));
+        self.link.flush()
+    }
+
+    fn handle(&mut self, message: Message) -> Result<(), Error> {
+        match message {
+            Message::List(list) => listing::list(self, &list),
+            Message::Offer(offer) => upload::offer(self, offer),
+            Message::Drop(drop) => upload::drop(self, &drop),
+            Message::Commit(commit) => upload::commit(self, &commit),
+            Message::Fetch(fetch) => download::fetch(self, &fetch),
+            Message::Sum(sum) => listing::sum(self, &sum),
+            Message::End(end) if end.directories.is_empty() => {
+                self.link.say(&Done {
+                    request: end.request,
+                });
+                Ok(())
+            }
+            Message::End(end) => {
+                self.refuse(end.request, Code::File, "directories are not stored here");
+                Ok(())
+            }
+            Message::Nodes(nodes) => {
+                self.refuse(nodes.request, Code::Usage, "nodes are not given out here");
+                Ok(())
+            }
+            // A stop or a failure that came after its stream had ended, or patience.
+            Message::Stop(_) | Message::Working(_) => Ok(()),
+            Message::Fail(fail) if fail.entry.is_some() => Ok(()),
+            Message::Fail(fail) => Err(fail.into()),
+            Message::Hello(_)
+            | Message::Welcome(_)
+            | Message::Entries(_)
+            | Message::Want(_)
+            | Message::Receipt(_)
+            | Message::Done(_)
+            | Message::Sent(_)
+            | Message::NodesAre(_)
+            | Message::SumIs(_) => Err(Error::OutOfOrder(message.kind())),
+        }
+    }
+
+    /// Answers a request with why it is not done; the connection goes on.
+    pub(super) fn refuse(&mut self, request: Request, code: Code, why: impl Into<String>) {
+        let why = why.into();
+        info!(
+            peer = self.peer,
+            request,
+            code = code.number(),
+            ?why,
+            "refused"
+        );
+        self.link.say(&Fail::request(request, code, why));
+    }
+
+    /// The reception of a transfer, which this connection joins by naming it.
+    pub(super) fn reception(
+        &mut self,
+        transfer: TransferId,
+    ) -> Result<Arc<Reception<S::Staged>>, Error> {
+        if let Some(known) = self.transfers.get(&transfer) {
+            return Ok(known.reception());
+        }
+        if self.transfers.len() >= TRANSFERS_MAX {
+            return Err(Error::Broken("too many transfers on one connection"));
+        }
+        let reception = self.shared.reception(self.access.identity(), transfer);
+        self.transfers.insert(transfer, reception.attach());
+        Ok(reception)
+    }
+
+    /// Hears what the other side says while an answer is being sent to it.
+    ///
+    /// A stop of `request`, or the failure of what is being sent, ends that; every
+    /// other request waits for its turn.
+    pub(super) fn hear(
+        link: &mut Link,
+        queue: &mut VecDeque<Message>,
+        is_end: impl Fn(&Message) -> bool,
+    ) -> Result<ControlFlow<()>, Error> {
+        match link.next(Wait::Owed)?.ok_or(Error::Ended)? {
+            Incoming::Message(message) if is_end(&message) => Ok(ControlFlow::Break(())),
+            Incoming::Message(Message::Fail(fail)) if fail.entry.is_none() => Err(fail.into()),
+            Incoming::Message(Message::Working(_) | Message::Fail(_)) => {
+                Ok(ControlFlow::Continue(()))
+            }
+            Incoming::Message(message) if queue.len() < QUEUE_MAX => {
+                queue.push_back(message);
+                Ok(ControlFlow::Continue(()))
+            }
+            Incoming::Message(_) => Err(Error::Broken("too many requests at once")),
+            Incoming::Block(..) => Err(Error::OutOfOrder(Kind::Block)),
+            Incoming::Unknown(_) => Ok(ControlFlow::Continue(())),
+        }
+    }
+
+    /// The parts that sending an answer needs apart from each other.
+    pub(super) fn sending(
+        &mut self,
+    ) -> (&Access<S>, &mut Link, &mut Vec<u8>, &mut VecDeque<Message>) {
+        (&self.access, self.link, &mut self.buffer, &mut self.queue)
+    }
+}

@@ -1,0 +1,123 @@
+//! Requests that put files into the store.
+
+use std::time::Instant;
+
+use tracing::info;
+
+use super::session::Session;
+use crate::store::Store;
+use crate::transfer::Error;
+use crate::transfer::patience::say_working;
+use crate::transfer::receive::{self, Received};
+use crate::wire::message::{
+    Block, COMMIT_MAX, Commit, Committed, Drop, Exception, OFFER_MAX, Offer, Receipt, Want,
+};
+
+/// Bytes of explanation in one receipt, which has to fit idle socket buffers.
+const TEXTS_MAX: usize = 12 << 10;
+
+/// Judges what is offered, and makes room for it.
+pub(super) fn offer<S: Store>(session: &mut Session<'_, S>, offer: Offer) -> Result<(), Error> {
+    let began = Instant::now();
+    if offer.entries.len() > OFFER_MAX {
+        return Err(Error::Broken("more than 256 entries in an offer"));
+    }
+    let entries = offer.entries.len();
+    let first = offer.entries.first().map(|o| o.what.path.clone());
+    let verdicts = if offer.dry {
+        receive::look(&session.access, offer.entries, offer.on)
+    } else {
+        let reception = session.reception(offer.transfer)?;
+        receive::offer(&session.access, &reception, offer.entries, offer.on)
+    };
+    info!(
+        peer = session.peer,
+        transfer = %offer.transfer,
+        entries,
+        first = first.as_ref().map(tracing::field::debug),
+        seconds = began.elapsed().as_secs_f64(),
+        "offer"
+    );
+    session.link.say(&Want {
+        request: offer.request,
+        verdicts,
+    });
+    Ok(())
+}
+
+/// Takes a block.
+pub(super) fn block<S: Store>(
+    session: &mut Session<'_, S>,
+    header: &Block,
+    len: usize,
+) -> Result<(), Error> {
+    let reception = session.reception(header.transfer)?;
+    let (access, link, buffer, _) = session.sending();
+    match receive::block(access, &reception, link, (header, len), buffer)? {
+        Received::Written(len) => {
+            session.received.blocks += 1;
+            session.received.bytes += len as u64;
+        }
+        Received::Forgotten => info!(
+            peer = session.peer,
+            entry = header.entry.0,
+            block = header.index,
+            "forgotten"
+        ),
+    }
+    Ok(())
+}
+
+/// Forgets an entry whose source failed.
+pub(super) fn drop<S: Store>(session: &mut Session<'_, S>, drop: &Drop) -> Result<(), Error> {
+    session.reception(drop.transfer)?.take(drop.entry);
+    info!(peer = session.peer, entry = drop.entry.0, "drop");
+    Ok(())
+}
+
+/// Publishes what has arrived.
+pub(super) fn commit<S: Store>(session: &mut Session<'_, S>, commit: &Commit) -> Result<(), Error> {
+    let began = Instant::now();
+    if commit.entries.len() > COMMIT_MAX {
+        return Err(Error::Broken("more than 512 entries in a commit"));
+    }
+    let reception = session.reception(commit.transfer)?;
+    let stall = session.link.deadlines().stall;
+    let (access, link, _, _) = session.sending();
+    let exceptions = receive::commit(access, &reception, &commit.entries, stall, || {
+        say_working(link)
+    })?;
+    let (entries, failed) = (commit.entries.len(), exceptions.len());
+    let seconds = began.elapsed().as_secs_f64();
+    let why = exceptions.first().map(|e| e.text.as_str());
+    info!(
+        peer = session.peer,
+        transfer = %commit.transfer,
+        entries,
+        first = commit.entries.first().map(|Committed { entry, .. }| entry.0),
+        failed,
+        why,
+        seconds,
+        "commit"
+    );
+    session.link.say(&Receipt {
+        request: commit.request,
+        exceptions: shortened(exceptions),
+    });
+    session.link.flush()
+}
+
+/// Leaves out explanations where there are too many to fit. The codes stay, and of
+/// what is missing enough to go on with.
+fn shortened(mut exceptions: Vec<Exception>) -> Vec<Exception> {
+    let mut left = TEXTS_MAX;
+    for exception in &mut exceptions {
+        let spent = exception.text.len() + exception.missing.len() * 24;
+        if spent > left {
+            exception.text.clear();
+            exception.missing.truncate(1);
+        }
+        left = left.saturating_sub(spent);
+    }
+    exceptions
+}

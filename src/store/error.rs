@@ -1,0 +1,193 @@
+//! What can keep a store from doing what it was asked.
+
+use std::fmt;
+use std::path::PathBuf;
+
+use rustix::io::Errno;
+
+use crate::code::Code;
+use crate::path::{PathError, RemotePath};
+
+/// What was being done when the system refused.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[expect(missing_docs, reason = "each is the verb of its message")]
+pub enum Action {
+    Open,
+    Look,
+    List,
+    Read,
+    Write,
+    Stage,
+    Record,
+    Flush,
+    Publish,
+    MakeDir,
+    Lock,
+}
+
+/// Why a store did not do it.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum Error {
+    /// Nothing has the name.
+    #[error("{0:?} is not there")]
+    NotFound(RemotePath),
+    /// A file with other content has the name.
+    #[error("{0:?} exists with other content")]
+    Exists(RemotePath),
+    /// A file has the name that is not older, and only an older one is to be replaced.
+    #[error("{0:?} is not older there")]
+    Newer(RemotePath),
+    /// Something that is no file has the name, or a file has the name of its directory.
+    #[error("{0:?} is taken by something that is not a regular file")]
+    Occupied(RemotePath),
+    /// Reading was asked of something that is no regular file.
+    #[error("{0:?} is not a regular file")]
+    NotAFile(RemotePath),
+    /// A link stands where a directory or file was to be; links are never followed.
+    #[error("{0:?} leads through a symbolic link, which is not followed")]
+    Link(RemotePath),
+    /// The name leads onto another file system; only the root's own is served.
+    #[error("{0:?} leads onto another file system")]
+    Mount(RemotePath),
+    /// Names on disk that cannot be sent.
+    #[error("{} holds names that cannot be sent ({count}): {why}", directory(.under.as_ref()))]
+    Unusable {
+        /// The directory that holds them.
+        under: Option<RemotePath>,
+        /// The rule that they break.
+        why: PathError,
+        /// How many there are.
+        count: u64,
+    },
+    /// The file is not the version that was meant, or changed while it was read.
+    #[error("{0:?} changed while it was read")]
+    Changed(RemotePath),
+    /// What was staged is not what its sender said.
+    #[error("{0:?} has not the checksum that its sender announced")]
+    Mismatch(RemotePath),
+    /// Blocks are missing.
+    #[error("{0:?} did not arrive whole")]
+    Incomplete(RemotePath),
+    /// There is no such staging, or not any more.
+    #[error("there is no such upload under way")]
+    NoStaging,
+    /// More bytes than there is room for.
+    #[error("no space for {path:?}: {needed} bytes wanted, {free} free")]
+    NoRoom {
+        /// What was offered.
+        path: RemotePath,
+        /// Its size.
+        needed: u64,
+        /// What the file system has left.
+        free: u64,
+    },
+    /// The system refused.
+    #[error("cannot {action} {path:?}: {errno}")]
+    System {
+        /// What was being done.
+        action: Action,
+        /// To what.
+        path: RemotePath,
+        /// What the system said.
+        errno: Errno,
+    },
+    /// The system refused something that concerns the root or haul's own directory.
+    #[error("cannot {action} {}: {errno}", .path.display())]
+    Root {
+        /// What was being done.
+        action: Action,
+        /// To what.
+        path: PathBuf,
+        /// What the system said.
+        errno: Errno,
+    },
+    /// A flush failed, so nothing that it covered is called stored.
+    #[error("the data could not be made durable: {0}")]
+    Flush(Errno),
+    /// The file is under its name, but its directory could not be flushed.
+    #[error("{path:?} is in place, perhaps not durable: {errno}")]
+    PerhapsNotDurable {
+        /// The file.
+        path: RemotePath,
+        /// What the system said.
+        errno: Errno,
+    },
+    /// Another server has the root.
+    #[error("{} is served already by another haul", .0.display())]
+    Served(PathBuf),
+    /// haul's own directory is not one that can be trusted.
+    #[error("{} is not a private directory of this user", .0.display())]
+    NotOurs(PathBuf),
+    /// The store was opened for reading only, or this kind of entry is not taken.
+    #[error("{0:?} cannot be stored here: only regular files can")]
+    NotStorable(RemotePath),
+    /// The identity has not the right.
+    #[error("not allowed to {0} here")]
+    NotAllowed(&'static str),
+}
+
+impl Error {
+    /// The code that this failure has on the wire and as an exit code.
+    #[must_use]
+    pub fn code(&self) -> Code {
+        match self {
+            Self::NotFound(_) => Code::NotFound,
+            Self::Exists(_) | Self::Newer(_) | Self::Occupied(_) => Code::Exists,
+            Self::NotAFile(_) | Self::Link(_) | Self::Mount(_) | Self::NotStorable(_) => Code::File,
+            Self::Unusable { .. } => Code::Protocol,
+            Self::Changed(_) | Self::Mismatch(_) => Code::Mismatch,
+            // Both end well when they are tried again.
+            Self::NoStaging | Self::Incomplete(_) => Code::Connection,
+            Self::NoRoom { .. } => Code::Limit,
+            Self::System { errno, .. }
+            | Self::Root { errno, .. }
+            | Self::Flush(errno)
+            | Self::PerhapsNotDurable { errno, .. } => code_of(*errno),
+            Self::Served(_) | Self::NotOurs(_) => Code::Usage,
+            Self::NotAllowed(_) => Code::NotAuthorised,
+        }
+    }
+
+    /// The error for a refused call on `path`.
+    pub(crate) fn system(action: Action, path: &RemotePath, errno: Errno) -> Self {
+        match errno {
+            Errno::NOENT => Self::NotFound(path.clone()),
+            Errno::LOOP => Self::Link(path.clone()),
+            Errno::XDEV => Self::Mount(path.clone()),
+            _ => Self::System {
+                action,
+                path: path.clone(),
+                errno,
+            },
+        }
+    }
+}
+
+fn code_of(errno: Errno) -> Code {
+    match errno {
+        Errno::NOSPC | Errno::DQUOT | Errno::FBIG => Code::Limit,
+        _ => Code::File,
+    }
+}
+
+fn directory(under: Option<&RemotePath>) -> String {
+    under.map_or_else(|| "the root".to_owned(), |path| format!("{path:?}"))
+}
+
+impl fmt::Display for Action {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Open => "open",
+            Self::Look => "look at",
+            Self::List => "list",
+            Self::Read => "read",
+            Self::Write => "write",
+            Self::Stage => "make room for",
+            Self::Record => "set the mode, time and checksum of",
+            Self::Flush => "flush",
+            Self::Publish => "publish",
+            Self::MakeDir => "make the directory of",
+            Self::Lock => "lock",
+        })
+    }
+}

@@ -1,0 +1,179 @@
+//! The directory for what is not yet published.
+//!
+//! It lies in `.haul` at the root of the receiving tree, on the same file system,
+//! so that publishing is a rename. Nothing in it has a meaning beyond the process
+//! that made it: what an earlier one left is swept.
+
+use std::os::fd::OwnedFd;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use rustix::fs::FileType;
+use rustix::io::Errno;
+
+use super::sys::DIRECTORY;
+use super::tree::{Held, file_type};
+use crate::entry::Mode;
+use crate::path::RESERVED;
+use crate::store::error::{Action, Error};
+
+/// How often a directory that was removed meanwhile is made again.
+const ATTEMPTS: usize = 16;
+
+/// Who stages in a tree, and so how the directory is called.
+#[derive(Clone, Debug)]
+pub(super) enum Keeper {
+    /// The tree's only server.
+    Server,
+    /// One download into the tree, beside others and perhaps a server.
+    Job(String),
+}
+
+/// A locked directory of staged files, removed with its last user.
+#[derive(Debug)]
+pub(super) struct Area {
+    tree: Arc<Held>,
+    ours: OwnedFd,
+    pub(super) directory: OwnedFd,
+    name: String,
+    next: AtomicU64,
+}
+
+impl Keeper {
+    fn directory(&self) -> String {
+        match self {
+            Self::Server => "staging".to_owned(),
+            Self::Job(id) => format!("get-{id}"),
+        }
+    }
+}
+
+impl Area {
+    /// Makes the directory, takes its lock, and empties it.
+    pub(super) fn open(tree: &Arc<Held>, keeper: &Keeper) -> Result<Self, Error> {
+        // A job that ends beside this one may remove `.haul`, or this directory
+        // between its making and its locking; then it is made again.
+        for _ in 0..ATTEMPTS {
+            match Self::attempt(tree, keeper) {
+                Err(Error::Root {
+                    errno: Errno::NOENT,
+                    ..
+                }) => {}
+                other => return other,
+            }
+        }
+        Self::attempt(tree, keeper)
+    }
+
+    fn attempt(tree: &Arc<Held>, keeper: &Keeper) -> Result<Self, Error> {
+        let ours = open_ours(tree)?;
+        let name = keeper.directory();
+        make(tree, &ours, &name)?;
+        let sys = &tree.sys;
+        let directory = sys
+            .open_in(&ours, &name, DIRECTORY)
+            .and_then(|directory| {
+                sys.lock(&directory)?;
+                let (held, named) = (sys.stat(&directory)?, sys.stat_in(&ours, &name)?);
+                let same = held.st_ino == named.st_ino;
+                same.then_some(directory).ok_or(Errno::NOENT)
+            })
+            .map_err(|errno| failed(tree, Action::Lock, errno))?;
+        empty(tree, &directory);
+        Ok(Self {
+            tree: Arc::clone(tree),
+            ours,
+            directory,
+            name,
+            next: AtomicU64::new(0),
+        })
+    }
+
+    /// A name that nothing staged here has or had.
+    pub(super) fn next_name(&self) -> u64 {
+        self.next.fetch_add(1, Ordering::Relaxed)
+    }
+}
+
+impl Drop for Area {
+    fn drop(&mut self) {
+        empty(&self.tree, &self.directory);
+        let _ = self.tree.sys.remove_dir(&self.ours, &self.name);
+        // It stays where others still stage in it.
+        let _ = self.tree.sys.remove_dir(&self.tree.root, RESERVED);
+    }
+}
+
+/// Removes what jobs that did not end well left behind. What is locked is alive.
+pub(super) fn sweep(tree: &Held) {
+    let Ok(ours) = tree.sys.open_in(&tree.root, RESERVED, DIRECTORY) else {
+        return;
+    };
+    for name in names(tree, &ours) {
+        let Ok(directory) = tree.sys.open_in(&ours, &name, DIRECTORY) else {
+            continue;
+        };
+        if tree.sys.lock(&directory).is_ok() {
+            empty(tree, &directory);
+            let _ = tree.sys.remove_dir(&ours, &name);
+        }
+    }
+    let _ = tree.sys.remove_dir(&tree.root, RESERVED);
+}
+
+/// Opens `.haul`, making it where it is not there.
+///
+/// It is used only if it is a directory of this user that nobody else can enter:
+/// whoever could write there would choose what is published.
+fn open_ours(tree: &Held) -> Result<OwnedFd, Error> {
+    make(tree, &tree.root, RESERVED)?;
+    let not_ours = || Error::NotOurs(tree.path.join(RESERVED));
+    let ours = tree
+        .sys
+        .open_in(&tree.root, RESERVED, DIRECTORY)
+        .map_err(|errno| match errno {
+            Errno::LOOP | Errno::NOTDIR => not_ours(),
+            _ => failed(tree, Action::Open, errno),
+        })?;
+    let stat = tree
+        .sys
+        .stat(&ours)
+        .map_err(|errno| failed(tree, Action::Look, errno))?;
+    let private = stat.st_uid == rustix::process::geteuid().as_raw()
+        && Mode::masked(stat.st_mode).is_private()
+        && file_type(&stat) == FileType::Directory;
+    if private { Ok(ours) } else { Err(not_ours()) }
+}
+
+fn make(tree: &Held, within: &OwnedFd, name: &str) -> Result<(), Error> {
+    match tree.sys.make_dir(within, name) {
+        Ok(()) | Err(Errno::EXIST) => Ok(()),
+        Err(errno) => Err(failed(tree, Action::MakeDir, errno)),
+    }
+}
+
+fn failed(tree: &Held, action: Action, errno: Errno) -> Error {
+    Error::Root {
+        action,
+        path: tree.path.join(RESERVED),
+        errno,
+    }
+}
+
+/// Removes the files of a staging directory as far as that goes.
+fn empty(tree: &Held, directory: &OwnedFd) {
+    for name in names(tree, directory) {
+        let _ = tree.sys.unlink(directory, &name);
+    }
+}
+
+fn names(tree: &Held, directory: &OwnedFd) -> Vec<String> {
+    let Ok(items) = tree.sys.read_dir(directory) else {
+        return Vec::new();
+    };
+    items
+        .filter_map(Result::ok)
+        .filter_map(|item| item.file_name().to_str().ok().map(str::to_owned))
+        .filter(|name| name != "." && name != "..")
+        .collect()
+}

@@ -1,0 +1,117 @@
+//! Making a batch durable with as few flushes as can be trusted.
+//!
+//! The system reports a lost write once for each descriptor that was open when it
+//! was lost, and never again. So a descriptor that vouches for a batch is opened
+//! before the batch's first write, belongs to that batch alone, and once it has
+//! reported a loss it vouches for nothing any more.
+
+use std::os::fd::OwnedFd;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use rustix::fs::{OFlags, fstatfs};
+use rustix::io::Errno;
+
+use super::area::Area;
+use super::sys::{DIRECTORY, Sys};
+
+/// From so many small files on, one flush of the file system costs less than one each.
+const FLUSH_ALL_FROM: usize = 8;
+
+/// File systems whose `syncfs` is known to report a lost write.
+const REPORTING: [i64; 5] = [
+    0xEF53,      // ext2, ext3, ext4
+    0x5846_5342, // XFS
+    0x9123_683E, // Btrfs
+    0xF2F5_2010, // F2FS
+    0x0102_1994, // tmpfs, which has nothing to lose
+];
+
+/// A descriptor opened before a batch's first write.
+#[derive(Debug)]
+pub(super) struct FlushPoint {
+    directory: OwnedFd,
+    failed: AtomicBool,
+}
+
+impl FlushPoint {
+    pub(super) fn open(sys: &Sys, area: &Area) -> Result<Arc<Self>, Errno> {
+        // A duplicate would share the file description, and with it what was reported.
+        let directory = sys.open_in(&area.directory, ".", DIRECTORY)?;
+        Ok(Arc::new(Self {
+            directory,
+            failed: AtomicBool::new(false),
+        }))
+    }
+
+    fn flush(&self, sys: &Sys) -> Result<(), Errno> {
+        if self.failed.load(Ordering::Acquire) {
+            return Err(Errno::IO);
+        }
+        sys.flush_all(&self.directory)
+            .inspect_err(|_| self.failed.store(true, Ordering::Release))
+    }
+
+    fn is_failed(&self) -> bool {
+        self.failed.load(Ordering::Acquire)
+    }
+}
+
+/// Whether one `syncfs` vouches for many files in this directory.
+pub(super) fn reports_through_syncfs(directory: &OwnedFd) -> bool {
+    // Before Linux 5.8, syncfs reported nothing.
+    let release = rustix::system::uname();
+    let mut version = release.release().to_str().unwrap_or("").split('.');
+    let mut number = || version.next().and_then(|part| part.parse::<u32>().ok());
+    let recent = (number(), number()) >= (Some(5), Some(8));
+    recent && fstatfs(directory).is_ok_and(|found| REPORTING.contains(&found.f_type))
+}
+
+/// What one file of a batch needs.
+pub(super) enum Needs<'b> {
+    /// Its own flush, through the descriptor that saw its writes.
+    Own(&'b OwnedFd),
+    /// To be covered, by name where it has no descriptor any more.
+    Covered {
+        directory: &'b OwnedFd,
+        name: &'b str,
+        point: &'b Arc<FlushPoint>,
+    },
+}
+
+/// Flushes a batch's data.
+///
+/// # Errors
+///
+/// The first failure, which is the whole batch's.
+pub(super) fn flush_batch(sys: &Sys, batch: &[Needs<'_>], reporting: bool) -> Result<(), Errno> {
+    let mut covered = Vec::new();
+    for file in batch {
+        match file {
+            Needs::Own(file) => sys.flush_data(file)?,
+            Needs::Covered {
+                directory,
+                name,
+                point,
+            } => covered.push((*directory, *name, *point)),
+        }
+    }
+    if !reporting || covered.len() < FLUSH_ALL_FROM {
+        for (directory, name, point) in covered {
+            if point.is_failed() {
+                return Err(Errno::IO);
+            }
+            // A descriptor opened now still reports a loss that nobody was told of.
+            let file = sys.open_in(directory, name, OFlags::RDONLY | OFlags::NONBLOCK)?;
+            sys.flush_data(&file)?;
+        }
+        return Ok(());
+    }
+    let mut points: Vec<&Arc<FlushPoint>> = Vec::new();
+    for (_, _, point) in covered {
+        if !points.iter().any(|known| Arc::ptr_eq(known, point)) {
+            points.push(point);
+        }
+    }
+    points.into_iter().try_for_each(|point| point.flush(sys))
+}

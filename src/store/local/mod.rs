@@ -1,0 +1,312 @@
+//! Files in a directory of this machine.
+//!
+//! A [`Tree`] lists and reads; a [`LocalStore`] also stages and publishes. The
+//! same code serves a server's root and the directory that a client downloads to.
+//! Every name is resolved beneath a held directory and through no link, so what a
+//! local user with write access does to the tree meanwhile leads nowhere else.
+
+mod area;
+mod attribute;
+mod flush;
+mod publish;
+mod staging;
+mod sys;
+mod tree;
+mod walk;
+
+use std::collections::HashMap;
+use std::path::Path;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
+
+use rustix::fs::FileType;
+
+pub use staging::LocalStaged;
+pub use tree::{LocalReader, Tree};
+pub use walk::Walk;
+
+use area::{Area, Keeper};
+use flush::FlushPoint;
+use tree::{Held, file_type, mtime_of, size_of, version_of};
+
+use super::error::{Action, Error};
+use super::{Claim, Durability, Published, Source, Staged, Standing, Store};
+use crate::entry::{Cursor, Entry, Version};
+use crate::fault::Fault;
+use crate::identity::Identity;
+use crate::offer::{OnExisting, Ticket, TransferId};
+use crate::path::RemotePath;
+
+/// A directory that files can be put into, on behalf of one identity.
+///
+/// Clones and [`Store::acting_for`] are handles to the same store.
+#[derive(Clone, Debug)]
+pub struct LocalStore {
+    shared: Arc<Shared>,
+    by: Identity,
+}
+
+/// What all handles share.
+#[derive(Debug)]
+struct Shared {
+    tree: Arc<Held>,
+    keeper: Keeper,
+    durability: Durability,
+    reporting: bool,
+    /// Made with the first file that is staged, so that a tree that is only read
+    /// stays untouched.
+    area: Mutex<Option<Arc<Area>>>,
+    live: Mutex<HashMap<u64, Weak<LocalStaged>>>,
+    publishing: Mutex<()>,
+    key: [u8; 32],
+}
+
+impl LocalStore {
+    /// Opens the directory at `path` for the one server that serves it.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Served`] where another process does, [`Error::Root`] where it
+    /// cannot be opened.
+    pub fn serve(path: &Path, durability: Durability, fault: Fault) -> Result<Self, Error> {
+        let tree = Tree::open(path, fault)?;
+        // The root's own lock, so that a tree that is only read stays untouched.
+        tree.0.sys.lock(&tree.0.root).map_err(|errno| match errno {
+            rustix::io::Errno::WOULDBLOCK => Error::Served(path.to_owned()),
+            errno => Error::Root {
+                action: Action::Lock,
+                path: path.to_owned(),
+                errno,
+            },
+        })?;
+        Self::new(tree, Keeper::Server, durability)
+    }
+
+    /// Opens the directory at `path` for one download.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Root`] where it cannot be opened.
+    pub fn receive(path: &Path, job: TransferId, fault: Fault) -> Result<Self, Error> {
+        let tree = Tree::open(path, fault)?;
+        Self::new(tree, Keeper::Job(job.to_string()), Durability::Batch)
+    }
+
+    fn new(tree: Tree, keeper: Keeper, durability: Durability) -> Result<Self, Error> {
+        let mut key = [0; 32];
+        rustix::rand::getrandom(&mut key, rustix::rand::GetRandomFlags::empty()).map_err(
+            |errno| Error::Root {
+                action: Action::Open,
+                path: tree.0.path.clone(),
+                errno,
+            },
+        )?;
+        area::sweep(&tree.0);
+        let reporting = flush::reports_through_syncfs(&tree.0.root);
+        Ok(Self {
+            shared: Arc::new(Shared {
+                tree: tree.0,
+                keeper,
+                durability,
+                reporting,
+                area: Mutex::new(None),
+                live: Mutex::new(HashMap::new()),
+                publishing: Mutex::new(()),
+                key,
+            }),
+            by: Identity::Owner,
+        })
+    }
+
+    /// Where the store is, as it was named.
+    #[must_use]
+    pub fn path(&self) -> &Path {
+        &self.shared.tree.path
+    }
+
+    fn tree(&self) -> Tree {
+        Tree(Arc::clone(&self.shared.tree))
+    }
+
+    /// Seals a staging's number for this identity.
+    fn seal(&self, number: u64) -> Ticket {
+        let mut bytes = number.to_be_bytes().to_vec();
+        let mut hasher = blake3::Hasher::new_keyed(&self.shared.key);
+        hasher.update(&bytes).update(self.by.as_bytes());
+        bytes.extend_from_slice(&hasher.finalize().as_bytes()[..16]);
+        Ticket::new(&bytes).expect("24 bytes are within a ticket's limit")
+    }
+
+    fn stage_one(
+        &self,
+        (area, flush): (&Arc<Area>, &Arc<FlushPoint>),
+        (entry, on): (&Entry, OnExisting),
+        free: &mut u64,
+    ) -> Result<Arc<LocalStaged>, Error> {
+        let standing = self.judge(entry, on)?;
+        let geometry = entry
+            .geometry()
+            .ok_or_else(|| Error::NotStorable(entry.path.clone()))?;
+        if !matches!(standing, Standing::Same(_)) {
+            let needed = geometry.size();
+            *free = free.checked_sub(needed).ok_or_else(|| Error::NoRoom {
+                path: entry.path.clone(),
+                needed,
+                free: *free,
+            })?;
+        }
+        let staged = LocalStaged::new(
+            &self.shared,
+            (area, flush),
+            (entry, geometry),
+            standing,
+            |number| self.seal(number),
+        )?;
+        let staged = Arc::new(staged);
+        if staged.ticket().is_some() {
+            self.shared.remember(&staged);
+        }
+        Ok(staged)
+    }
+
+    /// What a batch is staged with: its directory, its flush, and the free space.
+    fn prepare(&self) -> Result<(Arc<Area>, Arc<FlushPoint>, u64), Error> {
+        let area = self.shared.area()?;
+        let failed = |action| {
+            let path = self.shared.tree.path.clone();
+            move |errno| Error::Root {
+                action,
+                path,
+                errno,
+            }
+        };
+        let sys = &self.shared.tree.sys;
+        let flush = FlushPoint::open(sys, &area).map_err(failed(Action::Flush))?;
+        let space = sys.space(&area.directory).map_err(failed(Action::Look))?;
+        Ok((area, flush, space.f_bavail.saturating_mul(space.f_frsize)))
+    }
+}
+
+impl Shared {
+    fn area(&self) -> Result<Arc<Area>, Error> {
+        let mut current = self.area.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(area) = &*current {
+            return Ok(Arc::clone(area));
+        }
+        let area = Arc::new(Area::open(&self.tree, &self.keeper)?);
+        *current = Some(Arc::clone(&area));
+        Ok(area)
+    }
+
+    fn live(&self) -> MutexGuard<'_, HashMap<u64, Weak<LocalStaged>>> {
+        self.live.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn remember(&self, staged: &Arc<LocalStaged>) {
+        self.live().insert(staged.number(), Arc::downgrade(staged));
+    }
+
+    fn forget(&self, number: u64) {
+        self.live().remove(&number);
+    }
+}
+
+impl Source for LocalStore {
+    type Reader = LocalReader;
+    type Walk = Walk;
+
+    fn walk(
+        &self,
+        under: Option<&RemotePath>,
+        depth: Option<u32>,
+        after: Option<Cursor>,
+    ) -> Result<Walk, Error> {
+        self.tree().walk(under, depth, after)
+    }
+
+    fn open(&self, path: &RemotePath, expect: Option<&Version>) -> Result<LocalReader, Error> {
+        self.tree().open(path, expect)
+    }
+}
+
+impl Store for LocalStore {
+    type Staged = LocalStaged;
+
+    fn acting_for(&self, by: Identity) -> Self {
+        Self {
+            shared: Arc::clone(&self.shared),
+            by,
+        }
+    }
+
+    fn durability(&self) -> Durability {
+        self.shared.durability
+    }
+
+    fn judge(&self, entry: &Entry, on: OnExisting) -> Result<Standing, Error> {
+        let path = &entry.path;
+        let stat = match self.shared.tree.stat(path) {
+            Err(Error::NotFound(_)) => return self.judge_absent(path),
+            other => other?,
+        };
+        if file_type(&stat) != FileType::RegularFile {
+            return Err(Error::Occupied(path.clone()));
+        }
+        let there = version_of(&stat);
+        if size_of(&stat) == entry.size() && mtime_of(&stat) == entry.mtime {
+            return Ok(Standing::Same(there));
+        }
+        match on {
+            OnExisting::IfNewer if entry.mtime <= mtime_of(&stat) => {
+                Err(Error::Newer(path.clone()))
+            }
+            OnExisting::Refuse => Err(Error::Exists(path.clone())),
+            OnExisting::ReplaceVersion(expected) if expected != there => {
+                Err(Error::Exists(path.clone()))
+            }
+            OnExisting::IfNewer | OnExisting::Replace | OnExisting::ReplaceVersion(_) => {
+                Ok(Standing::Replaces(there))
+            }
+        }
+    }
+
+    fn stage(&self, batch: &[Entry], on: OnExisting) -> Vec<Result<Arc<LocalStaged>, Error>> {
+        let (area, flush, mut free) = match self.prepare() {
+            Ok(prepared) => prepared,
+            Err(error) => return batch.iter().map(|_| Err(error.clone())).collect(),
+        };
+        batch
+            .iter()
+            .map(|entry| self.stage_one((&area, &flush), (entry, on), &mut free))
+            .collect()
+    }
+
+    fn reopen(&self, ticket: &Ticket) -> Result<Arc<LocalStaged>, Error> {
+        let number = ticket.as_bytes().first_chunk().ok_or(Error::NoStaging)?;
+        let number = u64::from_be_bytes(*number);
+        if self.seal(number) != *ticket {
+            return Err(Error::NoStaging);
+        }
+        let staged = self.shared.live().get(&number).and_then(Weak::upgrade);
+        staged.ok_or(Error::NoStaging)
+    }
+
+    fn commit(&self, batch: Vec<(Arc<LocalStaged>, Claim)>) -> Vec<Result<Published, Error>> {
+        publish::commit(&self.shared, batch)
+    }
+}
+
+impl LocalStore {
+    /// Nothing has the name; but what should be a directory on the way may be a file.
+    fn judge_absent(&self, path: &RemotePath) -> Result<Standing, Error> {
+        let mut above = path.parent();
+        while let Some(directory) = above {
+            match self.shared.tree.stat(&directory) {
+                Ok(stat) if file_type(&stat) == FileType::Directory => break,
+                Ok(_) => return Err(Error::Occupied(path.clone())),
+                Err(Error::NotFound(_)) => above = directory.parent(),
+                Err(error) => return Err(error),
+            }
+        }
+        Ok(Standing::Absent)
+    }
+}

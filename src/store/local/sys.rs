@@ -1,0 +1,349 @@
+//! The few system calls of the local store, each behind a fault point.
+//!
+//! Everything is relative to a held directory, and no call follows a link.
+
+use std::ffi::CStr;
+use std::os::fd::{AsFd, OwnedFd};
+use std::path::{Component, Path};
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use rustix::fs::{
+    self, AtFlags, CWD, Dir, FlockOperation, Mode, OFlags, RenameFlags, ResolveFlags, Stat,
+    StatVfs, Timespec, Timestamps, UTIME_OMIT, XattrFlags,
+};
+use rustix::io::Errno;
+
+use crate::entry::{Mode as EntryMode, Mtime};
+use crate::fault::{Call, Fault};
+
+/// What every name is resolved with: only downwards, through no link, on one file system.
+const BENEATH: ResolveFlags = ResolveFlags::BENEATH
+    .union(ResolveFlags::NO_SYMLINKS)
+    .union(ResolveFlags::NO_MAGICLINKS)
+    .union(ResolveFlags::NO_XDEV);
+
+/// What opens a directory to look names up in it.
+pub(super) const DIRECTORY: OFlags = OFlags::RDONLY
+    .union(OFlags::DIRECTORY)
+    .union(OFlags::NOFOLLOW);
+
+/// The system, as one store sees it.
+#[derive(Debug, Default)]
+pub(super) struct Sys {
+    fault: Fault,
+    // Kernels before 5.6 and some sandboxes have no openat2; asking once is enough.
+    no_openat2: AtomicBool,
+}
+
+type Result<T> = std::result::Result<T, Errno>;
+
+impl Sys {
+    pub(super) fn new(fault: Fault) -> Self {
+        Self {
+            fault,
+            no_openat2: AtomicBool::new(false),
+        }
+    }
+
+    fn ask(&self, call: Call) -> Result<()> {
+        self.fault
+            .ask(call)
+            .map_err(|e| Errno::from_io_error(&e).unwrap_or(Errno::IO))
+    }
+
+    /// Opens a directory that a person named: links in it are followed.
+    pub(super) fn open_root(&self, path: &Path) -> Result<OwnedFd> {
+        self.ask(Call::Open)?;
+        let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
+        fs::openat(CWD, path, flags, Mode::empty())
+    }
+
+    /// Opens what is at `path` beneath `root`.
+    pub(super) fn open_beneath(
+        &self,
+        root: &OwnedFd,
+        path: &Path,
+        flags: OFlags,
+    ) -> Result<OwnedFd> {
+        self.ask(Call::Open)?;
+        let flags = flags | OFlags::CLOEXEC | OFlags::NOFOLLOW;
+        if !self.no_openat2.load(Ordering::Relaxed) {
+            match fs::openat2(root, path, flags, Mode::empty(), BENEATH) {
+                Err(Errno::NOSYS) => self.no_openat2.store(true, Ordering::Relaxed),
+                // The kernel asks for another try when a rename ran beside the look-up.
+                Err(Errno::AGAIN) => return open_by_walking(root, path, flags),
+                other => return other,
+            }
+        }
+        open_by_walking(root, path, flags)
+    }
+
+    /// Makes a new private file in `directory`, where nothing has the name.
+    pub(super) fn create(&self, directory: &OwnedFd, name: &str) -> Result<OwnedFd> {
+        self.ask(Call::Open)?;
+        let flags =
+            OFlags::RDWR | OFlags::CREATE | OFlags::EXCL | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+        fs::openat(directory, name, flags, Mode::RUSR | Mode::WUSR)
+    }
+
+    /// Opens a name of one component in `directory`.
+    pub(super) fn open_in(
+        &self,
+        directory: &OwnedFd,
+        name: &str,
+        flags: OFlags,
+    ) -> Result<OwnedFd> {
+        self.ask(Call::Open)?;
+        let flags = flags | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+        fs::openat(directory, name, flags, Mode::empty())
+    }
+
+    pub(super) fn make_dir(&self, directory: &OwnedFd, name: &str) -> Result<()> {
+        self.ask(Call::MakeDir)?;
+        fs::mkdirat(directory, name, Mode::RWXU)
+    }
+
+    pub(super) fn stat(&self, file: impl AsFd) -> Result<Stat> {
+        self.ask(Call::Stat)?;
+        fs::fstat(file)
+    }
+
+    pub(super) fn stat_in(&self, directory: &OwnedFd, name: &str) -> Result<Stat> {
+        self.ask(Call::Stat)?;
+        fs::statat(directory, name, AtFlags::SYMLINK_NOFOLLOW)
+    }
+
+    pub(super) fn read_link(&self, directory: &OwnedFd, name: &str) -> Result<Vec<u8>> {
+        self.ask(Call::Stat)?;
+        Ok(fs::readlinkat(directory, name, Vec::new())?.into_bytes())
+    }
+
+    pub(super) fn read_dir(&self, directory: &OwnedFd) -> Result<Dir> {
+        self.ask(Call::ReadDir)?;
+        Dir::read_from(directory)
+    }
+
+    /// Fills `into` from `offset` on, and says how much of it there was.
+    pub(super) fn read_at(&self, file: &OwnedFd, into: &mut [u8], offset: u64) -> Result<usize> {
+        self.ask(Call::ReadAt)?;
+        let mut filled = 0;
+        while filled < into.len() {
+            match rustix::io::pread(file, &mut into[filled..], offset + filled as u64) {
+                Ok(0) => break,
+                Ok(n) => filled += n,
+                Err(Errno::INTR) => {}
+                Err(errno) => return Err(errno),
+            }
+        }
+        Ok(filled)
+    }
+
+    pub(super) fn write_at(&self, file: &OwnedFd, mut bytes: &[u8], mut offset: u64) -> Result<()> {
+        self.ask(Call::WriteAt)?;
+        while !bytes.is_empty() {
+            match rustix::io::pwrite(file, bytes, offset) {
+                Ok(0) => return Err(Errno::IO),
+                Ok(n) => {
+                    bytes = &bytes[n..];
+                    offset += n as u64;
+                }
+                Err(Errno::INTR) => {}
+                Err(errno) => return Err(errno),
+            }
+        }
+        Ok(())
+    }
+
+    pub(super) fn resize(&self, file: &OwnedFd, size: u64) -> Result<()> {
+        self.ask(Call::Resize)?;
+        fs::ftruncate(file, size)
+    }
+
+    pub(super) fn space(&self, directory: &OwnedFd) -> Result<StatVfs> {
+        self.ask(Call::Space)?;
+        fs::fstatvfs(directory)
+    }
+
+    pub(super) fn set_mode(&self, file: &OwnedFd, mode: EntryMode) -> Result<()> {
+        self.ask(Call::SetMode)?;
+        fs::fchmod(file, Mode::from_bits_truncate(mode.bits()))
+    }
+
+    pub(super) fn set_mtime(&self, file: &OwnedFd, mtime: Mtime) -> Result<()> {
+        self.ask(Call::SetTimes)?;
+        let times = Timestamps {
+            last_access: Timespec {
+                tv_sec: 0,
+                tv_nsec: UTIME_OMIT,
+            },
+            last_modification: Timespec {
+                tv_sec: mtime.seconds(),
+                tv_nsec: mtime.nanos().into(),
+            },
+        };
+        fs::futimens(file, &times)
+    }
+
+    pub(super) fn set_attribute(&self, file: &OwnedFd, name: &CStr, value: &[u8]) -> Result<()> {
+        self.ask(Call::SetAttribute)?;
+        fs::fsetxattr(file, name, value, XattrFlags::empty())
+    }
+
+    pub(super) fn attribute(&self, file: &OwnedFd, name: &CStr, into: &mut [u8]) -> Result<usize> {
+        self.ask(Call::GetAttribute)?;
+        fs::fgetxattr(file, name, into)
+    }
+
+    pub(super) fn flush_data(&self, file: &OwnedFd) -> Result<()> {
+        self.ask(Call::FlushData)?;
+        fs::fsync(file)
+    }
+
+    /// Flushes a whole file system.
+    pub(super) fn flush_all(&self, directory: &OwnedFd) -> Result<()> {
+        self.ask(Call::FlushAll)?;
+        fs::syncfs(directory)
+    }
+
+    pub(super) fn flush_directory(&self, directory: &OwnedFd) -> Result<()> {
+        self.ask(Call::FlushDirectory)?;
+        fs::fsync(directory)
+    }
+
+    /// Renames, refusing where something has the new name.
+    pub(super) fn publish_new(
+        &self,
+        (from, name): (&OwnedFd, &str),
+        (to, new): (&OwnedFd, &str),
+    ) -> Result<()> {
+        self.ask(Call::Rename)?;
+        fs::renameat_with(from, name, to, new, RenameFlags::NOREPLACE)
+    }
+
+    /// Renames, replacing the file that has the new name.
+    pub(super) fn publish_over(
+        &self,
+        (from, name): (&OwnedFd, &str),
+        (to, new): (&OwnedFd, &str),
+    ) -> Result<()> {
+        self.ask(Call::Rename)?;
+        fs::renameat(from, name, to, new)
+    }
+
+    pub(super) fn unlink(&self, directory: &OwnedFd, name: &str) -> Result<()> {
+        self.ask(Call::Unlink)?;
+        fs::unlinkat(directory, name, AtFlags::empty())
+    }
+
+    pub(super) fn remove_dir(&self, directory: &OwnedFd, name: &str) -> Result<()> {
+        self.ask(Call::Unlink)?;
+        fs::unlinkat(directory, name, AtFlags::REMOVEDIR)
+    }
+
+    /// Takes the lock on a directory, if nobody has it.
+    pub(super) fn lock(&self, directory: &OwnedFd) -> Result<()> {
+        self.ask(Call::Lock)?;
+        fs::flock(directory, FlockOperation::NonBlockingLockExclusive)
+    }
+}
+
+/// Opens component by component, each in a directory that is held, so that no
+/// link or mount can slip in between.
+fn open_by_walking(root: &OwnedFd, path: &Path, flags: OFlags) -> Result<OwnedFd> {
+    let device = fs::fstat(root)?.st_dev;
+    let step = DIRECTORY | OFlags::PATH | OFlags::CLOEXEC;
+    let mut held: Option<OwnedFd> = None;
+    let mut names = path.components().peekable();
+    while let Some(name) = names.next() {
+        let name = match name {
+            Component::Normal(name) => Path::new(name),
+            Component::CurDir => Path::new("."),
+            _ => return Err(Errno::XDEV),
+        };
+        let last = names.peek().is_none();
+        let within = held.as_ref().unwrap_or(root);
+        let flags = if last { flags } else { step };
+        let next = match fs::openat(within, name, flags, Mode::empty()) {
+            // With O_DIRECTORY a link is reported as "not a directory".
+            Err(Errno::NOTDIR) if is_link(within, name) => return Err(Errno::LOOP),
+            other => other?,
+        };
+        if fs::fstat(&next)?.st_dev != device {
+            return Err(Errno::XDEV);
+        }
+        held = Some(next);
+    }
+    held.ok_or(Errno::INVAL)
+}
+
+fn is_link(directory: &OwnedFd, name: &Path) -> bool {
+    fs::statat(directory, name, AtFlags::SYMLINK_NOFOLLOW)
+        .is_ok_and(|stat| fs::FileType::from_raw_mode(stat.st_mode).is_symlink())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::os::unix::fs::symlink;
+
+    /// A tree with a file two levels down, and links that lead in and out.
+    fn tree() -> (tempfile::TempDir, OwnedFd) {
+        let dir = tempfile::tempdir().unwrap();
+        std::fs::create_dir_all(dir.path().join("a/b")).unwrap();
+        fs::openat(
+            CWD,
+            dir.path().join("a/b/file"),
+            OFlags::CREATE | OFlags::WRONLY,
+            Mode::RUSR,
+        )
+        .unwrap();
+        symlink("/", dir.path().join("out")).unwrap();
+        symlink("a", dir.path().join("in")).unwrap();
+        symlink("file", dir.path().join("a/b/link")).unwrap();
+        let root = Sys::default().open_root(dir.path()).unwrap();
+        (dir, root)
+    }
+
+    /// Both ways of opening, which must agree.
+    fn ways() -> [Sys; 2] {
+        let walking = Sys::default();
+        walking.no_openat2.store(true, Ordering::Relaxed);
+        [Sys::default(), walking]
+    }
+
+    #[track_caller]
+    fn opens(path: &str, expected: Result<()>) {
+        let (_dir, root) = tree();
+        for sys in ways() {
+            let came = sys.open_beneath(&root, Path::new(path), OFlags::RDONLY);
+            let walking = sys.no_openat2.load(Ordering::Relaxed);
+            assert_eq!(came.map(drop), expected, "{path}, walking: {walking}");
+        }
+    }
+
+    #[test]
+    fn a_file_beneath_the_root_opens() {
+        opens("a/b/file", Ok(()));
+    }
+
+    #[test]
+    fn no_link_is_followed_wherever_it_stands() {
+        opens("in/b/file", Err(Errno::LOOP));
+        opens("out/etc", Err(Errno::LOOP));
+        opens("a/b/link", Err(Errno::LOOP));
+    }
+
+    #[test]
+    fn nothing_above_the_root_opens() {
+        opens("../x", Err(Errno::XDEV));
+    }
+
+    #[test]
+    fn another_file_system_is_refused() {
+        let root = Sys::default().open_root(Path::new("/")).unwrap();
+        for sys in ways() {
+            let came = sys.open_beneath(&root, Path::new("proc/version"), OFlags::RDONLY);
+            assert_eq!(came.map(drop), Err(Errno::XDEV));
+        }
+    }
+}

@@ -1,0 +1,244 @@
+//! A directory that can be listed and read, and nothing above it.
+
+use std::os::fd::OwnedFd;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use rustix::fs::{FileType, OFlags, Stat};
+use rustix::io::Errno;
+
+use super::attribute;
+use super::sys::Sys;
+use super::walk::Walk;
+use crate::content::Checksum;
+use crate::entry::{Cursor, Entry, Kind, LinkTarget, Mode, Mtime, Version};
+use crate::fault::Fault;
+use crate::path::RemotePath;
+use crate::store::error::{Action, Error};
+use crate::store::{ReadAt, Source};
+
+/// A held directory. Clones are handles to the same.
+#[derive(Clone, Debug)]
+pub struct Tree(pub(super) Arc<Held>);
+
+/// What is held of a tree.
+#[derive(Debug)]
+pub(super) struct Held {
+    pub(super) sys: Sys,
+    pub(super) root: OwnedFd,
+    pub(super) path: PathBuf,
+}
+
+/// A regular file of a [`Tree`], open for reading.
+#[derive(Debug)]
+pub struct LocalReader {
+    tree: Arc<Held>,
+    file: OwnedFd,
+    path: RemotePath,
+    size: u64,
+    version: Version,
+}
+
+impl Tree {
+    /// Holds the directory at `path`; links in `path` itself are followed.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Root`] where there is none that can be opened.
+    pub fn open(path: &Path, fault: Fault) -> Result<Self, Error> {
+        let sys = Sys::new(fault);
+        let root = sys.open_root(path).map_err(|errno| Error::Root {
+            action: Action::Open,
+            path: path.to_owned(),
+            errno,
+        })?;
+        let path = path.to_owned();
+        Ok(Self(Arc::new(Held { sys, root, path })))
+    }
+}
+
+impl Source for Tree {
+    type Reader = LocalReader;
+    type Walk = Walk;
+
+    fn walk(
+        &self,
+        under: Option<&RemotePath>,
+        depth: Option<u32>,
+        after: Option<Cursor>,
+    ) -> Result<Walk, Error> {
+        Walk::new(Arc::clone(&self.0), under, depth, after)
+    }
+
+    fn open(&self, path: &RemotePath, expect: Option<&Version>) -> Result<LocalReader, Error> {
+        let (file, stat) = self.0.open_file(path)?;
+        let version = version_of(&stat);
+        if expect.is_some_and(|expected| *expected != version) {
+            return Err(Error::Changed(path.clone()));
+        }
+        Ok(LocalReader {
+            tree: Arc::clone(&self.0),
+            file,
+            path: path.clone(),
+            size: size_of(&stat),
+            version,
+        })
+    }
+}
+
+impl ReadAt for LocalReader {
+    fn read_at(&self, into: &mut [u8], offset: u64) -> Result<(), Error> {
+        match self.tree.sys.read_at(&self.file, into, offset) {
+            Ok(n) if n == into.len() => Ok(()),
+            Ok(_) => Err(Error::Changed(self.path.clone())),
+            Err(errno) => Err(Error::system(Action::Read, &self.path, errno)),
+        }
+    }
+
+    fn size(&self) -> u64 {
+        self.size
+    }
+
+    fn check_version(&self) -> Result<(), Error> {
+        let stat = self
+            .tree
+            .sys
+            .stat(&self.file)
+            .map_err(|errno| Error::system(Action::Look, &self.path, errno))?;
+        if version_of(&stat) == self.version {
+            Ok(())
+        } else {
+            Err(Error::Changed(self.path.clone()))
+        }
+    }
+}
+
+impl Held {
+    /// Opens a regular file for reading. A FIFO or device is opened without
+    /// waiting for its other end, and refused.
+    pub(super) fn open_file(&self, path: &RemotePath) -> Result<(OwnedFd, Stat), Error> {
+        let flags = OFlags::RDONLY | OFlags::NONBLOCK;
+        let file = self
+            .sys
+            .open_beneath(&self.root, path.as_path(), flags)
+            .map_err(|errno| match errno {
+                // A socket, or a device without a driver.
+                Errno::NXIO => Error::NotAFile(path.clone()),
+                Errno::NOTDIR => Error::NotFound(path.clone()),
+                _ => Error::system(Action::Open, path, errno),
+            })?;
+        let stat = self
+            .sys
+            .stat(&file)
+            .map_err(|errno| Error::system(Action::Look, path, errno))?;
+        if file_type(&stat) == FileType::RegularFile {
+            Ok((file, stat))
+        } else {
+            Err(Error::NotAFile(path.clone()))
+        }
+    }
+
+    /// What is at `path`, not following it if it is a link.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::NotFound`], also where a component on the way is no directory.
+    pub(super) fn stat(&self, path: &RemotePath) -> Result<Stat, Error> {
+        let found = self
+            .sys
+            .open_beneath(&self.root, path.as_path(), OFlags::PATH)
+            .and_then(|found| self.sys.stat(&found));
+        found.map_err(|errno| match errno {
+            Errno::NOTDIR => Error::NotFound(path.clone()),
+            _ => Error::system(Action::Look, path, errno),
+        })
+    }
+
+    /// The entry at `path`.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::NotFound`]; [`Error::NotAFile`] for a FIFO, device or socket.
+    pub(super) fn entry(&self, path: RemotePath) -> Result<Entry, Error> {
+        let mut stat = self.stat(&path)?;
+        let (mut version, mut checksum) = (None, None);
+        let kind = match file_type(&stat) {
+            FileType::RegularFile => {
+                // An unreadable file is listed all the same, without its checksum.
+                if let Ok((file, opened)) = self.open_file(&path) {
+                    stat = opened;
+                    checksum = self.recorded(&file, &stat);
+                }
+                version = Some(version_of(&stat));
+                Kind::file(size_of(&stat)).map_err(|_| Error::NotAFile(path.clone()))?
+            }
+            FileType::Directory => Kind::Dir,
+            FileType::Symlink => Kind::Link(self.link_target(&path)?),
+            _ => return Err(Error::NotAFile(path)),
+        };
+        Ok(Entry {
+            path,
+            kind,
+            mode: Mode::masked(stat.st_mode),
+            mtime: mtime_of(&stat),
+            version,
+            checksum,
+        })
+    }
+
+    pub(super) fn recorded(&self, file: &OwnedFd, stat: &Stat) -> Option<Checksum> {
+        attribute::recorded(&self.sys, file, size_of(stat), mtime_of(stat))
+    }
+
+    fn link_target(&self, path: &RemotePath) -> Result<LinkTarget, Error> {
+        let failed = |errno| Error::system(Action::Look, path, errno);
+        let within = match path.parent() {
+            None => self.root.try_clone().map_err(|_| failed(Errno::MFILE))?,
+            Some(parent) => self
+                .sys
+                .open_beneath(
+                    &self.root,
+                    parent.as_path(),
+                    OFlags::PATH | OFlags::DIRECTORY,
+                )
+                .map_err(failed)?,
+        };
+        let text = self.sys.read_link(&within, path.name()).map_err(failed)?;
+        let text = std::str::from_utf8(&text).ok();
+        text.and_then(LinkTarget::new)
+            .ok_or_else(|| Error::NotAFile(path.clone()))
+    }
+}
+
+/// Device, inode, size and both times: the change time moves with every write,
+/// whatever is done to the modification time afterwards.
+pub(super) fn version_of(stat: &Stat) -> Version {
+    let mut hasher = blake3::Hasher::new();
+    for number in [
+        stat.st_dev,
+        stat.st_ino,
+        stat.st_size.cast_unsigned(),
+        stat.st_mtime.cast_unsigned(),
+        stat.st_mtime_nsec,
+        stat.st_ctime.cast_unsigned(),
+        stat.st_ctime_nsec,
+    ] {
+        hasher.update(&number.to_le_bytes());
+    }
+    let mut version = [0; 16];
+    version.copy_from_slice(&hasher.finalize().as_bytes()[..16]);
+    Version(version)
+}
+
+pub(super) fn size_of(stat: &Stat) -> u64 {
+    stat.st_size.cast_unsigned()
+}
+
+pub(super) fn mtime_of(stat: &Stat) -> Mtime {
+    // A file system that reports a second of nanoseconds gets the whole second.
+    Mtime::new(stat.st_mtime, stat.st_mtime_nsec as u32).unwrap_or_default()
+}
+
+pub(super) fn file_type(stat: &Stat) -> FileType {
+    FileType::from_raw_mode(stat.st_mode)
+}

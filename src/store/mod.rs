@@ -1,0 +1,171 @@
+//! Files under one root, whoever keeps them.
+//!
+//! The engines and the server speak to these traits; [`local`] keeps files in a
+//! directory. A store handle acts for one [identity](crate::identity::Identity):
+//! what it stages can only be reopened by the same one.
+
+pub mod error;
+pub mod local;
+
+use std::ops::Range;
+use std::sync::Arc;
+
+pub use error::{Action, Error};
+pub use local::{LocalStore, Tree};
+
+use crate::content::{Checksum, Node, Verified};
+use crate::entry::{Cursor, Entry, Version};
+use crate::identity::Identity;
+use crate::offer::{OnExisting, Ticket};
+use crate::path::RemotePath;
+
+/// A file that is open for reading.
+pub trait ReadAt: Send + Sync {
+    /// Fills `into` from `offset` on.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Changed`] where the file ends before `into` is full.
+    fn read_at(&self, into: &mut [u8], offset: u64) -> Result<(), Error>;
+
+    /// Bytes in the file when it was opened.
+    fn size(&self) -> u64;
+
+    /// Checks that the file is still the version that was opened.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Changed`].
+    fn check_version(&self) -> Result<(), Error>;
+}
+
+/// What can be listed and read.
+pub trait Source: Send + Sync {
+    /// A file open for reading.
+    type Reader: ReadAt;
+    /// The entries of a walk.
+    type Walk: Iterator<Item = Result<Entry, Error>>;
+
+    /// Lists what is at and beneath `under`, or the root, in the order of cursors.
+    ///
+    /// `depth` 0 is the entry itself, 1 what is in it, `None` everything. An item
+    /// that cannot be listed is an error of its own, and the walk goes on.
+    ///
+    /// # Errors
+    ///
+    /// When `under` is not there or cannot be read.
+    fn walk(
+        &self,
+        under: Option<&RemotePath>,
+        depth: Option<u32>,
+        after: Option<Cursor>,
+    ) -> Result<Self::Walk, Error>;
+
+    /// Opens a regular file, following no link.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Changed`] where it is not the version that is expected.
+    fn open(&self, path: &RemotePath, expect: Option<&Version>) -> Result<Self::Reader, Error>;
+}
+
+/// What else can be written to.
+pub trait Store: Source + Sized {
+    /// A file under way.
+    type Staged: Staged;
+
+    /// A handle to the same store on behalf of `by`: what it stages is bound to
+    /// that identity.
+    #[must_use]
+    fn acting_for(&self, by: Identity) -> Self;
+
+    /// What "stored" means here.
+    fn durability(&self) -> Durability;
+
+    /// Says how an entry stands against what exists, and refuses what the policy does not allow.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Exists`], [`Error::Occupied`], or what kept it from looking.
+    fn judge(&self, entry: &Entry, on: OnExisting) -> Result<Standing, Error>;
+
+    /// Judges each of `batch`, and makes room for the files that are to come.
+    ///
+    /// The answers are in the order of `batch`.
+    fn stage(&self, batch: &[Entry], on: OnExisting) -> Vec<Result<Arc<Self::Staged>, Error>>;
+
+    /// Finds the staging that a ticket was sealed for.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::NoStaging`], whether it ended or never was.
+    fn reopen(&self, ticket: &Ticket) -> Result<Arc<Self::Staged>, Error>;
+
+    /// Publishes each of `batch` under its name, and says so only once it is durable.
+    ///
+    /// The answers are in the order of `batch`.
+    fn commit(&self, batch: Vec<(Arc<Self::Staged>, Claim)>) -> Vec<Result<Published, Error>>;
+}
+
+/// A file on its way into a store.
+pub trait Staged: Send + Sync {
+    /// Writes a block. A block that is there already is not written again.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Mismatch`] where another node was verified for the block before,
+    /// [`Error::NoStaging`] where the staging has ended.
+    fn put(&self, block: Verified<'_>) -> Result<(), Error>;
+
+    /// The nodes of the blocks that are verified and written.
+    fn held(&self) -> Vec<Option<Node>>;
+
+    /// The runs of blocks that are not yet written.
+    fn missing(&self) -> Vec<Range<u64>>;
+
+    /// What it will be.
+    fn entry(&self) -> &Entry;
+
+    /// How it stood when it was offered.
+    fn standing(&self) -> Standing;
+
+    /// What reopens it, for a file above one block.
+    fn ticket(&self) -> Option<Ticket>;
+}
+
+/// How an entry stands against what exists under its name.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Standing {
+    /// Nothing has the name.
+    Absent,
+    /// The same file is there: equal size and modification time.
+    Same(Version),
+    /// Another file is there, and the policy says to replace it.
+    Replaces(Version),
+}
+
+/// What "stored" means.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Durability {
+    /// Data, names and directories are flushed before a file is called stored.
+    #[default]
+    Batch,
+    /// Nothing is flushed: a power cut may lose what was called stored.
+    None,
+}
+
+/// What a sender says its file is, to be proved before it is published.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Claim {
+    /// The merge of all nodes; none for what is there already.
+    pub whole: Option<Checksum>,
+    /// A second checksum, over the bytes in order.
+    pub second: Option<Checksum>,
+}
+
+/// A file that is under its name and, unless the store was told otherwise, durable.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Published {
+    /// The checksum that was proved; none for what was there without a recorded one.
+    pub checksum: Option<Checksum>,
+}

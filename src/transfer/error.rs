@@ -1,0 +1,75 @@
+//! What ends an exchange.
+
+use crate::code::Code;
+use crate::store;
+use crate::wire;
+use crate::wire::Kind;
+use crate::wire::message::Fail;
+
+/// Why a connection, or a request on it, ended.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// The connection failed, or what came on it was not haul's protocol.
+    #[error(transparent)]
+    Wire(#[from] wire::Error),
+    /// The store refused.
+    #[error(transparent)]
+    Store(#[from] store::Error),
+    /// The other side refused, and said why.
+    #[error("{text}")]
+    Refused {
+        /// Why, for a program.
+        code: Code,
+        /// Why, for a person.
+        text: String,
+    },
+    /// A message came where it has no meaning.
+    #[error("the other side sent a {0} where it has no meaning")]
+    OutOfOrder(Kind),
+    /// A message's content breaks a rule of the protocol.
+    #[error("the other side broke the protocol: {0}")]
+    Broken(&'static str),
+    /// The other side ended the connection between two messages.
+    #[error("the other side ended the connection")]
+    Ended,
+    /// No thread could be had.
+    #[error("too busy: {0}")]
+    Busy(std::io::Error),
+    /// A person asked to stop.
+    #[error("interrupted")]
+    Interrupted,
+}
+
+impl Error {
+    /// The code that this failure has on the wire and as an exit code.
+    #[must_use]
+    pub fn code(&self) -> Code {
+        match self {
+            Self::Wire(error) => error.code(),
+            Self::Store(error) => error.code(),
+            Self::Refused { code, .. } => *code,
+            Self::OutOfOrder(_) | Self::Broken(_) => Code::Protocol,
+            Self::Ended | Self::Busy(_) => Code::Connection,
+            Self::Interrupted => Code::Interrupted,
+        }
+    }
+
+    /// Whether the other side still listens, so that it is worth telling it why.
+    #[must_use]
+    pub fn is_worth_saying(&self) -> bool {
+        match self {
+            Self::Wire(wire::Error::Io(error)) => error.kind() == std::io::ErrorKind::TimedOut,
+            Self::Wire(wire::Error::Cut) | Self::Refused { .. } | Self::Ended => false,
+            _ => true,
+        }
+    }
+}
+
+impl From<Fail> for Error {
+    fn from(fail: Fail) -> Self {
+        Self::Refused {
+            code: fail.code,
+            text: fail.text,
+        }
+    }
+}

@@ -1,0 +1,282 @@
+//! From the wire to a store: verify, stage, commit.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use super::error::Error;
+use super::link::Link;
+use super::patience::{PULSE, patiently};
+use super::reception::{Reception, Slot, Waited};
+use crate::code::Code;
+use crate::content::verify;
+use crate::offer::{EntryId, OnExisting, TransferId, Verdict};
+use crate::store::{self, Claim, Staged, Standing, Store};
+use crate::wire::message::{Answered, Block, Committed, Exception, Fail, Offered, Range, short};
+
+/// Bytes of explanation of one exception.
+const TEXT_MAX: usize = 256;
+
+/// Runs of missing blocks that one exception names: the rest is asked for next time.
+const MISSING_MAX: usize = 32;
+
+/// Judges and stages what was offered.
+pub fn offer<S: Store>(
+    store: &S,
+    reception: &Reception<S::Staged>,
+    offered: Vec<Offered>,
+    on: OnExisting,
+) -> Vec<Answered> {
+    let (ids, entries): (Vec<EntryId>, Vec<_>) =
+        offered.into_iter().map(|o| (o.entry, o.what)).unzip();
+    let staged = store.stage(&entries, on);
+    let answer = |(entry, staged): (EntryId, Result<Arc<S::Staged>, store::Error>)| {
+        let verdict = match staged {
+            Err(store::Error::Newer(_)) => Verdict::Kept,
+            Err(error) => Verdict::Refused(error.code()),
+            Ok(staged) => admit(reception, entry, staged),
+        };
+        Answered { entry, verdict }
+    };
+    ids.into_iter().zip(staged).map(answer).collect()
+}
+
+/// Says how offered entries stand, and stages nothing.
+pub fn look<S: Store>(store: &S, offered: Vec<Offered>, on: OnExisting) -> Vec<Answered> {
+    let judge = |offered: Offered| Answered {
+        entry: offered.entry,
+        verdict: match store.judge(&offered.what, on) {
+            Ok(Standing::Same(_)) => Verdict::Here,
+            Ok(Standing::Absent | Standing::Replaces(_)) => Verdict::Send(None),
+            Err(store::Error::Newer(_)) => Verdict::Kept,
+            Err(error) => Verdict::Refused(error.code()),
+        },
+    };
+    offered.into_iter().map(judge).collect()
+}
+
+fn admit<T: Staged>(reception: &Reception<T>, entry: EntryId, staged: Arc<T>) -> Verdict {
+    let verdict = match staged.standing() {
+        Standing::Same(_) => Verdict::Here,
+        Standing::Absent | Standing::Replaces(_) => Verdict::Send(staged.ticket()),
+    };
+    // A number that is used twice would let one file's blocks land in another.
+    if reception.slot(entry).is_some() {
+        return Verdict::Refused(Code::Protocol);
+    }
+    if reception.insert(entry, staged) {
+        verdict
+    } else {
+        Verdict::Refused(Code::Limit)
+    }
+}
+
+/// What became of a block.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Received {
+    /// It was verified and written: so many bytes.
+    Written(usize),
+    /// Its entry has failed, now or before; its bytes are forgotten.
+    Forgotten,
+}
+
+/// Takes a block whose header just came: reads its body, verifies it, stages it.
+///
+/// Everything about it is checked before its body is given any memory. An entry
+/// that cannot be taken fails alone: the sender is told at once and the
+/// connection goes on.
+///
+/// # Errors
+///
+/// Whatever the connection failed with; [`Error::Broken`] for a block that no
+/// honest sender sends.
+pub fn block<S: Store>(
+    store: &S,
+    reception: &Reception<S::Staged>,
+    link: &mut Link,
+    (header, len): (&Block, usize),
+    buffer: &mut Vec<u8>,
+) -> Result<Received, Error> {
+    let staged = match find(store, reception, header)? {
+        Found::Staged(staged) => staged,
+        Found::Failed => {
+            link.skip(len)?;
+            return Ok(Received::Forgotten);
+        }
+        Found::Not(code, why) => {
+            link.skip(len)?;
+            link.say(&Fail::entry(header.transfer, header.entry, code, why));
+            return Ok(Received::Forgotten);
+        }
+    };
+    let (geometry, index) = staged
+        .entry()
+        .geometry()
+        .and_then(|geometry| Some((geometry, geometry.index(header.index)?)))
+        .ok_or(Error::Broken("a block that its file does not have"))?;
+    if len != geometry.len(index) {
+        return Err(Error::Broken("a block of another length than its file's"));
+    }
+    if buffer.len() < len {
+        buffer.resize(len, 0);
+    }
+    let bytes = &mut buffer[..len];
+    link.body(bytes)?;
+    let written = verify(geometry, index, header.node, bytes)
+        .map_err(|_| store::Error::Mismatch(staged.entry().path.clone()))
+        .and_then(|block| reception.put(&staged, block));
+    match written {
+        Ok(()) => Ok(Received::Written(len)),
+        Err(error) => {
+            fail(reception, link, (header.transfer, header.entry), &error);
+            Ok(Received::Forgotten)
+        }
+    }
+}
+
+enum Found<T> {
+    Staged(Arc<T>),
+    Failed,
+    Not(Code, String),
+}
+
+/// The staging that a block belongs to: known to the transfer, or reopened by its ticket.
+fn find<S: Store>(
+    store: &S,
+    reception: &Reception<S::Staged>,
+    header: &Block,
+) -> Result<Found<S::Staged>, Error> {
+    let staged = match (reception.slot(header.entry), &header.ticket) {
+        (Some(Slot::Failed(..)), _) => return Ok(Found::Failed),
+        (Some(Slot::Staged(staged)), None) => return Ok(Found::Staged(staged)),
+        (Some(Slot::Staged(staged)), ticket) if staged.ticket() == *ticket => staged,
+        (Some(Slot::Staged(_)), _) => return Err(Error::Broken("a ticket for another entry")),
+        // It may have been dropped while this block was on its way.
+        (None, None) => {
+            let why = "a block of an entry that is not under way";
+            return Ok(Found::Not(Code::Protocol, why.to_owned()));
+        }
+        (None, Some(ticket)) => match store.reopen(ticket) {
+            Ok(staged) if reception.insert(header.entry, Arc::clone(&staged)) => staged,
+            Ok(_) => return Err(Error::Broken("too many entries under way")),
+            Err(error) => return Ok(Found::Not(error.code(), error.to_string())),
+        },
+    };
+    let entry = staged.entry();
+    if header.path.as_ref() == Some(&entry.path) && header.size == Some(entry.size()) {
+        Ok(Found::Staged(staged))
+    } else {
+        Err(Error::Broken("a ticket for another file"))
+    }
+}
+
+fn fail<T: Staged>(
+    reception: &Reception<T>,
+    link: &mut Link,
+    (transfer, entry): (TransferId, EntryId),
+    error: &store::Error,
+) {
+    let text = error.to_string();
+    link.say(&Fail::entry(transfer, entry, error.code(), text.clone()));
+    reception.fail(entry, error.code(), text);
+}
+
+/// Publishes entries once all their blocks are there, and returns the exceptions.
+///
+/// `pulse` is called every few seconds while this takes long.
+///
+/// # Errors
+///
+/// What `pulse` reports, or [`Error::Busy`].
+pub fn commit<S: Store>(
+    store: &S,
+    reception: &Reception<S::Staged>,
+    committed: &[Committed],
+    stall: Duration,
+    mut pulse: impl FnMut() -> Result<(), Error>,
+) -> Result<Vec<Exception>, Error> {
+    await_blocks(reception, committed, stall, &mut pulse)?;
+    let mut exceptions = Vec::new();
+    let (mut batch, mut ids) = (Vec::new(), Vec::new());
+    for Committed {
+        entry,
+        checksum,
+        second,
+    } in committed
+    {
+        // What is not whole stays where it is: a block may come at this moment.
+        if let Some(Slot::Staged(staged)) = reception.slot(*entry) {
+            let missing = staged.missing();
+            if !missing.is_empty() {
+                exceptions.push(incomplete(*entry, &staged, &missing));
+                reception.renew(*entry);
+                continue;
+            }
+        }
+        match reception.take(*entry) {
+            Some(Slot::Staged(staged)) => {
+                let claim = Claim {
+                    whole: *checksum,
+                    second: *second,
+                };
+                ids.push(*entry);
+                batch.push((staged, claim));
+            }
+            Some(Slot::Failed(code, text)) => exceptions.push(exception(*entry, code, text)),
+            None => exceptions.push(exception(
+                *entry,
+                store::Error::NoStaging.code(),
+                store::Error::NoStaging.to_string(),
+            )),
+        }
+    }
+    let published = if batch.is_empty() {
+        Vec::new()
+    } else {
+        patiently("commit", move || store.commit(batch), &mut pulse)?
+    };
+    for (entry, result) in ids.into_iter().zip(published) {
+        if let Err(error) = result {
+            exceptions.push(exception(entry, error.code(), error.to_string()));
+        }
+    }
+    Ok(exceptions)
+}
+
+fn await_blocks<T: Staged>(
+    reception: &Reception<T>,
+    committed: &[Committed],
+    stall: Duration,
+    pulse: &mut impl FnMut() -> Result<(), Error>,
+) -> Result<(), Error> {
+    let entries: Vec<EntryId> = committed.iter().map(|c| c.entry).collect();
+    let mut since = (0, Instant::now());
+    while reception.wait(&entries, PULSE, stall, &mut since) == Waited::Still {
+        pulse()?;
+    }
+    Ok(())
+}
+
+fn exception(entry: EntryId, code: Code, text: String) -> Exception {
+    Exception {
+        entry,
+        code,
+        text: short(text, TEXT_MAX),
+        missing: Vec::new(),
+    }
+}
+
+fn incomplete<T: Staged>(
+    entry: EntryId,
+    staged: &Arc<T>,
+    missing: &[std::ops::Range<u64>],
+) -> Exception {
+    let error = store::Error::Incomplete(staged.entry().path.clone());
+    let runs = missing.iter().take(MISSING_MAX).map(|run| Range {
+        first: run.start,
+        count: run.end - run.start,
+    });
+    Exception {
+        missing: runs.collect(),
+        ..exception(entry, error.code(), error.to_string())
+    }
+}

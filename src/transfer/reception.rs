@@ -1,0 +1,237 @@
+//! What several connections receive together.
+//!
+//! The blocks of one file come over any of a transfer's connections, and any of
+//! them may ask for its commit. So what is staged belongs to the transfer, and a
+//! commit that came early waits here for blocks that are still on their way
+//! elsewhere; when a connection ends, it stops waiting, since what that one owed
+//! will not come.
+
+use std::collections::HashMap;
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
+
+use crate::code::Code;
+use crate::content::Verified;
+use crate::offer::EntryId;
+use crate::store::{self, Staged};
+
+/// Entries that one transfer may have under way: offered and not yet committed.
+pub const UNDER_WAY_MAX: usize = 1 << 18;
+
+/// What one transfer has under way at its receiving end.
+#[derive(Debug)]
+pub struct Reception<T> {
+    table: Mutex<Table<T>>,
+    changed: Condvar,
+}
+
+#[derive(Debug)]
+struct Table<T> {
+    /// Beside each entry, how many connections had left when it was last expected whole.
+    slots: HashMap<EntryId, (Slot<T>, u64)>,
+    departures: u64,
+    attached: usize,
+    blocks: u64,
+}
+
+/// What became of an entry so far.
+#[derive(Debug)]
+pub enum Slot<T> {
+    /// It is being received.
+    Staged(Arc<T>),
+    /// It failed; its blocks are forgotten, and its commit will hear why.
+    Failed(Code, String),
+}
+
+// Derived, it would ask the same of what is staged.
+impl<T> Clone for Slot<T> {
+    fn clone(&self) -> Self {
+        match self {
+            Self::Staged(staged) => Self::Staged(Arc::clone(staged)),
+            Self::Failed(code, text) => Self::Failed(*code, text.clone()),
+        }
+    }
+}
+
+/// How a wait for blocks ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Waited {
+    /// Nothing is missing any more, or it never will come.
+    Over,
+    /// Blocks are missing, and the time to say so has come.
+    Still,
+}
+
+/// One connection's part in a reception, which ends with it.
+#[derive(Debug)]
+pub struct Attachment<T>(Arc<Reception<T>>);
+
+impl<T> Default for Reception<T> {
+    fn default() -> Self {
+        Self {
+            table: Mutex::new(Table {
+                slots: HashMap::new(),
+                departures: 0,
+                attached: 0,
+                blocks: 0,
+            }),
+            changed: Condvar::new(),
+        }
+    }
+}
+
+impl<T> Reception<T> {
+    /// Lets a connection take part.
+    pub fn attach(self: &Arc<Self>) -> Attachment<T> {
+        self.table().attached += 1;
+        Attachment(Arc::clone(self))
+    }
+
+    fn table(&self) -> MutexGuard<'_, Table<T>> {
+        self.table.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl<T: Staged> Reception<T> {
+    /// Notes that an entry is being received. `false` where too many are.
+    #[must_use]
+    pub fn insert(&self, entry: EntryId, staged: Arc<T>) -> bool {
+        let mut table = self.table();
+        let room = table.slots.len() < UNDER_WAY_MAX;
+        if room {
+            let departures = table.departures;
+            table
+                .slots
+                .insert(entry, (Slot::Staged(staged), departures));
+        }
+        room
+    }
+
+    /// What became of an entry so far.
+    #[must_use]
+    pub fn slot(&self, entry: EntryId) -> Option<Slot<T>> {
+        self.table().slots.get(&entry).map(|(slot, _)| slot.clone())
+    }
+
+    /// Whether anything is under way.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.table().slots.is_empty()
+    }
+
+    /// Writes a block, and wakes whoever waits for it.
+    ///
+    /// # Errors
+    ///
+    /// What the store refused; the entry is still there, to be failed.
+    pub fn put(&self, staged: &T, block: Verified<'_>) -> Result<(), store::Error> {
+        staged.put(block)?;
+        self.table().blocks += 1;
+        self.changed.notify_all();
+        Ok(())
+    }
+
+    /// Gives up an entry: what was staged of it is let go.
+    pub fn fail(&self, entry: EntryId, code: Code, text: String) {
+        self.table()
+            .slots
+            .insert(entry, (Slot::Failed(code, text), 0));
+        self.changed.notify_all();
+    }
+
+    /// Forgets an entry, and returns what became of it.
+    pub fn take(&self, entry: EntryId) -> Option<Slot<T>> {
+        let taken = self.table().slots.remove(&entry).map(|(slot, _)| slot);
+        self.changed.notify_all();
+        taken
+    }
+
+    /// Expects an entry whole anew: connections that left so far do not count.
+    pub fn renew(&self, entry: EntryId) {
+        let mut table = self.table();
+        let departures = table.departures;
+        if let Some((_, since)) = table.slots.get_mut(&entry) {
+            *since = departures;
+        }
+    }
+
+    /// Whether only one connection takes part.
+    #[must_use]
+    pub fn is_only(&self) -> bool {
+        self.table().attached == 1
+    }
+
+    /// Waits until none of `entries` has blocks missing, or those of one will never
+    /// come: a connection has left since it was offered, or no block at all came
+    /// for `stall`.
+    ///
+    /// Returns after `pulse` at the latest; `since` is when the last block came.
+    pub fn wait(
+        &self,
+        entries: &[EntryId],
+        pulse: Duration,
+        stall: Duration,
+        since: &mut (u64, Instant),
+    ) -> Waited {
+        let end = Instant::now() + pulse;
+        let mut table = self.table();
+        loop {
+            let mut missing = entries
+                .iter()
+                .filter_map(|entry| match table.slots.get(entry) {
+                    Some((Slot::Staged(staged), left)) if !staged.missing().is_empty() => {
+                        Some(*left)
+                    }
+                    _ => None,
+                });
+            match missing.next() {
+                Some(left) if left == table.departures => {}
+                _ => return Waited::Over,
+            }
+            if missing.any(|left| left != table.departures) {
+                return Waited::Over;
+            }
+            let now = Instant::now();
+            if table.blocks != since.0 {
+                *since = (table.blocks, now);
+            }
+            if now.duration_since(since.1) >= stall {
+                return Waited::Over;
+            }
+            let left = end.saturating_duration_since(now);
+            if left.is_zero() {
+                return Waited::Still;
+            }
+            (table, _) = self
+                .changed
+                .wait_timeout(table, left)
+                .unwrap_or_else(PoisonError::into_inner);
+        }
+    }
+}
+
+impl<T> Attachment<T> {
+    /// What it takes part in.
+    #[must_use]
+    pub fn reception(&self) -> Arc<Reception<T>> {
+        Arc::clone(&self.0)
+    }
+}
+
+impl<T> std::ops::Deref for Attachment<T> {
+    type Target = Reception<T>;
+
+    fn deref(&self) -> &Reception<T> {
+        &self.0
+    }
+}
+
+impl<T> Drop for Attachment<T> {
+    fn drop(&mut self) {
+        let mut table = self.0.table();
+        table.departures += 1;
+        table.attached -= 1;
+        drop(table);
+        self.0.changed.notify_all();
+    }
+}

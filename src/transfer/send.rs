@@ -1,0 +1,130 @@
+//! From a source to the wire: read, hash, frame, while the block is in cache.
+
+use std::ops::{ControlFlow, Range};
+
+use super::error::Error;
+use super::link::Link;
+use crate::content::{Algorithm, BlockIndex, Checksum, Geometry, Node, Pass, node_of};
+use crate::offer::{EntryId, Ticket, TransferId};
+use crate::path::RemotePath;
+use crate::store::{self, ReadAt};
+use crate::wire::message::Block;
+
+/// Bytes that are read at once for a checksum in order.
+const AT_ONCE: usize = 1 << 20;
+
+/// One run of blocks of one file, to be sent in order.
+#[derive(Debug)]
+pub struct Run<'r, R> {
+    /// The transfer that the blocks name.
+    pub transfer: TransferId,
+    /// The entry that the blocks name.
+    pub entry: EntryId,
+    /// The file, open for reading.
+    pub reader: &'r R,
+    /// How it is cut.
+    pub geometry: Geometry,
+    /// Which blocks.
+    pub blocks: Range<u64>,
+    /// What the file's first block on a connection carries.
+    pub tag: Option<Tag<'r>>,
+}
+
+/// What tells a receiver which staging a block belongs to.
+#[derive(Clone, Copy, Debug)]
+pub struct Tag<'r> {
+    /// The receiver's ticket.
+    pub ticket: &'r Ticket,
+    /// The file's final path.
+    pub path: &'r RemotePath,
+}
+
+/// How a run ended, while the connection is well.
+#[derive(Debug)]
+pub enum Ended {
+    /// All blocks were sent, and are of one version of the file.
+    Whole,
+    /// The receiver wants no more of it.
+    Stopped,
+    /// The source failed, or changed while it was read.
+    SourceFailed(store::Error),
+}
+
+/// Sends a run of blocks.
+///
+/// `sent` hears of each block's node and length; `heard` is called when the other
+/// side has said something, and says whether to go on.
+///
+/// The version is checked on the open descriptor before the first and after the
+/// last block, so that what was sent is of one version, or is known not to be.
+///
+/// # Errors
+///
+/// Whatever the connection failed with, or `heard` reports.
+pub fn send<R: ReadAt>(
+    link: &mut Link,
+    run: &Run<'_, R>,
+    buffer: &mut Vec<u8>,
+    mut sent: impl FnMut(BlockIndex, Node, usize),
+    mut heard: impl FnMut(&mut Link) -> Result<ControlFlow<()>, Error>,
+) -> Result<Ended, Error> {
+    if let Err(error) = run.reader.check_version() {
+        return Ok(Ended::SourceFailed(error));
+    }
+    let mut tag = run.tag;
+    for number in run.blocks.clone() {
+        let index = run
+            .geometry
+            .index(number)
+            .ok_or(Error::Broken("a block beyond the file's end is wanted"))?;
+        let len = run.geometry.len(index);
+        if buffer.len() < len {
+            buffer.resize(len, 0);
+        }
+        let bytes = &mut buffer[..len];
+        if let Err(error) = run.reader.read_at(bytes, run.geometry.offset(index)) {
+            return Ok(Ended::SourceFailed(error));
+        }
+        let node = node_of(run.geometry, index, bytes);
+        let tag = tag.take();
+        let header = Block {
+            transfer: run.transfer,
+            entry: run.entry,
+            index: number,
+            node,
+            ticket: tag.map(|tag| tag.ticket.clone()),
+            path: tag.map(|tag| tag.path.clone()),
+            size: tag.map(|_| run.geometry.size()),
+        };
+        link.send_block(&header, bytes)?;
+        sent(index, node, len);
+        while link.is_readable()? {
+            if heard(link)?.is_break() {
+                return Ok(Ended::Stopped);
+            }
+        }
+    }
+    match run.reader.check_version() {
+        Ok(()) => Ok(Ended::Whole),
+        Err(error) => Ok(Ended::SourceFailed(error)),
+    }
+}
+
+/// Reads a whole file in order for a checksum of its bytes.
+///
+/// # Errors
+///
+/// What the source failed with, or that it changed meanwhile.
+pub fn in_order<R: ReadAt>(reader: &R, algorithm: Algorithm) -> Result<Checksum, store::Error> {
+    let mut pass = Pass::new(algorithm);
+    let mut buffer = vec![0; AT_ONCE];
+    let mut offset = 0;
+    while offset < reader.size() {
+        let len = (reader.size() - offset).min(AT_ONCE as u64) as usize;
+        reader.read_at(&mut buffer[..len], offset)?;
+        pass.update(&buffer[..len]);
+        offset += len as u64;
+    }
+    reader.check_version()?;
+    Ok(pass.finish())
+}

@@ -1,0 +1,140 @@
+//! Several connections carry one file.
+
+use std::collections::BTreeSet;
+use std::fs;
+use std::sync::{Arc, Condvar, Mutex};
+use std::thread;
+use std::time::Duration;
+
+use haul::client::{Client, Download, GetOptions, Options, PutOptions, Upload};
+use haul::fault::Fault;
+use haul::server::{Config, Server};
+use haul::store::{Durability, LocalStore, Tree};
+
+use crate::rig::{noise, outcome, remote};
+use crate::wrapped::{Deaf, Listener, Wrapped};
+
+const CONNECTIONS: usize = 4;
+const MIB: usize = 1 << 20;
+/// A deadline that only a broken meeting reaches.
+const PATIENCE: Duration = Duration::from_secs(60);
+
+/// Lets nobody read until so many threads want to.
+#[derive(Default)]
+struct Meeting {
+    met: Mutex<BTreeSet<String>>,
+    changed: Condvar,
+}
+
+impl Listener for Meeting {
+    fn reading(&self) {
+        let mut met = self.met.lock().unwrap();
+        met.insert(name());
+        self.changed.notify_all();
+        let missing = |met: &mut BTreeSet<String>| met.len() < CONNECTIONS;
+        drop(
+            self.changed
+                .wait_timeout_while(met, PATIENCE, missing)
+                .unwrap(),
+        );
+    }
+}
+
+/// Notes which threads staged verified blocks.
+#[derive(Default)]
+struct Staging(Mutex<BTreeSet<String>>);
+
+impl Listener for Staging {
+    fn staging(&self) {
+        self.0.lock().unwrap().insert(name());
+    }
+}
+
+fn name() -> String {
+    thread::current().name().unwrap_or("unnamed").to_owned()
+}
+
+fn options() -> Options {
+    Options {
+        connections: CONNECTIONS,
+        ..Options::default()
+    }
+}
+
+#[test]
+fn each_of_four_connections_carries_verified_blocks_of_one_file() {
+    let dir = tempfile::tempdir().unwrap();
+    let root = dir.path().join("root");
+    fs::create_dir(&root).unwrap();
+    fs::write(dir.path().join("source"), noise(40 * MIB)).unwrap();
+    let store = LocalStore::serve(&root, Durability::Batch, Fault::default()).unwrap();
+    let store = Wrapped::new(store, MIB as u64, Staging::default());
+    let staging = Arc::clone(&store.listener);
+    let server = Server::bind(store, &["127.0.0.1:0".to_owned()], Config::default()).unwrap();
+    let address = server.addresses().unwrap()[0].to_string();
+    let _handle = server.start().unwrap();
+
+    let tree = Tree::open(dir.path(), Fault::default()).unwrap();
+    let source = Arc::new(Wrapped::new(tree, MIB as u64, Meeting::default()));
+    let upload = Upload {
+        from: Ok((source, remote("source"))),
+        to: remote("there"),
+    };
+    let client = Client::new(&address, options());
+    outcome(|monitor| client.put(vec![upload], &PutOptions::default(), monitor)).is_fine();
+
+    let threads = staging.0.lock().unwrap();
+    let connections = threads.iter().filter(|name| name.starts_with("conn-"));
+    assert_eq!(connections.count(), CONNECTIONS, "{threads:?}");
+    assert_eq!(fs::read(root.join("there")).unwrap(), noise(40 * MIB));
+}
+
+#[test]
+fn each_of_four_connections_sends_blocks_of_one_file() {
+    let dir = tempfile::tempdir().unwrap();
+    let root = dir.path().join("root");
+    fs::create_dir(&root).unwrap();
+    fs::write(root.join("there"), noise(40 * MIB)).unwrap();
+    let store = LocalStore::serve(&root, Durability::Batch, Fault::default()).unwrap();
+    let store = Wrapped::new(store, MIB as u64, Meeting::default());
+    let meeting = Arc::clone(&store.listener);
+    // Each worker asks for two segments ahead, so there are enough for all.
+    let config = Config {
+        segment: 2 * MIB as u64,
+        ..Config::default()
+    };
+    let server = Server::bind(store, &["127.0.0.1:0".to_owned()], config).unwrap();
+    let address = server.addresses().unwrap()[0].to_string();
+    let _handle = server.start().unwrap();
+
+    let client = Client::new(&address, options());
+    let download = Download {
+        from: remote("there"),
+        to: remote("here"),
+    };
+    let into = dir.path().join("into");
+    outcome(|monitor| client.get(vec![download], &into, &GetOptions::default(), monitor)).is_fine();
+    assert_eq!(meeting.met.lock().unwrap().len(), CONNECTIONS);
+    assert_eq!(fs::read(into.join("here")).unwrap(), noise(40 * MIB));
+}
+
+#[test]
+fn a_small_job_opens_one_connection() {
+    let dir = tempfile::tempdir().unwrap();
+    let root = dir.path().join("root");
+    fs::create_dir(&root).unwrap();
+    fs::write(dir.path().join("source"), noise(7)).unwrap();
+    let store = LocalStore::serve(&root, Durability::Batch, Fault::default()).unwrap();
+    let store = Wrapped::new(store, MIB as u64, Deaf);
+    // A server with one place would refuse a second connection, and the job fail.
+    let config = Config {
+        max_connections: 1,
+        ..Config::default()
+    };
+    let server = Server::bind(store, &["127.0.0.1:0".to_owned()], config).unwrap();
+    let address = server.addresses().unwrap()[0].to_string();
+    let _handle = server.start().unwrap();
+    let client = Client::new(&address, options());
+    let upload = Upload::file(&dir.path().join("source"), remote("there"));
+    outcome(|monitor| client.put(vec![upload], &PutOptions::default(), monitor)).is_fine();
+}

@@ -1,0 +1,357 @@
+//! The order of calls that a receipt stands for, and each of them failing.
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::io;
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use haul::client::{Client, Event, GetOptions, Options, PutOptions};
+use haul::fault::{Call, Fault};
+use haul::offer::OnExisting;
+use haul::server::Config;
+use haul::transfer::Deadlines;
+
+use crate::rig::{Outcome, Rig, get, noise, put, visible};
+
+const MIB: usize = 1 << 20;
+
+/// The file that is there before, and what is in it.
+const REPLACED: &str = "small-3";
+const OLD: &[u8] = b"old";
+
+/// Sees every call of a store, and fails one of them.
+#[derive(Clone, Default)]
+struct Saboteur(Arc<Mutex<Plan>>);
+
+#[derive(Default)]
+struct Plan {
+    trace: Vec<Call>,
+    /// Which kind of call fails, after how many that do not, and what with.
+    fails: Option<(Call, usize, i32)>,
+    failed: bool,
+}
+
+impl Saboteur {
+    fn fault(&self) -> Fault {
+        let plan = Arc::clone(&self.0);
+        Fault::watched(move |call| {
+            let mut plan = plan.lock().unwrap();
+            plan.trace.push(call);
+            match plan.fails {
+                Some((kind, left, errno)) if kind == call => {
+                    plan.fails = left.checked_sub(1).map(|left| (kind, left, errno));
+                    plan.failed = plan.fails.is_none();
+                    if plan.failed {
+                        return Err(io::Error::from_raw_os_error(errno));
+                    }
+                    Ok(())
+                }
+                _ => Ok(()),
+            }
+        })
+    }
+
+    fn arm(&self, fails: Option<(Call, usize, i32)>) {
+        *self.0.lock().unwrap() = Plan {
+            fails,
+            ..Plan::default()
+        };
+    }
+
+    fn failed(&self) -> bool {
+        self.0.lock().unwrap().failed
+    }
+
+    fn trace(&self) -> Vec<Call> {
+        self.0.lock().unwrap().trace.clone()
+    }
+}
+
+/// Nine small files, which one flush covers, one of them in directories that are not
+/// there yet, and a large one.
+fn sources(rig: &Rig) -> Vec<(PathBuf, String)> {
+    let small = (1..9).map(|n| (format!("small-{n}"), n));
+    small
+        .chain([
+            ("new/er/small".to_owned(), 9),
+            ("large".to_owned(), 2 * MIB + 5),
+        ])
+        .map(|(name, len)| (rig.file(&name.replace('/', "-"), len), name))
+        .collect()
+}
+
+fn put_all(client: &Client, sources: &[(PathBuf, String)]) -> Outcome {
+    let files: Vec<_> = sources
+        .iter()
+        .map(|(path, name)| (path.as_path(), name.as_str()))
+        .collect();
+    let options = PutOptions {
+        on_existing: OnExisting::Replace,
+        ..PutOptions::default()
+    };
+    put(client, &files, &options)
+}
+
+#[track_caller]
+fn is_in_order(trace: &[Call], flush: Call) {
+    let first = |call| {
+        trace
+            .iter()
+            .position(|c| *c == call)
+            .expect("the call was made")
+    };
+    let last = |call| {
+        trace
+            .iter()
+            .rposition(|c| *c == call)
+            .expect("the call was made")
+    };
+    let receipt = first(Call::Rename)
+        + trace[first(Call::Rename)..]
+            .iter()
+            .position(|call| *call == Call::SocketWrite)
+            .expect("a receipt was sent");
+    assert!(last(flush) < first(Call::Rename), "{trace:?}");
+    assert!(last(Call::Rename) < last(Call::FlushDirectory), "{trace:?}");
+    assert!(last(Call::FlushDirectory) < receipt, "{trace:?}");
+}
+
+#[test]
+fn data_is_flushed_then_renamed_then_directories_are_flushed_then_comes_the_receipt() {
+    let saboteur = Saboteur::default();
+    let config = Config {
+        fault: saboteur.fault(),
+        ..Config::default()
+    };
+    let rig = Rig::with(config, saboteur.fault());
+    let sources = sources(&rig);
+    for (files, flush) in [
+        (&sources[9..], Call::FlushData),
+        (&sources[..9], Call::FlushAll),
+    ] {
+        saboteur.arm(None);
+        put_all(&rig.client(1), files).is_fine();
+        is_in_order(&saboteur.trace(), flush);
+    }
+}
+
+fn path_of(event: &Event) -> &str {
+    match event {
+        Event::Started { path, .. } | Event::Finished { path, .. } | Event::Failed { path, .. } => {
+            path.as_str()
+        }
+    }
+}
+
+/// Every kind of call that a store or stream makes.
+const CALLS: [Call; 20] = [
+    Call::Open,
+    Call::MakeDir,
+    Call::Stat,
+    Call::ReadDir,
+    Call::ReadAt,
+    Call::WriteAt,
+    Call::Resize,
+    Call::Space,
+    Call::SetAttribute,
+    Call::GetAttribute,
+    Call::SetMode,
+    Call::SetTimes,
+    Call::FlushData,
+    Call::FlushAll,
+    Call::FlushDirectory,
+    Call::Rename,
+    Call::Unlink,
+    Call::Lock,
+    Call::SocketRead,
+    Call::SocketWrite,
+];
+
+/// One job into a directory, whose calls fail one after the other.
+struct Sweep<'s> {
+    saboteur: &'s Saboteur,
+    errno: i32,
+    directory: &'s Path,
+    sources: &'s [(PathBuf, String)],
+}
+
+impl Sweep<'_> {
+    /// Fails the n-th call of each kind, for all n, and returns how often each has failed.
+    fn run(&self, mut job: impl FnMut() -> Outcome) -> BTreeMap<Call, usize> {
+        let mut failed = BTreeMap::new();
+        for call in CALLS {
+            let fails = |n: &usize| self.fails((call, *n), &mut job);
+            // A job makes a finite number of calls.
+            let count = (0..10_000).take_while(fails).count();
+            failed.insert(call, count);
+        }
+        failed
+    }
+
+    /// Fails one call and checks what came of it; `false` where it was not made.
+    #[track_caller]
+    fn fails(&self, (call, n): (Call, usize), job: &mut impl FnMut() -> Outcome) -> bool {
+        for name in visible(self.directory) {
+            let path = self.directory.join(name);
+            let removed = if path.is_dir() {
+                fs::remove_dir_all(path)
+            } else {
+                fs::remove_file(path)
+            };
+            removed.unwrap();
+        }
+        // One of them is replaced, the others are new.
+        fs::write(self.directory.join(REPLACED), OLD).unwrap();
+        self.saboteur.arm(Some((call, n, self.errno)));
+        let outcome = job();
+        if !self.saboteur.failed() {
+            outcome.is_fine();
+            return false;
+        }
+        self.saboteur.arm(None);
+        let what = format!("{call:?} {n}: {outcome:?}");
+        for event in &outcome.events {
+            self.is_honest(event, &what);
+        }
+        if outcome.code() == 0 {
+            assert_eq!(visible(self.directory).len(), self.sources.len(), "{what}");
+        }
+        if call != Call::Unlink {
+            let emptied = self.directory.join("new/er");
+            assert!(
+                !emptied.exists() || emptied.join("small").exists(),
+                "{what}: a directory is left"
+            );
+            let left = fs::read_dir(self.directory.join(".haul/staging"));
+            assert_eq!(
+                left.map_or(0, Iterator::count),
+                0,
+                "{what}: staging is left"
+            );
+        }
+        true
+    }
+
+    /// One file is what it was said to be.
+    #[track_caller]
+    fn is_honest(&self, event: &Event, what: &str) {
+        let name = path_of(event);
+        let (source, _) = self.sources.iter().find(|(_, n)| n == name).unwrap();
+        let there = fs::read(self.directory.join(name)).ok();
+        let old = (name == REPLACED).then(|| OLD.to_vec());
+        let new = Some(fs::read(source).unwrap());
+        match event {
+            Event::Finished { .. } => assert!(there == new, "{what}: a false receipt for {name}"),
+            Event::Failed { text, .. } if text.contains("in place, perhaps not durable") => {
+                assert!(
+                    there == new,
+                    "{what}: {name} is said to be in place, and is not"
+                );
+            }
+            Event::Failed { .. } => assert!(there == old, "{what}: {name} failed, and is visible"),
+            Event::Started { .. } => {}
+        }
+    }
+}
+
+/// Checks that calls of each of these kinds have failed.
+#[track_caller]
+fn covers(failed: &BTreeMap<Call, usize>, calls: &[Call], least: usize) {
+    for call in calls {
+        assert!(failed[call] > 0, "{call:?} never failed: {failed:?}");
+    }
+    let total: usize = failed.values().sum();
+    assert!(total >= least, "only {total} calls failed: {failed:?}");
+}
+
+#[test]
+fn whatever_call_of_the_server_s_store_fails_no_receipt_is_false() {
+    for errno in [5, 28] {
+        let saboteur = Saboteur::default();
+        let rig = Rig::with(Config::default(), saboteur.fault());
+        let sources = sources(&rig);
+        let client = rig.client(1);
+        let sweep = Sweep {
+            saboteur: &saboteur,
+            errno,
+            directory: &rig.root(),
+            sources: &sources,
+        };
+        let failed = sweep.run(|| put_all(&client, &sources));
+        covers(
+            &failed,
+            &[
+                Call::Open,
+                Call::MakeDir,
+                Call::Stat,
+                Call::Space,
+                Call::Resize,
+                Call::WriteAt,
+                Call::SetAttribute,
+                Call::SetMode,
+                Call::SetTimes,
+                Call::FlushData,
+                Call::FlushAll,
+                Call::Rename,
+                Call::FlushDirectory,
+            ],
+            80,
+        );
+    }
+}
+
+#[test]
+fn whatever_call_of_the_client_s_store_or_socket_fails_no_success_is_false() {
+    let rig = Rig::new();
+    let sources = sources(&rig);
+    fs::create_dir_all(rig.root().join("new/er")).unwrap();
+    for (path, name) in &sources {
+        fs::copy(path, rig.root().join(name)).unwrap();
+    }
+    let saboteur = Saboteur::default();
+    let options = Options {
+        connections: 1,
+        fault: saboteur.fault(),
+        // A connection that a test breaks is whole beneath, and would be heard out.
+        deadlines: Deadlines {
+            closing: Duration::from_millis(20),
+            ..Deadlines::default()
+        },
+        ..Options::default()
+    };
+    let client = Client::new(&rig.address, options);
+    let into = rig.dir.path().join("into");
+    fs::create_dir(&into).unwrap();
+    let names: Vec<_> = sources
+        .iter()
+        .map(|(_, n)| (n.as_str(), n.as_str()))
+        .collect();
+    let options = GetOptions {
+        on_existing: OnExisting::Replace,
+        ..GetOptions::default()
+    };
+    let sweep = Sweep {
+        saboteur: &saboteur,
+        errno: 5,
+        directory: &into,
+        sources: &sources,
+    };
+    let failed = sweep.run(|| get(&client, &names, &into, &options));
+    covers(
+        &failed,
+        &[
+            Call::SocketRead,
+            Call::SocketWrite,
+            Call::Lock,
+            Call::WriteAt,
+            Call::SetAttribute,
+            Call::FlushData,
+            Call::Rename,
+            Call::FlushDirectory,
+        ],
+        100,
+    );
+    assert_eq!(fs::read(into.join("large")).unwrap(), noise(2 * MIB + 5));
+}

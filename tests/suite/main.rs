@@ -1,0 +1,16 @@
+//! haul from outside: its library against itself, its binary as a person would.
+#![allow(
+    clippy::disallowed_methods,
+    reason = "a test makes and damages files where the library must not"
+)]
+
+mod changes;
+mod connections;
+mod exchange;
+mod faults;
+mod lost;
+mod memory;
+mod rig;
+mod round_trip;
+
+mod wrapped;
