@@ -6,7 +6,7 @@
 use std::ffi::OsStr;
 use std::path::{Path, PathBuf};
 
-use crate::client::{Cancel, Client, Event, Options, PutOptions, Upload};
+use crate::client::{Cancel, Client, Event, LocalFiles, Options, PutOptions};
 use crate::code::Code;
 
 use super::config::Put;
@@ -74,7 +74,7 @@ pub(super) fn send(
     let (mut uploads, mut unusable) = (Vec::new(), 0);
     for (source, target) in sources.iter().zip(targets) {
         match target {
-            Ok(target) => uploads.push(Upload::file(source, target)),
+            Ok(target) => uploads.push((source, target)),
             Err(why) => {
                 unusable += 1;
                 let name = source.to_string_lossy();
@@ -88,6 +88,10 @@ pub(super) fn send(
         Outcome::default()
     } else {
         job::run(report, hear, |monitor| {
+            let mut files = LocalFiles::default();
+            let uploads = uploads
+                .into_iter()
+                .map(|(source, target)| files.upload(source, target));
             client.put(uploads, options, monitor)
         })?
     };

@@ -29,11 +29,12 @@ mod pull;
 mod push;
 mod session;
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::Arc;
 
 pub use error::Error;
 pub use monitor::{Cancel, Event, Monitor, Progress, Status, Summary};
+pub use push::LocalFiles;
 
 use crate::content::Algorithm;
 use crate::entry::Entry;
@@ -100,13 +101,11 @@ pub struct Upload<S> {
 impl Upload<Tree> {
     /// The file at a local path; links in the path are followed.
     ///
-    /// What is wrong with the path is told when the job comes to it.
+    /// What is wrong with the path is told when the job comes to it. For many files,
+    /// [`LocalFiles`] holds fewer directories open.
     #[must_use]
     pub fn file(path: &Path, to: RemotePath) -> Self {
-        Self {
-            from: push::local(path, &to),
-            to,
-        }
+        LocalFiles::default().upload(path, to)
     }
 }
 
@@ -175,15 +174,18 @@ impl Client {
 
     /// Puts files, and returns once each is stored or has failed.
     ///
+    /// `uploads` is drawn from as the job goes on, so it may be long.
+    ///
     /// # Errors
     ///
     /// What ended the whole job. A file that failed alone is in the summary.
     pub fn put<S: Source>(
         &self,
-        uploads: Vec<Upload<S>>,
+        uploads: impl IntoIterator<Item = Upload<S>>,
         options: &PutOptions,
         monitor: &Monitor,
     ) -> Result<Summary, Error> {
+        let uploads = uploads.into_iter();
         push::run(&self.route, &self.options, uploads, options, monitor)
     }
 
@@ -200,12 +202,11 @@ impl Client {
         options: &GetOptions,
         monitor: &Monitor,
     ) -> Result<Summary, Error> {
-        let into: PathBuf = into.to_owned();
         pull::run(
             &self.route,
             &self.options,
             downloads,
-            &into,
+            into,
             options,
             monitor,
         )

@@ -98,7 +98,7 @@ pub fn remote(path: &str) -> RemotePath {
 }
 
 pub fn put(client: &Client, files: &[(&Path, &str)], options: &PutOptions) -> Outcome {
-    let uploads = files
+    let uploads: Vec<_> = files
         .iter()
         .map(|(from, to)| Upload::file(from, remote(to)))
         .collect();

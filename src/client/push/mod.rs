@@ -17,7 +17,7 @@ use std::thread;
 
 use crossbeam_channel::{Receiver, bounded};
 
-pub(super) use search::local;
+pub use search::LocalFiles;
 
 use super::job::Job;
 use super::session::Route;
@@ -28,8 +28,8 @@ use outgoing::{Item, Work};
 use search::{FIRST_LOOK, Search};
 use worker::Worker;
 
-/// Files that are found ahead of being offered.
-const FEED: usize = 4096;
+/// Files that are found ahead of being offered: two offers' worth.
+const FEED: usize = 512;
 
 /// What all workers of one put share.
 struct Push<'m, S: Source> {
@@ -50,7 +50,7 @@ impl<S: Source> Push<'_, S> {
 pub(super) fn run<S: Source>(
     route: &Route,
     options: &Options,
-    uploads: Vec<Upload<S>>,
+    uploads: impl Iterator<Item = Upload<S>>,
     put: &PutOptions,
     monitor: &Monitor,
 ) -> Result<Summary, Error> {

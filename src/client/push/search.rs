@@ -1,9 +1,11 @@
 //! Finding what there is to put.
 
-use std::path::Path;
+use std::iter::Peekable;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use crossbeam_channel::Sender;
+use rustix::io::Errno;
 
 use super::outgoing::{Item, Work};
 use crate::client::Upload;
@@ -12,14 +14,14 @@ use crate::code::Code;
 use crate::entry::{Entry, Kind};
 use crate::fault::Fault;
 use crate::path::{PathError, RemotePath};
-use crate::store::{self, Source, Tree};
+use crate::store::{Action, Error, Source, Tree};
 
 /// Files that are looked at before it is decided how many connections they are worth.
-pub(super) const FIRST_LOOK: usize = 1024;
+pub(super) const FIRST_LOOK: usize = 256;
 
 /// What is found, in the order of the uploads.
-pub(super) struct Search<S> {
-    uploads: std::vec::IntoIter<Upload<S>>,
+pub(super) struct Search<I: Iterator> {
+    uploads: Peekable<I>,
 }
 
 /// The first files that were found.
@@ -33,17 +35,17 @@ enum Found<S> {
     Unusable(Subject, Code, String),
 }
 
-impl<S: Source> Search<S> {
-    pub(super) fn new(uploads: Vec<Upload<S>>) -> Self {
+impl<S: Source, I: Iterator<Item = Upload<S>>> Search<I> {
+    pub(super) fn new(uploads: I) -> Self {
         Self {
-            uploads: uploads.into_iter(),
+            uploads: uploads.peekable(),
         }
     }
 
     /// Looks at the first `most` uploads.
     pub(super) fn look(&mut self, most: usize) -> FirstLook<S> {
         let found = self.uploads.by_ref().take(most).map(look_at).collect();
-        let more = self.uploads.len() > 0;
+        let more = self.uploads.peek().is_some();
         FirstLook { found, more }
     }
 
@@ -99,10 +101,10 @@ fn look_at<S: Source>(upload: Upload<S>) -> Found<S> {
         let entry = source
             .walk(Some(&from), Some(0), None)?
             .next()
-            .unwrap_or_else(|| Err(store::Error::NotFound(from.clone())))?;
+            .unwrap_or_else(|| Err(Error::NotFound(from.clone())))?;
         match entry.kind {
             Kind::File(_) => Ok((source, from, entry)),
-            Kind::Dir | Kind::Link(_) => Err(store::Error::NotAFile(from)),
+            Kind::Dir | Kind::Link(_) => Err(Error::NotAFile(from)),
         }
     });
     match found {
@@ -122,31 +124,52 @@ fn look_at<S: Source>(upload: Upload<S>) -> Found<S> {
 }
 
 /// A source that is not there is a file error here, not "not found on the server".
-pub(super) fn source_code(error: &store::Error) -> Code {
+pub(super) fn source_code(error: &Error) -> Code {
     match error.code() {
         Code::NotFound => Code::File,
         other => other,
     }
 }
 
-/// Opens the directory of a local file, following the links of the path as typed.
-pub(in crate::client) fn local(
-    path: &Path,
-    to: &RemotePath,
-) -> Result<(Arc<Tree>, RemotePath), store::Error> {
-    let failed = |error: std::io::Error| store::Error::System {
-        action: store::Action::Open,
-        path: to.clone(),
-        errno: rustix::io::Errno::from_io_error(&error).unwrap_or(rustix::io::Errno::IO),
-    };
-    let real = path.canonicalize().map_err(failed)?;
-    let unusable = |why| store::Error::Unusable {
-        under: None,
-        why,
-        count: 1,
-    };
-    let name = real.file_name().ok_or(unusable(PathError::Empty))?;
-    let name = RemotePath::from_local(name).map_err(unusable)?;
-    let tree = Tree::open(real.parent().unwrap_or(Path::new("/")), Fault::default())?;
-    Ok((Arc::new(tree), name))
+/// Makes uploads of local files, one after the other.
+///
+/// A directory is held open as long as a file of it is on its way; files of one
+/// directory that follow each other share it.
+#[derive(Debug, Default)]
+pub struct LocalFiles {
+    last: Option<(PathBuf, Arc<Tree>)>,
+}
+
+impl LocalFiles {
+    /// The file at a local path; links in the path are followed.
+    ///
+    /// What is wrong with the path is told when the job comes to it.
+    pub fn upload(&mut self, path: &Path, to: RemotePath) -> Upload<Tree> {
+        Upload {
+            from: self.find(path),
+            to,
+        }
+    }
+
+    fn find(&mut self, path: &Path) -> Result<(Arc<Tree>, RemotePath), Error> {
+        let real = path.canonicalize().map_err(|error| Error::Root {
+            action: Action::Open,
+            path: path.to_owned(),
+            errno: Errno::from_io_error(&error).unwrap_or(Errno::IO),
+        })?;
+        let unusable = |why| Error::Unusable {
+            under: None,
+            why,
+            count: 1,
+        };
+        let name = real.file_name().ok_or(unusable(PathError::Empty))?;
+        let name = RemotePath::from_local(name).map_err(unusable)?;
+        let parent = real.parent().unwrap_or(Path::new("/"));
+        let tree = match &self.last {
+            Some((known, tree)) if known == parent => Arc::clone(tree),
+            _ => Arc::new(Tree::open(parent, Fault::default())?),
+        };
+        self.last = Some((parent.to_owned(), Arc::clone(&tree)));
+        Ok((tree, name))
+    }
 }
