@@ -2,13 +2,14 @@
 
 use std::fmt;
 use std::io;
+use std::time::Instant;
 
 use crate::entry::Cursor;
 use crate::net::plain::Plain;
-use crate::net::{Stream, Transport, connect};
+use crate::net::{Phase, Stream, Transport, connect};
 use crate::offer::TransferId;
 use crate::path::RemotePath;
-use crate::transfer::{Error, Link};
+use crate::transfer::{Error, Link, Wait};
 use crate::wire::message::{Hello, List, Request, Welcome};
 use crate::wire::{self, Incoming, Message};
 
@@ -31,6 +32,8 @@ pub(super) struct Session {
     pub(super) link: Link,
     welcome: Option<Welcome>,
     next: Request,
+    /// Since when the server has said nothing but that it is working.
+    working: Option<Instant>,
 }
 
 impl Route {
@@ -57,6 +60,7 @@ impl Route {
             link,
             welcome: None,
             next: 1,
+            working: None,
         })
     }
 
@@ -101,25 +105,38 @@ impl Session {
 
     fn be_welcomed(&mut self) -> Result<Welcome, Error> {
         self.link.be_greeted()?;
-        match self.link.answer()? {
+        match self.link.next(Wait::Opening)?.ok_or(Error::Ended)? {
             Incoming::Message(Message::Welcome(welcome)) => Ok(welcome),
             Incoming::Message(Message::Fail(fail)) => Err(fail.into()),
             other => Err(out_of_order(&other)),
         }
     }
 
-    /// Waits for what the server says next, its patience-keeping aside.
+    /// Waits for what the server says next.
     ///
-    /// A `Fail` that concerns the connection is an error.
+    /// A `Fail` that concerns the connection is an error, and so is a server that
+    /// says for too long that it is working.
     pub(super) fn next(&mut self) -> Result<Incoming, Error> {
         self.welcome()?;
-        match self.link.answer() {
+        let incoming = self.link.next(Wait::Owed);
+        match incoming.and_then(|incoming| incoming.ok_or(Error::Ended)) {
             Ok(Incoming::Message(Message::Fail(fail)))
                 if fail.entry.is_none() && fail.request.is_none() =>
             {
                 Err(fail.into())
             }
-            Ok(other) => Ok(other),
+            Ok(Incoming::Message(Message::Working(working))) => {
+                let since = *self.working.get_or_insert_with(Instant::now);
+                if since.elapsed() > self.link.deadlines().working {
+                    let late = io::Error::new(io::ErrorKind::TimedOut, Phase::Answer.to_string());
+                    return Err(wire::Error::Io(late).into());
+                }
+                Ok(Incoming::Message(Message::Working(working)))
+            }
+            Ok(other) => {
+                self.working = None;
+                Ok(other)
+            }
             Err(error) => Err(self.last_words(error)),
         }
     }
@@ -173,6 +190,7 @@ impl Session {
                         return Ok(listing);
                     }
                 }
+                Incoming::Message(Message::Working(_)) => {}
                 Incoming::Message(Message::Fail(fail)) if fail.request == Some(request) => {
                     return Err(fail.into());
                 }

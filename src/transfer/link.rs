@@ -1,12 +1,11 @@
 //! One connection: whole messages in and out, each under its deadline.
 
-use std::io;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use crate::net::{Phase, Stream};
 use crate::wire::frame::LIST_MAX;
 use crate::wire::message::{Block, Encoded, Fail};
-use crate::wire::{self, Frames, Incoming, Message, preface};
+use crate::wire::{self, Frames, Incoming, preface};
 
 use super::error::Error;
 
@@ -156,25 +155,6 @@ impl Link {
             self.expect_body(prefix.header + LIST_MAX);
         }
         Ok(Some(self.frames.message(prefix)?))
-    }
-
-    /// Waits for the next message that is no [`Working`](wire::message::Working).
-    ///
-    /// # Errors
-    ///
-    /// [`Error::Ended`], or what [`Link::next`] reports.
-    pub fn answer(&mut self) -> Result<Incoming, Error> {
-        let end = Instant::now() + self.deadlines.working;
-        loop {
-            let incoming = self.next(Wait::Owed)?.ok_or(Error::Ended)?;
-            if !matches!(incoming, Incoming::Message(Message::Working(_))) {
-                return Ok(incoming);
-            }
-            if Instant::now() > end {
-                let late = io::Error::new(io::ErrorKind::TimedOut, Phase::Answer.to_string());
-                return Err(wire::Error::Io(late).into());
-            }
-        }
     }
 
     /// Reads a message that came before the connection broke; nothing is sent any more.

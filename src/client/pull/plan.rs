@@ -64,7 +64,7 @@ pub(super) fn list(session: &mut Session, downloads: Vec<Download>) -> Result<Fo
             return Ok(found);
         };
         ahead -= download.from.as_str().len() + OVERHEAD;
-        match session.next()? {
+        match answer(session)? {
             wire::Incoming::Message(Message::Entries(page)) if page.request == request => {
                 found.add(download, page.entries)?;
             }
@@ -72,6 +72,16 @@ pub(super) fn list(session: &mut Session, downloads: Vec<Download>) -> Result<Fo
                 found.fail(download, fail.code, fail.text);
             }
             other => return Err(out_of_order(&other)),
+        }
+    }
+}
+
+/// What the server says next, but for its patience-keeping.
+fn answer(session: &mut Session) -> Result<wire::Incoming, Error> {
+    loop {
+        match session.next()? {
+            wire::Incoming::Message(Message::Working(_)) => {}
+            other => return Ok(other),
         }
     }
 }

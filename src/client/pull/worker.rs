@@ -84,6 +84,7 @@ impl<'p, 'm, S: Store> Worker<'p, 'm, S> {
                 self.listen()?;
                 continue;
             }
+            self.session.link.flush()?;
             match self.work.recv_timeout(PULSE) {
                 Ok(work) => self.ask(work),
                 // The server must not take this connection for dead meanwhile.
@@ -135,6 +136,7 @@ impl<'p, 'm, S: Store> Worker<'p, 'm, S> {
             wire::Incoming::Message(Message::Sent(sent)) => self.sent(&sent),
             wire::Incoming::Message(Message::SumIs(sum)) => self.sum_is(&sum),
             wire::Incoming::Message(Message::Fail(fail)) => self.refused(&fail),
+            wire::Incoming::Message(Message::Working(_)) => Ok(()),
             other => Err(out_of_order(&other)),
         }
     }

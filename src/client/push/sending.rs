@@ -15,7 +15,7 @@ use crate::offer::{EntryId, Ticket};
 use crate::store::{self, Source};
 use crate::transfer::patience::{patiently, say_working};
 use crate::transfer::send::{Ended, Run, Tag, in_order, send};
-use crate::transfer::{Error, Link};
+use crate::transfer::{Error, Link, Wait};
 use crate::wire::frame::LIST_MAX;
 use crate::wire::message::{Commit, Committed, Drop, OFFER_MAX, Offer, Offered, fits};
 use crate::wire::{Incoming, Message};
@@ -209,12 +209,13 @@ fn hear(
     heard: &mut VecDeque<Message>,
     file: EntryId,
 ) -> Result<ControlFlow<()>, Error> {
-    match link.answer()? {
+    match link.next(Wait::Owed)?.ok_or(Error::Ended)? {
         Incoming::Message(Message::Fail(fail))
             if fail.entry.is_none() && fail.request.is_none() =>
         {
             Err(fail.into())
         }
+        Incoming::Message(Message::Working(_)) => Ok(ControlFlow::Continue(())),
         Incoming::Message(message) => {
             let failed = matches!(&message, Message::Fail(fail) if fail.entry == Some(file));
             heard.push_back(message);
