@@ -98,7 +98,7 @@ pub fn block<S: Store>(
 ) -> Result<Received, Error> {
     let staged = match find(store, reception, header)? {
         Found::Staged(staged) => staged,
-        Found::Failed => {
+        Found::Over => {
             link.skip(len)?;
             return Ok(Received::Forgotten);
         }
@@ -135,7 +135,8 @@ pub fn block<S: Store>(
 
 enum Found<T> {
     Staged(Arc<T>),
-    Failed,
+    /// Nothing more is wanted of it.
+    Over,
     Not(Code, String),
 }
 
@@ -146,7 +147,7 @@ fn find<S: Store>(
     header: &Block,
 ) -> Result<Found<S::Staged>, Error> {
     let staged = match (reception.slot(header.entry), &header.ticket) {
-        (Some(Slot::Failed(..)), _) => return Ok(Found::Failed),
+        (Some(Slot::Failed(..)), _) => return Ok(Found::Over),
         (Some(Slot::Staged(staged)), None) => return Ok(Found::Staged(staged)),
         (Some(Slot::Staged(staged)), ticket) if staged.ticket() == *ticket => staged,
         (Some(Slot::Staged(_)), _) => return Err(Error::Broken("a ticket for another entry")),
@@ -156,6 +157,8 @@ fn find<S: Store>(
             return Ok(Found::Not(Code::Protocol, why.to_owned()));
         }
         (None, Some(ticket)) => match store.reopen(ticket) {
+            // A second copy of a block, while the file is being committed.
+            Ok(staged) if staged.missing().is_empty() => return Ok(Found::Over),
             Ok(staged) if reception.insert(header.entry, Arc::clone(&staged)) => staged,
             Ok(_) => return Err(Error::Broken("too many entries under way")),
             Err(error) => return Ok(Found::Not(error.code(), error.to_string())),

@@ -12,5 +12,6 @@ mod lost;
 mod memory;
 mod rig;
 mod round_trip;
+mod vectors;
 
 mod wrapped;

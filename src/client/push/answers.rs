@@ -172,9 +172,15 @@ impl<S: Source> Worker<'_, '_, S> {
                 self.push.job.hand_out(Work::Again(file));
             }
         }
-        // What others offered and this one had still to commit.
-        let unanswered = self.commits.drain(..).flat_map(|(_, files)| files);
-        for file in unanswered.chain(self.written.files.drain(..)) {
+        // What others offered: a commit without an answer may have been done, which
+        // a second offer finds out; one that was not asked for yet can still be.
+        for file in self.commits.drain(..).flat_map(|(_, files)| files) {
+            if file.settle() {
+                self.push.job.unmoved(file.done.load(Ordering::Relaxed));
+                self.push.job.hand_out(Work::Again(file));
+            }
+        }
+        for file in self.written.files.drain(..) {
             if !file.is_settled() {
                 self.push.job.hand_out(Work::Commit(file));
             }

@@ -28,7 +28,7 @@ pub(super) enum Work<S> {
     Segment(super::Shared<S>, Range<u64>),
     /// A file whose connection was lost before it was stored: offer it anew.
     Again(super::Shared<S>),
-    /// A file whose blocks are all written, but whose commit was not answered.
+    /// A file whose blocks are all written, and whose commit was not asked for yet.
     Commit(super::Shared<S>),
 }
 

@@ -1,0 +1,247 @@
+//! What each message vector says, as this crate holds it.
+//!
+//! The values make one conversation: `hello.txt` of one block and `sample.bin` of
+//! two are offered, sent and committed, then listed and fetched.
+
+use haul::code::Code;
+use haul::content::{Algorithm, Checksum, Node};
+use haul::entry::{Cursor, Entry, Kind, LinkTarget, Mode, Mtime, Version};
+use haul::offer::{EntryId, OnExisting, Ticket, TransferId, Verdict};
+use haul::path::RemotePath;
+use haul::wire::Message;
+use haul::wire::message::{
+    Answered, Block, Commit, Committed, Directory, Done, Drop, End, Entries, Exception, Fail,
+    Fetch, Hello, List, Nodes, NodesAre, Offer, Offered, Range, Receipt, Rights, Sent, Stop,
+    StoreId, Sum, SumIs, Unsent, Want, Wanted, Welcome, Working, write,
+};
+
+use super::{Said, cut, nodes, plain, sample};
+
+const TRANSFER: TransferId =
+    TransferId(*b"\x00\x11\x22\x33\x44\x55\x66\x77\x88\x99\xaa\xbb\xcc\xdd\xee\xff");
+const VERSION: Version = Version([0xa5; 16]);
+const SHA: Checksum = Checksum::Sha256([0x5a; 32]);
+const SMALL: EntryId = EntryId(0);
+const LARGE: EntryId = EntryId(1);
+const HELLO: &[u8] = b"hello";
+const SIZE: u64 = 1025;
+
+fn ticket() -> Ticket {
+    Ticket::new(&[0x77; 24]).unwrap()
+}
+
+fn path(text: &str) -> RemotePath {
+    RemotePath::parse(text).unwrap()
+}
+
+fn sum_of_hello() -> Checksum {
+    Checksum::Blake3(*blake3::hash(HELLO).as_bytes())
+}
+
+fn file(name: &str, size: u64) -> Entry {
+    Entry {
+        path: path(name),
+        kind: Kind::File(cut(size)),
+        mode: Mode::masked(0o644),
+        mtime: Mtime::new(1_700_000_000, 5).unwrap(),
+        version: None,
+        checksum: None,
+    }
+}
+
+fn listed(entry: Entry) -> Entries {
+    Entries {
+        request: 4,
+        more: true,
+        unnamed: 0,
+        unreadable: 0,
+        entries: vec![entry],
+    }
+}
+
+fn offer(request: u64, on: OnExisting) -> Offer {
+    Offer {
+        request,
+        transfer: TRANSFER,
+        on,
+        dry: false,
+        entries: Vec::new(),
+    }
+}
+
+fn want(entry: EntryId, verdict: Verdict) -> Want {
+    Want {
+        request: 2,
+        verdicts: vec![Answered { entry, verdict }],
+    }
+}
+
+fn except(code: Code, text: &str, missing: Vec<Range>) -> Receipt {
+    Receipt {
+        request: 3,
+        exceptions: vec![Exception {
+            entry: LARGE,
+            code,
+            text: text.into(),
+            missing,
+        }],
+    }
+}
+
+fn wanted(entry: EntryId, name: &str, count: u64) -> Wanted {
+    Wanted {
+        entry,
+        path: path(name),
+        version: VERSION,
+        block: 1024,
+        first: 0,
+        count,
+    }
+}
+
+fn directory(name: &str) -> Directory {
+    Directory {
+        path: path(name),
+        mode: Mode::masked(0o755),
+        mtime: Mtime::new(-1, 999_999_999).unwrap(),
+    }
+}
+
+/// Rows of a name and a message; braces keep one row on one line.
+macro_rules! table {
+    ($($name:literal $kind:ident { $($fields:tt)* })*) => {
+        vec![$({
+            let (message, mut bytes) = ($kind { $($fields)* }, Vec::new());
+            write(&message, &mut bytes);
+            ($name, Said::Message(Message::$kind(message)), bytes)
+        }),*]
+    };
+}
+
+/// A vector's name, what it says, and how this crate writes it.
+type Row = (&'static str, Said, Vec<u8>);
+
+/// Every vector that is a message.
+pub(super) fn counterparts() -> Vec<Row> {
+    [around_files(), puts(), gets(), blocks()].concat()
+}
+
+fn around_files() -> Vec<Row> {
+    table! {
+        "hello" Hello { request: 0, agent: "example/1".into() }
+        "welcome" Welcome {
+            request: 0, agent: "haul/0.1.0".into(), rights: Rights::ALL,
+            segment: 8 << 20, store: StoreId([0xb2; 16]), durable: true,
+        }
+        "list" List { request: 4, path: Some(path("a")), depth: Some(1), after: None }
+        "list-all-after" List {
+            request: 5, path: None, depth: None, after: Some(Cursor::parse("a/b/").unwrap()),
+        }
+        "entries-directory" Entries { ..listed(Entry {
+            kind: Kind::Dir, mode: Mode::masked(0o755), ..file("a/b", 0)
+        }) }
+        "entries-link" Entries { ..listed(Entry {
+            kind: Kind::Link(LinkTarget::new("../x").unwrap()), mode: Mode::masked(0o777),
+            ..file("a/link", 0)
+        }) }
+        "entries-file" Entries { more: false, unnamed: 2, unreadable: 1, ..listed(Entry {
+            version: Some(VERSION), checksum: Some(plain(SIZE)), ..file("a/sample.bin", SIZE)
+        }) }
+        "nodes" Nodes {
+            request: 12, path: path("a/sample.bin"), version: VERSION, first: 0, count: 2,
+        }
+        "nodes-are" NodesAre { request: 12, first: 0, more: false, nodes: nodes(SIZE) }
+        "sum" Sum {
+            request: 13, path: path("a/sample.bin"), version: VERSION, algorithm: Algorithm::Sha256,
+        }
+        "sum-is" SumIs { request: 13, checksum: SHA }
+        "stop" Stop { request: 10 }
+        "working" Working {}
+        "fail-connection" Fail { ..Fail::connection(Code::Protocol, "unknown flags 0x01") }
+        "fail-request" Fail { ..Fail::request(4, Code::NotFound, "\"a\" is not there") }
+        "fail-unexpected" Fail { ..Fail::connection(Code::Unexpected, "") }
+        "fail-entry" Fail { ..Fail::entry(TRANSFER, LARGE, Code::Limit, "no space") }
+    }
+}
+
+fn puts() -> Vec<Row> {
+    table! {
+        "offer" Offer { entries: vec![
+            Offered { entry: SMALL, what: file("a/hello.txt", 5) },
+            Offered { entry: LARGE, what: file("a/sample.bin", SIZE) },
+        ], ..offer(2, OnExisting::Refuse) }
+        "offer-if-newer-dry" Offer { dry: true, ..offer(6, OnExisting::IfNewer) }
+        "offer-replace" Offer { ..offer(7, OnExisting::Replace) }
+        "offer-replace-version" Offer { ..offer(8, OnExisting::ReplaceVersion(VERSION)) }
+        "want" Want { request: 2, verdicts: vec![
+            Answered { entry: SMALL, verdict: Verdict::Send(None) },
+            Answered { entry: LARGE, verdict: Verdict::Send(Some(ticket())) },
+        ] }
+        "want-here" Want { ..want(SMALL, Verdict::Here) }
+        "want-same-if" Want { ..want(SMALL, Verdict::SameIf(sum_of_hello())) }
+        "want-partly" Want { ..want(LARGE, Verdict::Partly(ticket())) }
+        "want-kept" Want { ..want(SMALL, Verdict::Kept) }
+        "want-refused" Want { ..want(SMALL, Verdict::Refused(Code::Exists)) }
+        "drop" Drop { transfer: TRANSFER, entry: LARGE }
+        "commit" Commit { request: 3, transfer: TRANSFER, entries: vec![
+            Committed { entry: SMALL, checksum: Some(sum_of_hello()), second: None },
+            Committed { entry: LARGE, checksum: Some(plain(SIZE)), second: Some(SHA) },
+            Committed { entry: EntryId(300), checksum: None, second: None },
+        ] }
+        "receipt" Receipt { request: 3, exceptions: vec![] }
+        "receipt-missing" Receipt { ..except(Code::Connection, "not whole", vec![
+            Range { first: 0, count: 2 }, Range { first: 7, count: 1 },
+        ]) }
+        "receipt-mismatch" Receipt { ..except(Code::Mismatch, "", vec![]) }
+        "end" End {
+            request: 9, transfer: TRANSFER, directories: vec![directory("a/b"), directory("a")],
+        }
+        "done" Done { request: 9 }
+    }
+}
+
+fn gets() -> Vec<Row> {
+    table! {
+        "fetch" Fetch {
+            request: 10, transfer: TRANSFER, files: vec![wanted(LARGE, "a/sample.bin", 2)],
+        }
+        "fetch-small" Fetch { request: 11, transfer: TRANSFER, files: vec![
+            wanted(EntryId(2), "a/hello.txt", 1), wanted(EntryId(3), "a/gone.txt", 1),
+        ] }
+        "sent" Sent { request: 10, exceptions: vec![] }
+        "sent-not-all" Sent { request: 11, exceptions: vec![
+            Unsent { entry: EntryId(3), code: Code::NotFound, text: "not there".into() },
+        ] }
+    }
+}
+
+fn blocks() -> Vec<Row> {
+    let only = Block {
+        transfer: TRANSFER,
+        entry: SMALL,
+        index: 0,
+        node: Node(*sum_of_hello().bytes()),
+        ticket: None,
+        path: None,
+        size: None,
+    };
+    let tagged = Block {
+        entry: LARGE,
+        index: 1,
+        node: nodes(SIZE)[1],
+        ticket: Some(ticket()),
+        path: Some(path("a/sample.bin")),
+        size: Some(SIZE),
+        ..only.clone()
+    };
+    let row = |(name, header, body): (_, Block, &[u8])| {
+        let mut bytes = Vec::new();
+        header.write(body.len(), &mut bytes);
+        bytes.extend_from_slice(body);
+        (name, Said::Block(header, body.to_vec()), bytes)
+    };
+    let last = &sample(SIZE)[1024..];
+    [("block-only", only, HELLO), ("block-tagged", tagged, last)]
+        .map(row)
+        .into()
+}
