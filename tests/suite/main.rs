@@ -10,6 +10,7 @@ mod exchange;
 mod faults;
 mod lost;
 mod memory;
+mod records;
 mod rig;
 mod round_trip;
 mod vectors;
