@@ -69,10 +69,8 @@ pub(super) fn serve<S: Store>(shared: &Shared<S>, slot: &Slot, mut link: Link) {
 /// Reads preface and `Hello` under one deadline, and greets.
 fn open(link: &mut Link) -> Result<Hello, Error> {
     let greeted = link.be_greeted();
-    if matches!(
-        greeted,
-        Ok(()) | Err(Error::Wire(wire::Error::OtherVersion { .. }))
-    ) {
+    // Whatever else is wrong, a haul client is told in its own protocol.
+    if !matches!(greeted, Err(Error::Wire(wire::Error::NotHaul(_)))) {
         link.greet();
     }
     greeted?;

@@ -1,5 +1,6 @@
 //! What a put's connection does with what the server says.
 
+use std::collections::HashMap;
 use std::ops::Range;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -39,11 +40,11 @@ impl<S: Source> Worker<'_, '_, S> {
         }
         let durable = self.session.welcome()?.durable;
         self.push.job.set_durable(durable);
+        let mut unanswered: HashMap<_, _> = files.iter().map(|file| (file.id, file)).collect();
         for answered in want.verdicts {
-            let file = files
-                .iter()
-                .find(|file| file.id == answered.entry)
-                .ok_or(Error::Broken("a verdict on an entry that was not offered"))?;
+            let file = unanswered
+                .remove(&answered.entry)
+                .ok_or(Error::Broken("a verdict on an entry that has none to come"))?;
             match (answered.verdict, file.geometry.is_single()) {
                 (Verdict::Send(None), true) => self.granted.push_back(Arc::clone(file)),
                 (Verdict::Send(Some(ticket)), false) => self.begin(file, ticket)?,
