@@ -4,7 +4,7 @@ use std::fmt;
 use std::io;
 use std::time::Instant;
 
-use crate::entry::Cursor;
+use crate::entry::{Cursor, Entry};
 use crate::net::plain::Plain;
 use crate::net::{Phase, Stream, Transport, connect};
 use crate::offer::TransferId;
@@ -159,7 +159,7 @@ impl Session {
                 Some(Incoming::Message(Message::Fail(fail))) if fail.entry.is_none() => {
                     return fail.into();
                 }
-                Some(Incoming::Message(_) | Incoming::Unknown(_)) => {}
+                Some(Incoming::Message(_) | Incoming::Unknown(..)) => {}
                 Some(Incoming::Block(..)) | None => return error,
             }
         }
@@ -184,13 +184,13 @@ impl Session {
                 Incoming::Message(Message::Entries(page)) if page.request == request => {
                     listing.unnamed += page.unnamed;
                     listing.unreadable += page.unreadable;
+                    check_page(&page.entries, listing.entries.last(), path)?;
                     listing.entries.extend(page.entries);
-                    check_order(&listing, path)?;
                     if !page.more {
                         return Ok(listing);
                     }
                 }
-                Incoming::Message(Message::Working(_)) => {}
+                Incoming::Message(Message::Working(_)) | Incoming::Unknown(..) => {}
                 Incoming::Message(Message::Fail(fail)) if fail.request == Some(request) => {
                     return Err(fail.into());
                 }
@@ -215,12 +215,12 @@ pub(super) fn random_transfer() -> TransferId {
 }
 
 /// A server that lists what was not asked for is not believed.
-fn check_order(listing: &Listing, path: Option<&RemotePath>) -> Result<(), Error> {
-    let cursors: Vec<Cursor> = listing
-        .entries
-        .iter()
-        .map(crate::entry::Entry::cursor)
-        .collect();
+fn check_page(
+    page: &[Entry],
+    last: Option<&Entry>,
+    path: Option<&RemotePath>,
+) -> Result<(), Error> {
+    let cursors: Vec<Cursor> = last.into_iter().chain(page).map(Entry::cursor).collect();
     if !cursors.is_sorted_by(|a, b| a < b) {
         return Err(Error::Broken("a listing out of order"));
     }
@@ -243,7 +243,7 @@ pub(super) fn out_of_order(incoming: &Incoming) -> Error {
     match incoming {
         Incoming::Message(message) => Error::OutOfOrder(message.kind()),
         Incoming::Block(..) => Error::OutOfOrder(wire::Kind::Block),
-        Incoming::Unknown(_) => Error::Broken("a message of an unknown kind"),
+        Incoming::Unknown(..) => Error::Broken("a message of an unknown kind"),
     }
 }
 

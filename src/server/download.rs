@@ -7,7 +7,7 @@ use std::time::Instant;
 use tracing::info;
 
 use super::access::Access;
-use super::session::Session;
+use super::session::{Session, seconds};
 use crate::code::Code;
 use crate::content::{BlockSize, Geometry};
 use crate::offer::TransferId;
@@ -71,7 +71,7 @@ pub(super) fn fetch<S: Store>(session: &mut Session<'_, S>, fetch: &Fetch) -> Re
         failed = exceptions.len(),
         why = exceptions.first().map(|e| e.text.as_str()),
         stopped,
-        seconds = began.elapsed().as_secs_f64(),
+        seconds = seconds(began),
         "fetch"
     );
     session.link.say(&Sent {

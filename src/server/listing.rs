@@ -5,7 +5,7 @@ use std::time::Instant;
 
 use tracing::{info, warn};
 
-use super::session::Session;
+use super::session::{Session, seconds};
 use crate::entry::Entry;
 use crate::store::{self, ReadAt, Source, Store};
 use crate::transfer::Error;
@@ -62,7 +62,7 @@ pub(super) fn list<S: Store>(session: &mut Session<'_, S>, list: &List) -> Resul
         peer,
         path = list.path.as_ref().map(tracing::field::debug),
         listed,
-        seconds = began.elapsed().as_secs_f64(),
+        seconds = seconds(began),
         "list"
     );
     Ok(())
@@ -87,7 +87,7 @@ pub(super) fn sum<S: Store>(session: &mut Session<'_, S>, sum: &Sum) -> Result<(
         peer,
         path = ?sum.path,
         bytes = reader.size(),
-        seconds = began.elapsed().as_secs_f64(),
+        seconds = seconds(began),
         "sum"
     );
     match result {

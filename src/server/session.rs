@@ -55,7 +55,7 @@ pub(super) fn serve<S: Store>(shared: &Shared<S>, slot: &Slot, mut link: Link) {
     let result = open(&mut link)
         .and_then(|hello| converse(shared, slot, (&mut link, &peer), &hello, &mut received));
     let Received { blocks, bytes } = received;
-    let seconds = began.elapsed().as_secs_f64();
+    let seconds = seconds(began);
     match &result {
         Ok(()) => info!(peer, blocks, bytes, seconds, "closed"),
         Err(error) => {
@@ -64,6 +64,11 @@ pub(super) fn serve<S: Store>(shared: &Shared<S>, slot: &Slot, mut link: Link) {
         }
     }
     link.close(result.as_ref().err());
+}
+
+/// Seconds since `began`, to the millisecond: what a line in the log says.
+pub(super) fn seconds(began: Instant) -> f64 {
+    (began.elapsed().as_secs_f64() * 1e3).round() / 1e3
 }
 
 /// Reads preface and `Hello` under one deadline, and greets.
@@ -78,7 +83,7 @@ fn open(link: &mut Link) -> Result<Hello, Error> {
         Incoming::Message(Message::Hello(hello)) => Ok(hello),
         Incoming::Message(other) => Err(Error::OutOfOrder(other.kind())),
         Incoming::Block(..) => Err(Error::OutOfOrder(Kind::Block)),
-        Incoming::Unknown(_) => Err(Error::Broken("the first message must be a Hello")),
+        Incoming::Unknown(..) => Err(Error::Broken("the first message must be a Hello")),
     }
 }
 
@@ -145,10 +150,13 @@ impl<S: Store> Session<'_, S> {
             match incoming {
                 Incoming::Message(message) => self.handle(message)?,
                 Incoming::Block(header, len) => upload::block(self, &header, len)?,
-                Incoming::Unknown(number) => self.link.say(&Fail::connection(
-                    Code::Protocol,
-                    format!("a message of the unknown kind {number} was skipped"),
-                )),
+                Incoming::Unknown(kind, request) => self.link.say(&Fail {
+                    request,
+                    ..Fail::connection(
+                        Code::Protocol,
+                        format!("a message of the unknown kind {kind} was skipped"),
+                    )
+                }),
             }
         }
     }
@@ -260,7 +268,7 @@ impl<S: Store> Session<'_, S> {
             }
             Incoming::Message(_) => Err(Error::Broken("too many requests at once")),
             Incoming::Block(..) => Err(Error::OutOfOrder(Kind::Block)),
-            Incoming::Unknown(_) => Ok(ControlFlow::Continue(())),
+            Incoming::Unknown(..) => Ok(ControlFlow::Continue(())),
         }
     }
 

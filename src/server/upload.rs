@@ -4,13 +4,14 @@ use std::time::Instant;
 
 use tracing::info;
 
-use super::session::Session;
-use crate::store::Store;
+use super::session::{Session, seconds};
+use crate::store::{Staged, Store};
 use crate::transfer::Error;
 use crate::transfer::patience::say_working;
 use crate::transfer::receive::{self, Received};
+use crate::transfer::reception::Slot;
 use crate::wire::message::{
-    Block, COMMIT_MAX, Commit, Committed, Drop, Exception, OFFER_MAX, Offer, Receipt, Want,
+    Block, COMMIT_MAX, Commit, Drop, Exception, OFFER_MAX, Offer, Receipt, Want,
 };
 
 /// Bytes of explanation in one receipt, which has to fit idle socket buffers.
@@ -35,7 +36,7 @@ pub(super) fn offer<S: Store>(session: &mut Session<'_, S>, offer: Offer) -> Res
         transfer = %offer.transfer,
         entries,
         first = first.as_ref().map(tracing::field::debug),
-        seconds = began.elapsed().as_secs_f64(),
+        seconds = seconds(began),
         "offer"
     );
     session.link.say(&Want {
@@ -82,19 +83,24 @@ pub(super) fn commit<S: Store>(session: &mut Session<'_, S>, commit: &Commit) ->
         return Err(Error::Broken("more than 512 entries in a commit"));
     }
     let reception = session.reception(commit.transfer)?;
+    let first = commit.entries.first().and_then(|c| reception.slot(c.entry));
+    let first = match first {
+        Some(Slot::Staged(staged)) => Some(staged.entry().path.clone()),
+        Some(Slot::Failed(..)) | None => None,
+    };
     let stall = session.link.deadlines().stall;
     let (access, link, _, _) = session.sending();
     let exceptions = receive::commit(access, &reception, &commit.entries, stall, || {
         say_working(link)
     })?;
     let (entries, failed) = (commit.entries.len(), exceptions.len());
-    let seconds = began.elapsed().as_secs_f64();
+    let seconds = seconds(began);
     let why = exceptions.first().map(|e| e.text.as_str());
     info!(
         peer = session.peer,
         transfer = %commit.transfer,
         entries,
-        first = commit.entries.first().map(|Committed { entry, .. }| entry.0),
+        first = first.as_ref().map(tracing::field::debug),
         failed,
         why,
         seconds,

@@ -195,11 +195,14 @@ impl<T: Staged> Reception<T> {
             if table.blocks != since.0 {
                 *since = (table.blocks, now);
             }
-            if now.duration_since(since.1) >= stall {
+            let silent = now.duration_since(since.1);
+            if silent >= stall {
                 return Waited::Over;
             }
-            let left = end.saturating_duration_since(now);
-            if left.is_zero() {
+            let left = end
+                .saturating_duration_since(now)
+                .min(stall.saturating_sub(silent));
+            if now >= end {
                 return Waited::Still;
             }
             (table, _) = self

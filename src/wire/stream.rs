@@ -8,7 +8,7 @@ use std::ops::Range;
 
 use super::error::Error;
 use super::frame::{self, Kind, PREFIX, Prefix};
-use super::message::{self, Block, Encoded, Message};
+use super::message::{self, Block, Encoded, Message, Request};
 use super::preface;
 
 /// Bytes that are read ahead: several small messages at once.
@@ -25,8 +25,9 @@ pub enum Incoming {
     Message(Message),
     /// A block's header; its body of so many bytes is next, for [`Frames::body`].
     Block(Block, usize),
-    /// A message of a kind that version 1 does not know; it was skipped.
-    Unknown(u8),
+    /// A message of a kind that version 1 does not know, and its request's number
+    /// where it has one; it was skipped.
+    Unknown(u8, Option<Request>),
 }
 
 /// One connection's messages, both ways.
@@ -176,7 +177,7 @@ impl<T: Read + Write> Frames<T> {
         let map = frame::open(&self.prefix, header, body)?;
         let kind = match prefix.kind {
             Ok(kind) => kind,
-            Err(number) => return Ok(Incoming::Unknown(number)),
+            Err(number) => return Ok(Incoming::Unknown(number, message::request_of(map))),
         };
         match Message::read(kind, map, body)? {
             Some(message) => Ok(Incoming::Message(message)),
@@ -366,7 +367,7 @@ mod tests {
         let prefix = frames.prefix().unwrap().unwrap();
         assert!(matches!(
             frames.message(prefix).unwrap(),
-            Incoming::Unknown(99)
+            Incoming::Unknown(99, Some(7))
         ));
         let prefix = frames.prefix().unwrap().unwrap();
         assert!(matches!(

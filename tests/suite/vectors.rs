@@ -167,7 +167,7 @@ fn read(bytes: &[u8]) -> Result<Said, Error> {
     let prefix = frames.prefix()?.expect("a frame");
     let said = match frames.message(prefix)? {
         Incoming::Message(message) => Said::Message(message),
-        Incoming::Unknown(number) => Said::Skipped(number),
+        Incoming::Unknown(number, _) => Said::Skipped(number),
         Incoming::Block(header, len) => {
             let mut body = vec![0; len];
             frames.body(&mut body)?;

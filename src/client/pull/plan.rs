@@ -80,7 +80,7 @@ pub(super) fn list(session: &mut Session, downloads: Vec<Download>) -> Result<Fo
 fn answer(session: &mut Session) -> Result<wire::Incoming, Error> {
     loop {
         match session.next()? {
-            wire::Incoming::Message(Message::Working(_)) => {}
+            wire::Incoming::Message(Message::Working(_)) | wire::Incoming::Unknown(..) => {}
             other => return Ok(other),
         }
     }

@@ -14,7 +14,7 @@ use crossbeam_channel::{Receiver, RecvTimeoutError};
 use super::incoming::{Incoming, Part, Work};
 use super::{Pull, Whole};
 use crate::client::monitor::Cancel;
-use crate::client::session::{Session, out_of_order};
+use crate::client::session::Session;
 use crate::code::Code;
 use crate::content::Algorithm;
 use crate::store::Store;
@@ -136,8 +136,9 @@ impl<'p, 'm, S: Store> Worker<'p, 'm, S> {
             wire::Incoming::Message(Message::Sent(sent)) => self.sent(&sent),
             wire::Incoming::Message(Message::SumIs(sum)) => self.sum_is(&sum),
             wire::Incoming::Message(Message::Fail(fail)) => self.refused(&fail),
-            wire::Incoming::Message(Message::Working(_)) => Ok(()),
-            other => Err(out_of_order(&other)),
+            // What this version does not know, it did not ask for.
+            wire::Incoming::Message(Message::Working(_)) | wire::Incoming::Unknown(..) => Ok(()),
+            wire::Incoming::Message(other) => Err(Error::OutOfOrder(other.kind())),
         }
     }
 
@@ -235,8 +236,19 @@ impl<'p, 'm, S: Store> Worker<'p, 'm, S> {
         }
     }
 
-    /// A whole request has failed.
+    /// A file has failed, or a whole request.
     fn refused(&mut self, fail: &Fail) -> Result<(), Error> {
+        if let Some(entry) = fail.entry {
+            let parts = self.asked.iter().filter_map(|(_, asked)| match asked {
+                Asked::Blocks(coming) => Some(coming),
+                Asked::Sum(_) => None,
+            });
+            let mut files = parts.flatten().map(|coming| &coming.part.file);
+            if let Some(file) = files.find(|file| file.id == entry).map(Arc::clone) {
+                self.fail(&file, fail.code, fail.text.clone());
+            }
+            return Ok(());
+        }
         let at = self
             .asked
             .iter()

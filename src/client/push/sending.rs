@@ -9,7 +9,6 @@ use super::outgoing::{Item, Outgoing, Work};
 use super::search::source_code;
 use super::worker::Worker;
 use crate::client::monitor::Event;
-use crate::client::session::out_of_order;
 use crate::content::Algorithm;
 use crate::offer::{EntryId, Ticket};
 use crate::store::{self, Source};
@@ -18,7 +17,7 @@ use crate::transfer::send::{Ended, Run, Tag, in_order, send};
 use crate::transfer::{Error, Link, Wait};
 use crate::wire::frame::LIST_MAX;
 use crate::wire::message::{Commit, Committed, Drop, OFFER_MAX, Offer, Offered, fits};
-use crate::wire::{Incoming, Message};
+use crate::wire::{Incoming, Kind, Message};
 
 /// Bytes of the first offer, which is to fit a connection's first flight.
 const FIRST_OFFER: usize = 12 << 10;
@@ -215,7 +214,9 @@ fn hear(
         {
             Err(fail.into())
         }
-        Incoming::Message(Message::Working(_)) => Ok(ControlFlow::Continue(())),
+        Incoming::Message(Message::Working(_)) | Incoming::Unknown(..) => {
+            Ok(ControlFlow::Continue(()))
+        }
         Incoming::Message(message) => {
             let failed = matches!(&message, Message::Fail(fail) if fail.entry == Some(file));
             heard.push_back(message);
@@ -225,6 +226,6 @@ fn hear(
                 ControlFlow::Continue(())
             })
         }
-        other => Err(out_of_order(&other)),
+        Incoming::Block(..) => Err(Error::OutOfOrder(Kind::Block)),
     }
 }

@@ -14,13 +14,13 @@ use crossbeam_channel::{Receiver, never, select};
 use super::outgoing::{Item, Work};
 use super::{Push, Shared};
 use crate::client::monitor::Cancel;
-use crate::client::session::{Session, out_of_order};
+use crate::client::session::Session;
 use crate::offer::EntryId;
 use crate::store::Source;
 use crate::transfer::Error;
 use crate::transfer::patience::{PULSE, say_working};
 use crate::wire::message::{COMMIT_MAX, OFFER_MAX, Request};
-use crate::wire::{Incoming, Message};
+use crate::wire::{Incoming, Kind, Message};
 
 /// Requests of a kind that may be unanswered.
 const UNANSWERED: usize = 2;
@@ -193,7 +193,9 @@ impl<'p, 'm, S: Source> Worker<'p, 'm, S> {
     fn listen(&mut self) -> Result<(), Error> {
         match self.session.next()? {
             Incoming::Message(message) => self.answered(message),
-            other => Err(out_of_order(&other)),
+            // What this version does not know, it did not ask for.
+            Incoming::Unknown(..) => Ok(()),
+            Incoming::Block(..) => Err(Error::OutOfOrder(Kind::Block)),
         }
     }
 

@@ -109,6 +109,10 @@ pub(super) fn sweep(tree: &Held) {
     let Ok(ours) = tree.sys.open_in(&tree.root, RESERVED, DIRECTORY) else {
         return;
     };
+    // What is not ours is refused when it is to be used, and not touched before.
+    if !is_private(tree, &ours).unwrap_or(false) {
+        return;
+    }
     for name in names(tree, &ours) {
         let Ok(directory) = tree.sys.open_in(&ours, &name, DIRECTORY) else {
             continue;
@@ -135,14 +139,19 @@ fn open_ours(tree: &Held) -> Result<OwnedFd, Error> {
             Errno::LOOP | Errno::NOTDIR => not_ours(),
             _ => failed(tree, Action::Open, errno),
         })?;
-    let stat = tree
-        .sys
-        .stat(&ours)
-        .map_err(|errno| failed(tree, Action::Look, errno))?;
-    let private = stat.st_uid == rustix::process::geteuid().as_raw()
+    match is_private(tree, &ours) {
+        Ok(true) => Ok(ours),
+        Ok(false) => Err(not_ours()),
+        Err(errno) => Err(failed(tree, Action::Look, errno)),
+    }
+}
+
+/// Whether a directory is this user's, and nobody else can enter it.
+fn is_private(tree: &Held, directory: &OwnedFd) -> Result<bool, Errno> {
+    let stat = tree.sys.stat(directory)?;
+    Ok(stat.st_uid == rustix::process::geteuid().as_raw()
         && Mode::masked(stat.st_mode).is_private()
-        && file_type(&stat) == FileType::Directory;
-    if private { Ok(ours) } else { Err(not_ours()) }
+        && file_type(&stat) == FileType::Directory)
 }
 
 fn make(tree: &Held, within: &OwnedFd, name: &str) -> Result<(), Error> {

@@ -164,6 +164,20 @@ impl Message {
     }
 }
 
+/// The number of the request that a message of an unknown kind makes, if it has one.
+pub(super) fn request_of(map: &[u8]) -> Option<Request> {
+    let request = cbor::decode::<Numbered>(Kind::Fail, map).ok()?;
+    request.number
+}
+
+/// What all requests have in common.
+#[derive(Encode, Decode)]
+#[cbor(map)]
+struct Numbered {
+    #[n(0)]
+    number: Option<Request>,
+}
+
 fn parts<M: Encoded>(map: &[u8], body: &[u8]) -> Result<M, Error> {
     let mut message: M = cbor::decode(M::KIND, map)?;
     message.read_body(body)?;
