@@ -161,13 +161,12 @@ pub(super) enum LogArg {
 }
 
 #[derive(Debug, ClapArgs)]
+#[command(override_usage = "haul put [OPTIONS] PATH... REMOTE")]
 pub(super) struct PutArgs {
-    /// The files to upload
-    #[arg(required = true, value_name = "PATH")]
-    pub(super) paths: Vec<PathBuf>,
-    /// Where to: HOST/DIR/ is into a directory, HOST/NAME exactly that name
-    #[arg(value_name = "REMOTE")]
-    pub(super) remote: OsString,
+    /// The files to upload, then where to: HOST/DIR/ is into a directory, HOST/NAME
+    /// exactly that name
+    #[arg(required = true, value_name = "PATH... REMOTE")]
+    pub(super) places: Vec<OsString>,
     #[command(flatten)]
     pub(super) moving: Moving,
 }
@@ -277,7 +276,7 @@ mod tests {
     fn lines_that_are_not_used_as_they_should_be_are_refused() {
         refused("haul");
         refused("haul fetch");
-        refused("haul put a");
+        refused("haul put");
         refused("haul get");
         refused("haul put a nas --connections 0");
         refused("haul put a nas --connections 65");

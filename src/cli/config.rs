@@ -182,9 +182,12 @@ pub(super) fn serve(args: ServeArgs) -> anyhow::Result<Serve> {
 }
 
 pub(super) fn put(args: PutArgs, matches: &ArgMatches) -> anyhow::Result<Put> {
-    let remote = remote(&args.remote)?;
+    let mut sources = args.places;
+    let last = sources.pop().filter(|_| !sources.is_empty());
+    let last = last.ok_or_else(|| usage("a put takes PATH... REMOTE: what, and where to"))?;
+    let remote = remote(&last)?;
     Ok(Put {
-        sources: args.paths,
+        sources: sources.into_iter().map(PathBuf::from).collect(),
         place: Place::remote(&remote),
         address: remote.address,
         connections: args.moving.connections.into(),

@@ -1,4 +1,4 @@
-//! Ctrl-C, and the signal with which a system stops a service.
+//! Ctrl-C, a terminal that goes away, and the signal with which a system stops a service.
 //!
 //! The first one asks to stop cleanly, the second means it. What is to be done runs on
 //! a thread of its own: next to nothing is safe to call inside a handler.
@@ -9,7 +9,7 @@ use std::sync::atomic::AtomicBool;
 use std::thread::{self, JoinHandle};
 
 use anyhow::Context;
-use signal_hook::consts::{SIGINT, SIGTERM};
+use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
 use signal_hook::flag;
 use signal_hook::iterator::{Handle, Signals};
 
@@ -17,7 +17,7 @@ use crate::client::Cancel;
 use crate::code::Code;
 use crate::server::Stop;
 
-const STOPPING: [i32; 2] = [SIGINT, SIGTERM];
+const STOPPING: [i32; 3] = [SIGHUP, SIGINT, SIGTERM];
 
 /// Listens for signals until it is dropped.
 #[derive(Debug)]

@@ -49,9 +49,10 @@ pub(super) fn sentence(
     if !counts.is_empty() {
         text = format!("{text}: {}", counts.join(", "));
     }
-    if summary.files > 0 && summary.durable {
+    let vouched = summary.moved + summary.unchanged;
+    if vouched > 0 && summary.durable {
         text = format!("{text}; verified and durable {place}");
-    } else if summary.files > 0 {
+    } else if vouched > 0 {
         text = format!("{text}; verified {place}, not flushed there");
     }
     if let Some(&left) = summary.failed.get(&Code::Exists) {

@@ -24,6 +24,14 @@ pub enum Error {
         /// Why.
         source: transfer::Error,
     },
+    /// The server refused, and said why.
+    #[error("{text}")]
+    Refused {
+        /// Why, for a program.
+        code: Code,
+        /// Why, for a person.
+        text: String,
+    },
     /// The directory that is downloaded into cannot be used.
     #[error(transparent)]
     Store(#[from] store::Error),
@@ -42,6 +50,7 @@ impl Error {
         match self {
             Self::Connect { .. } => Code::Connection,
             Self::Exchange { source, .. } => source.code(),
+            Self::Refused { code, .. } => *code,
             Self::Store(error) => error.code(),
             Self::Thread(_) => Code::Unexpected,
             Self::Interrupted => Code::Interrupted,

@@ -1,9 +1,9 @@
 //! What a job tells while it runs, and what it came to.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 use std::net::{Shutdown, TcpStream};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use crossbeam_channel::{Receiver, Sender, unbounded};
 
@@ -134,14 +134,15 @@ pub struct Cancel(Arc<CancelParts>);
 #[derive(Debug, Default)]
 struct CancelParts {
     cancelled: AtomicBool,
-    sockets: Mutex<Vec<TcpStream>>,
+    sockets: Mutex<HashMap<u64, TcpStream>>,
+    next: AtomicU64,
 }
 
 impl Cancel {
     /// Ends the job: its connections are shut down and what it staged is removed.
     pub fn cancel(&self) {
         self.0.cancelled.store(true, Ordering::SeqCst);
-        for socket in self.sockets().drain(..) {
+        for socket in self.sockets().values() {
             // It may have ended by itself.
             let _ = socket.shutdown(Shutdown::Both);
         }
@@ -153,19 +154,40 @@ impl Cancel {
         self.0.cancelled.load(Ordering::SeqCst)
     }
 
-    /// Holds a connection, to end it if it comes to that.
-    pub(super) fn watch(&self, socket: TcpStream) {
-        self.sockets().push(socket);
+    /// Holds a connection, to end it if it comes to that, for as long as the hold lives.
+    pub(super) fn watch(&self, socket: TcpStream) -> Hold {
+        let number = self.0.next.fetch_add(1, Ordering::Relaxed);
+        self.sockets().insert(number, socket);
         // Cancelled before it was held, it would live on.
         if self.is_cancelled() {
             self.cancel();
         }
+        Hold {
+            cancel: self.clone(),
+            number,
+        }
     }
 
-    fn sockets(&self) -> std::sync::MutexGuard<'_, Vec<TcpStream>> {
+    fn sockets(&self) -> MutexGuard<'_, HashMap<u64, TcpStream>> {
         self.0
             .sockets
             .lock()
             .unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// A connection that can be cancelled. Letting go of it ends the connection, if it has
+/// not ended: a server is to see at once that a worker is gone.
+#[derive(Debug)]
+pub(super) struct Hold {
+    cancel: Cancel,
+    number: u64,
+}
+
+impl Drop for Hold {
+    fn drop(&mut self) {
+        if let Some(socket) = self.cancel.sockets().remove(&self.number) {
+            let _ = socket.shutdown(Shutdown::Both);
+        }
     }
 }

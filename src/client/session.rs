@@ -13,6 +13,7 @@ use crate::transfer::{Error, Link, Wait};
 use crate::wire::message::{Hello, List, Request, Welcome};
 use crate::wire::{self, Incoming, Message};
 
+use super::monitor::Hold;
 use super::{Listing, Options, error};
 
 /// Program and version, for the server's log.
@@ -34,6 +35,8 @@ pub(super) struct Session {
     next: Request,
     /// Since when the server has said nothing but that it is working.
     working: Option<Instant>,
+    /// Ends the connection with the session, however that ends.
+    _hold: Option<Hold>,
 }
 
 impl Route {
@@ -43,12 +46,12 @@ impl Route {
             return Err(error::Error::Interrupted);
         }
         let opening = options.deadlines.opening;
-        let transport = self
-            .transport(options)
-            .map_err(|source| error::Error::Connect {
-                address: self.to_string(),
-                source,
-            })?;
+        let (transport, hold) =
+            self.transport(options)
+                .map_err(|source| error::Error::Connect {
+                    address: self.to_string(),
+                    source,
+                })?;
         let stream = Stream::new(transport, options.fault.clone(), opening);
         let mut link = Link::new(stream, options.deadlines);
         link.greet();
@@ -61,17 +64,18 @@ impl Route {
             welcome: None,
             next: 1,
             working: None,
+            _hold: hold,
         })
     }
 
-    fn transport(&self, options: &Options) -> io::Result<Box<dyn Transport>> {
+    fn transport(&self, options: &Options) -> io::Result<(Box<dyn Transport>, Option<Hold>)> {
         match self {
             Self::Tcp(address) => {
                 let socket = connect::connect(address.as_str(), options.deadlines.opening)?;
-                options.cancel.watch(socket.try_clone()?);
-                Ok(Box::new(Plain::new(socket)?))
+                let hold = options.cancel.watch(socket.try_clone()?);
+                Ok((Box::new(Plain::new(socket)?), Some(hold)))
             }
-            Self::Custom(connect) => connect(),
+            Self::Custom(connect) => Ok((connect()?, None)),
         }
     }
 
@@ -80,9 +84,12 @@ impl Route {
         if options.cancel.is_cancelled() || matches!(source, Error::Interrupted) {
             return error::Error::Interrupted;
         }
-        error::Error::Exchange {
-            address: self.to_string(),
-            source,
+        match source {
+            Error::Refused { code, text } => error::Error::Refused { code, text },
+            source => error::Error::Exchange {
+                address: self.to_string(),
+                source,
+            },
         }
     }
 }

@@ -63,10 +63,7 @@ pub(super) fn fetch<S: Store>(session: &mut Session<'_, S>, fetch: &Fetch) -> Re
     info!(
         peer,
         files = fetch.files.len(),
-        first = fetch
-            .files
-            .first()
-            .map(|w| tracing::field::debug(w.path.clone())),
+        first = fetch.files.first().map(|w| w.path.as_str()),
         bytes,
         failed = exceptions.len(),
         why = exceptions.first().map(|e| e.text.as_str()),

@@ -7,6 +7,7 @@ use tracing::{info, warn};
 
 use super::session::{Session, seconds};
 use crate::entry::Entry;
+use crate::path::RemotePath;
 use crate::store::{self, ReadAt, Source, Store};
 use crate::transfer::Error;
 use crate::transfer::patience::{patiently, say_working};
@@ -52,7 +53,7 @@ pub(super) fn list<S: Store>(session: &mut Session<'_, S>, list: &List) -> Resul
             // What is no file, directory or link has no place in a listing.
             Err(store::Error::NotAFile(_)) => {}
             Err(error) => {
-                warn!(peer, %error, "cannot be listed");
+                warn!(peer, why = error.to_string(), "cannot be listed");
                 page.entries.unreadable += 1;
             }
         }
@@ -60,7 +61,7 @@ pub(super) fn list<S: Store>(session: &mut Session<'_, S>, list: &List) -> Resul
     link.say(&page.entries);
     info!(
         peer,
-        path = list.path.as_ref().map(tracing::field::debug),
+        path = list.path.as_ref().map(RemotePath::as_str),
         listed,
         seconds = seconds(began),
         "list"
@@ -85,7 +86,7 @@ pub(super) fn sum<S: Store>(session: &mut Session<'_, S>, sum: &Sum) -> Result<(
     })?;
     info!(
         peer,
-        path = ?sum.path,
+        path = sum.path.as_str(),
         bytes = reader.size(),
         seconds = seconds(began),
         "sum"

@@ -26,7 +26,7 @@ const AGENT: &str = concat!("haul/", env!("CARGO_PKG_VERSION"));
 const QUEUE_MAX: usize = 16;
 
 /// Transfers that one connection may take part in.
-const TRANSFERS_MAX: usize = 16;
+const TRANSFERS_MAX: usize = 4;
 
 /// The state of one connection.
 pub(super) struct Session<'s, S: Store> {
@@ -38,6 +38,8 @@ pub(super) struct Session<'s, S: Store> {
     pub(super) received: Received,
     transfers: HashMap<TransferId, Attachment<S::Staged>>,
     queue: VecDeque<Message>,
+    /// Since when the client has said nothing but that it is working.
+    working: Option<Instant>,
 }
 
 /// What a connection has received.
@@ -60,7 +62,12 @@ pub(super) fn serve<S: Store>(shared: &Shared<S>, slot: &Slot, mut link: Link) {
         Ok(()) => info!(peer, blocks, bytes, seconds, "closed"),
         Err(error) => {
             let code = error.code().number();
-            warn!(peer, blocks, bytes, seconds, code, %error, "closed after an error");
+            // As text it is escaped: it may hold what the peer said.
+            let why = error.to_string();
+            warn!(
+                peer,
+                blocks, bytes, seconds, code, why, "closed after an error"
+            );
         }
     }
     link.close(result.as_ref().err());
@@ -114,6 +121,7 @@ fn converse<S: Store>(
         received: std::mem::take(received),
         transfers: HashMap::new(),
         queue: VecDeque::new(),
+        working: None,
     };
     let result = session.run(slot);
     *received = session.received;
@@ -147,6 +155,16 @@ impl<S: Store> Session<'_, S> {
                 Err(error) => return Err(error),
             };
             slot.set_busy(true);
+            self.working = match incoming {
+                Incoming::Message(Message::Working(_)) => self.working.or(Some(Instant::now())),
+                _ => None,
+            };
+            let patience = self.link.deadlines().working;
+            if self.working.is_some_and(|since| since.elapsed() > patience) {
+                return Err(Error::Broken(
+                    "nothing but patience was asked for, for too long",
+                ));
+            }
             match incoming {
                 Incoming::Message(message) => self.handle(message)?,
                 Incoming::Block(header, len) => upload::block(self, &header, len)?,

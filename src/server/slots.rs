@@ -4,7 +4,10 @@ use std::collections::HashMap;
 use std::net::{Shutdown, TcpStream};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
-use std::time::{Duration, Instant};
+use std::time::Duration;
+
+/// How long connections that were ended may take to notice.
+const GRACE: Duration = Duration::from_secs(5);
 
 /// The places for connections.
 #[derive(Debug)]
@@ -90,29 +93,21 @@ impl Slots {
         }
     }
 
-    /// Waits until all connections have ended; after `patience`, ends them.
+    /// Waits until all connections have ended; after `patience`, ends them. One that is
+    /// deep in a hash or a flush then is not waited for any longer.
     pub(super) fn drain(&self, patience: Duration) {
-        let end = Instant::now() + patience;
-        let mut table = self.table();
-        while !table.taken.is_empty() {
-            let left = end.saturating_duration_since(Instant::now());
-            if left.is_zero() {
-                break;
-            }
-            (table, _) = self
-                .freed
-                .wait_timeout(table, left)
-                .unwrap_or_else(PoisonError::into_inner);
-        }
-        drop(table);
+        self.wait_until_empty(patience);
         self.end_all();
-        let mut table = self.table();
-        while !table.taken.is_empty() {
-            table = self
-                .freed
-                .wait(table)
-                .unwrap_or_else(PoisonError::into_inner);
-        }
+        self.wait_until_empty(GRACE);
+    }
+
+    fn wait_until_empty(&self, patience: Duration) {
+        let is_taken = |table: &mut Table| !table.taken.is_empty();
+        drop(
+            self.freed
+                .wait_timeout_while(self.table(), patience, is_taken)
+                .unwrap_or_else(PoisonError::into_inner),
+        );
     }
 }
 

@@ -5,6 +5,7 @@ use std::time::Instant;
 use tracing::info;
 
 use super::session::{Session, seconds};
+use crate::path::RemotePath;
 use crate::store::{Staged, Store};
 use crate::transfer::Error;
 use crate::transfer::patience::say_working;
@@ -25,17 +26,24 @@ pub(super) fn offer<S: Store>(session: &mut Session<'_, S>, offer: Offer) -> Res
     }
     let entries = offer.entries.len();
     let first = offer.entries.first().map(|o| o.what.path.clone());
+    let (mut refused, mut why) = (0_u64, None);
     let verdicts = if offer.dry {
         receive::look(&session.access, offer.entries, offer.on)
     } else {
         let reception = session.reception(offer.transfer)?;
-        receive::offer(&session.access, &reception, offer.entries, offer.on)
+        let access = &session.access;
+        receive::offer(access, &reception, offer.entries, offer.on, |error| {
+            refused += 1;
+            why.get_or_insert_with(|| error.to_string());
+        })
     };
     info!(
         peer = session.peer,
         transfer = %offer.transfer,
         entries,
-        first = first.as_ref().map(tracing::field::debug),
+        first = first.as_ref().map(RemotePath::as_str),
+        refused,
+        why,
         seconds = seconds(began),
         "offer"
     );
@@ -100,7 +108,7 @@ pub(super) fn commit<S: Store>(session: &mut Session<'_, S>, commit: &Commit) ->
         peer = session.peer,
         transfer = %commit.transfer,
         entries,
-        first = first.as_ref().map(tracing::field::debug),
+        first = first.as_ref().map(RemotePath::as_str),
         failed,
         why,
         seconds,

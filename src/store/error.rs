@@ -81,6 +81,9 @@ pub enum Error {
         /// What the file system has left.
         free: u64,
     },
+    /// More is under way than the store has memory to keep track of.
+    #[error("no room to keep track of {0:?}: too much is under way")]
+    TooManyBlocks(RemotePath),
     /// The system refused.
     #[error("cannot {action} {path:?}: {errno}")]
     System {
@@ -138,7 +141,7 @@ impl Error {
             Self::Changed(_) | Self::Mismatch(_) => Code::Mismatch,
             // Both end well when they are tried again.
             Self::NoStaging | Self::Incomplete(_) => Code::Connection,
-            Self::NoRoom { .. } => Code::Limit,
+            Self::NoRoom { .. } | Self::TooManyBlocks(_) => Code::Limit,
             Self::System { errno, .. }
             | Self::Root { errno, .. }
             | Self::Flush(errno)

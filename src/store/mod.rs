@@ -117,7 +117,7 @@ pub trait Staged: Send + Sync {
     /// [`Error::NoStaging`] where the staging has ended.
     fn put(&self, block: Verified<'_>) -> Result<(), Error>;
 
-    /// The nodes of the blocks that are verified and written.
+    /// The nodes of the blocks that are verified and written; empty before the first.
     fn held(&self) -> Vec<Option<Node>>;
 
     /// The runs of blocks that are not yet written.

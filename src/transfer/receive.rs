@@ -19,12 +19,13 @@ const TEXT_MAX: usize = 256;
 /// Runs of missing blocks that one exception names: the rest is asked for next time.
 const MISSING_MAX: usize = 32;
 
-/// Judges and stages what was offered.
+/// Judges and stages what was offered; `refused` hears why an entry is not taken.
 pub fn offer<S: Store>(
     store: &S,
     reception: &Reception<S::Staged>,
     offered: Vec<Offered>,
     on: OnExisting,
+    mut refused: impl FnMut(&store::Error),
 ) -> Vec<Answered> {
     let (ids, entries): (Vec<EntryId>, Vec<_>) =
         offered.into_iter().map(|o| (o.entry, o.what)).unzip();
@@ -32,7 +33,10 @@ pub fn offer<S: Store>(
     let answer = |(entry, staged): (EntryId, Result<Arc<S::Staged>, store::Error>)| {
         let verdict = match staged {
             Err(store::Error::Newer(_)) => Verdict::Kept,
-            Err(error) => Verdict::Refused(error.code()),
+            Err(error) => {
+                refused(&error);
+                Verdict::Refused(error.code())
+            }
             Ok(staged) => admit(reception, entry, staged),
         };
         Answered { entry, verdict }
@@ -59,14 +63,9 @@ fn admit<T: Staged>(reception: &Reception<T>, entry: EntryId, staged: Arc<T>) ->
         Standing::Same(_) => Verdict::Here,
         Standing::Absent | Standing::Replaces(_) => Verdict::Send(staged.ticket()),
     };
-    // A number that is used twice would let one file's blocks land in another.
-    if reception.slot(entry).is_some() {
-        return Verdict::Refused(Code::Protocol);
-    }
-    if reception.insert(entry, staged) {
-        verdict
-    } else {
-        Verdict::Refused(Code::Limit)
+    match reception.insert(entry, staged) {
+        Ok(()) => verdict,
+        Err(code) => Verdict::Refused(code),
     }
 }
 
@@ -159,8 +158,10 @@ fn find<S: Store>(
         (None, Some(ticket)) => match store.reopen(ticket) {
             // A second copy of a block, while the file is being committed.
             Ok(staged) if staged.missing().is_empty() => return Ok(Found::Over),
-            Ok(staged) if reception.insert(header.entry, Arc::clone(&staged)) => staged,
-            Ok(_) => return Err(Error::Broken("too many entries under way")),
+            Ok(staged) => match reception.insert(header.entry, Arc::clone(&staged)) {
+                Ok(()) => staged,
+                Err(_) => return Err(Error::Broken("too many entries under way")),
+            },
             Err(error) => return Ok(Found::Not(error.code(), error.to_string())),
         },
     };

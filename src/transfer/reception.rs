@@ -7,6 +7,7 @@
 //! will not come.
 
 use std::collections::HashMap;
+use std::collections::hash_map::Entry as Place;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -16,7 +17,7 @@ use crate::offer::EntryId;
 use crate::store::{self, Staged};
 
 /// Entries that one transfer may have under way: offered and not yet committed.
-pub const UNDER_WAY_MAX: usize = 1 << 18;
+pub const UNDER_WAY_MAX: usize = 1 << 17;
 
 /// What one transfer has under way at its receiving end.
 #[derive(Debug)]
@@ -93,18 +94,23 @@ impl<T> Reception<T> {
 }
 
 impl<T: Staged> Reception<T> {
-    /// Notes that an entry is being received. `false` where too many are.
-    #[must_use]
-    pub fn insert(&self, entry: EntryId, staged: Arc<T>) -> bool {
+    /// Notes that an entry is being received.
+    ///
+    /// # Errors
+    ///
+    /// [`Code::Protocol`] where its number is in use: one file's blocks would land in
+    /// another; [`Code::Limit`] where too many entries are under way.
+    pub fn insert(&self, entry: EntryId, staged: Arc<T>) -> Result<(), Code> {
         let mut table = self.table();
-        let room = table.slots.len() < UNDER_WAY_MAX;
-        if room {
-            let departures = table.departures;
-            table
-                .slots
-                .insert(entry, (Slot::Staged(staged), departures));
+        let (full, departures) = (table.slots.len() >= UNDER_WAY_MAX, table.departures);
+        match table.slots.entry(entry) {
+            Place::Occupied(_) => Err(Code::Protocol),
+            Place::Vacant(_) if full => Err(Code::Limit),
+            Place::Vacant(place) => {
+                place.insert((Slot::Staged(staged), departures));
+                Ok(())
+            }
         }
-        room
     }
 
     /// What became of an entry so far.

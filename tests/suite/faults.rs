@@ -21,6 +21,9 @@ const MIB: usize = 1 << 20;
 const REPLACED: &str = "small-3";
 const OLD: &[u8] = b"old";
 
+/// Two files in directories that are not there yet.
+const NESTED: [&str; 2] = ["new/er/small", "new/er/other"];
+
 /// Sees every call of a store, and fails one of them.
 #[derive(Clone, Default)]
 struct Saboteur(Arc<Mutex<Plan>>);
@@ -69,15 +72,13 @@ impl Saboteur {
     }
 }
 
-/// Nine small files, which one flush covers, one of them in directories that are not
+/// Ten small files, which one flush covers, two of them in directories that are not
 /// there yet, and a large one.
 fn sources(rig: &Rig) -> Vec<(PathBuf, String)> {
     let small = (1..9).map(|n| (format!("small-{n}"), n));
     small
-        .chain([
-            ("new/er/small".to_owned(), 9),
-            ("large".to_owned(), 2 * MIB + 5),
-        ])
+        .chain([(NESTED[0].to_owned(), 9), (NESTED[1].to_owned(), 10)])
+        .chain([("large".to_owned(), 2 * MIB + 5)])
         .map(|(name, len)| (rig.file(&name.replace('/', "-"), len), name))
         .collect()
 }
@@ -128,13 +129,32 @@ fn data_is_flushed_then_renamed_then_directories_are_flushed_then_comes_the_rece
     let rig = Rig::with(config, saboteur.fault());
     let sources = sources(&rig);
     for (files, flush) in [
-        (&sources[9..], Call::FlushData),
-        (&sources[..9], Call::FlushAll),
+        (&sources[10..], Call::FlushData),
+        (&sources[..10], Call::FlushAll),
     ] {
         saboteur.arm(None);
         put_all(&rig.client(1), files).is_fine();
         is_in_order(&saboteur.trace(), flush);
     }
+    // The same again moves nothing, and is vouched for all the same.
+    saboteur.arm(None);
+    put_all(&rig.client(1), &sources[10..]).is_fine();
+    let trace = saboteur.trace();
+    let last = |call| {
+        trace
+            .iter()
+            .rposition(|c| *c == call)
+            .expect("the call was made")
+    };
+    assert!(!trace.contains(&Call::Rename), "{trace:?}");
+    assert!(
+        last(Call::FlushData) < last(Call::FlushDirectory),
+        "{trace:?}"
+    );
+    assert!(
+        last(Call::FlushDirectory) < last(Call::SocketWrite),
+        "{trace:?}"
+    );
 }
 
 fn path_of(event: &Event) -> &str {
@@ -215,13 +235,19 @@ impl Sweep<'_> {
         for event in &outcome.events {
             self.is_honest(event, &what);
         }
+        Self::flush_is_told(call, &outcome, &what);
         if outcome.code() == 0 {
-            assert_eq!(visible(self.directory).len(), self.sources.len(), "{what}");
+            // The two that are nested are one name at the top.
+            assert_eq!(
+                visible(self.directory).len(),
+                self.sources.len() - 1,
+                "{what}"
+            );
         }
         if call != Call::Unlink {
             let emptied = self.directory.join("new/er");
             assert!(
-                !emptied.exists() || emptied.join("small").exists(),
+                fs::read_dir(&emptied).map_or(1, Iterator::count) > 0,
                 "{what}: a directory is left"
             );
             let left = fs::read_dir(self.directory.join(".haul/staging"));
@@ -232,6 +258,28 @@ impl Sweep<'_> {
             );
         }
         true
+    }
+
+    /// A flush that failed is told of every file that relied on it.
+    #[track_caller]
+    fn flush_is_told(call: Call, outcome: &Outcome, what: &str) {
+        let failed: Vec<&str> = outcome
+            .events
+            .iter()
+            .filter(|event| matches!(event, Event::Failed { .. }))
+            .map(path_of)
+            .collect();
+        match call {
+            Call::FlushData => assert!(!failed.is_empty(), "{what}: no file failed"),
+            // At least so many are flushed together.
+            Call::FlushAll => assert!(failed.len() >= 8, "{what}: too few failed"),
+            Call::FlushDirectory => {
+                assert!(!failed.is_empty(), "{what}: no file failed");
+                let nested = NESTED.map(|name| failed.contains(&name));
+                assert_eq!(nested[0], nested[1], "{what}: one of two in one directory");
+            }
+            _ => {}
+        }
     }
 
     /// One file is what it was said to be.

@@ -81,17 +81,17 @@ fn client(rig: &Rig, mortal: usize, bytes: usize) -> Client {
     Client::over(connect, options)
 }
 
-/// Small segments, so that each connection carries many.
+/// Small segments, so that each connection carries many, each of several blocks.
 fn rig() -> Rig {
     let config = Config {
-        segment: MIB as u64,
+        segment: 3 * MIB as u64,
         ..Config::default()
     };
     Rig::with(config, haul::fault::Fault::default())
 }
 
 /// Moments of a connection's life: before its opening, at it, and in mid-work.
-const MOMENTS: [usize; 6] = [1, 60, 200, MIB / 2, 2 * MIB, 5 * MIB];
+const MOMENTS: [usize; 6] = [1, 60, 200, MIB / 2, 2 * MIB + 77, 5 * MIB];
 
 #[track_caller]
 fn goes_well(outcome: &Outcome, what: &str) {

@@ -10,7 +10,8 @@ mod plan;
 mod publisher;
 mod worker;
 
-use std::path::Path;
+use std::fs::File;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::thread;
 
@@ -51,6 +52,13 @@ pub(super) fn run(
     let mut session = route.open(options)?;
     let found = plan::list(&mut session, downloads).map_err(explain)?;
     let segment = session.welcome().map_err(explain)?.segment;
+    // `dir/.` names nothing that could be made.
+    let into: PathBuf = into.components().collect();
+    let into = if into.as_os_str().is_empty() {
+        Path::new(".")
+    } else {
+        &into
+    };
     make_directory(into)?;
     let transfer = random_transfer();
     let workers = found.connections(options.connections);
@@ -114,8 +122,16 @@ fn work_on<S: Store>(
     }
 }
 
+/// Makes the directory and all above it, and flushes each directory that a new name
+/// was made in: what is stored there is to be found after a power cut.
 fn make_directory(into: &Path) -> Result<(), Error> {
-    std::fs::create_dir_all(into).map_err(|error| {
+    let made: Vec<&Path> = into.ancestors().take_while(|path| !path.exists()).collect();
+    let flush = |path: &&Path| {
+        let above = path.parent().filter(|above| !above.as_os_str().is_empty());
+        File::open(above.unwrap_or(Path::new(".")))?.sync_all()
+    };
+    let result = std::fs::create_dir_all(into).and_then(|()| made.iter().try_for_each(flush));
+    result.map_err(|error| {
         Error::Store(crate::store::Error::Root {
             action: Action::MakeDir,
             path: into.to_owned(),

@@ -173,7 +173,11 @@ fn begin<S: Store>(
         let _ = whole.send(Arc::clone(file));
         return;
     }
-    if !pull.reception.insert(file.id, Arc::clone(&file.staged)) {
+    if pull
+        .reception
+        .insert(file.id, Arc::clone(&file.staged))
+        .is_err()
+    {
         if file.settle() {
             let text = "too many files at once".to_owned();
             pull.job.fail(&file.subject(), Code::Limit, text);

@@ -43,6 +43,9 @@ enum Asked<T> {
     Sum(Arc<Incoming<T>>),
 }
 
+/// The file that a block is due for, and its place in the request.
+type Due<T> = (Arc<Incoming<T>>, usize);
+
 struct Coming<T> {
     part: Part<T>,
     next: u64,
@@ -143,7 +146,7 @@ impl<'p, 'm, S: Store> Worker<'p, 'm, S> {
     }
 
     fn block(&mut self, header: &Block, len: usize) -> Result<(), Error> {
-        let file = self.expect(header)?;
+        let (file, place) = self.expect(header)?;
         let received = receive::block(
             &self.pull.store,
             &self.pull.reception,
@@ -151,6 +154,10 @@ impl<'p, 'm, S: Store> Worker<'p, 'm, S> {
             (header, len),
             &mut self.buffer,
         )?;
+        // Only now: a block that was cut off in its middle has still to come.
+        if let Some((_, Asked::Blocks(coming))) = self.asked.front_mut() {
+            coming[place].next += 1;
+        }
         match received {
             Received::Written(len) => {
                 self.pull.job.moved(len as u64);
@@ -165,9 +172,10 @@ impl<'p, 'm, S: Store> Worker<'p, 'm, S> {
         Ok(())
     }
 
-    /// The file that a block belongs to, if it is the next one that was asked for.
-    fn expect(&mut self, header: &Block) -> Result<Arc<Incoming<S::Staged>>, Error> {
-        let Some((_, Asked::Blocks(coming))) = self.asked.front_mut() else {
+    /// The file that a block belongs to, if it is the next one that was asked for, and
+    /// its place in the request.
+    fn expect(&self, header: &Block) -> Result<Due<S::Staged>, Error> {
+        let Some((_, Asked::Blocks(coming))) = self.asked.front() else {
             return Err(Error::OutOfOrder(wire::Kind::Block));
         };
         if header.transfer != self.pull.transfer || header.ticket.is_some() {
@@ -175,16 +183,16 @@ impl<'p, 'm, S: Store> Worker<'p, 'm, S> {
         }
         // A file that ended early is followed by the next one; why is said in the end.
         let last = coming.iter().rposition(|c| c.next > c.part.blocks.start);
-        let due = coming
-            .iter_mut()
+        let (place, due) = coming
+            .iter()
+            .enumerate()
             .skip(last.unwrap_or(0))
-            .find(|c| c.part.file.id == header.entry)
+            .find(|(_, c)| c.part.file.id == header.entry)
             .ok_or(Error::Broken("a block of a file that was not asked for"))?;
         if header.index != due.next || due.next >= due.part.blocks.end {
             return Err(Error::Broken("a block that was not asked for"));
         }
-        due.next += 1;
-        Ok(Arc::clone(&due.part.file))
+        Ok((Arc::clone(&due.part.file), place))
     }
 
     /// The server vouches that what it sent is of the version that was asked for.

@@ -3,6 +3,7 @@
 use std::collections::VecDeque;
 use std::ops::{ControlFlow, Range};
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 
 use super::Shared;
 use super::outgoing::{Item, Outgoing, Work};
@@ -137,6 +138,7 @@ impl<S: Source> Worker<'_, '_, S> {
             }
             Err(error) => {
                 job.unmoved(moved);
+                file.done.fetch_sub(moved, Ordering::Relaxed);
                 Err(error)
             }
         }

@@ -7,6 +7,7 @@
 use std::os::fd::OwnedFd;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::thread;
 
 use rustix::fs::FileType;
 use rustix::io::Errno;
@@ -51,14 +52,15 @@ impl Keeper {
 impl Area {
     /// Makes the directory, takes its lock, and empties it.
     pub(super) fn open(tree: &Arc<Held>, keeper: &Keeper) -> Result<Self, Error> {
-        // A job that ends beside this one may remove `.haul`, or this directory
-        // between its making and its locking; then it is made again.
+        // A job that begins or ends beside this one may remove `.haul`, or hold and
+        // remove this directory between its making and its locking; then it is made
+        // again.
         for _ in 0..ATTEMPTS {
             match Self::attempt(tree, keeper) {
                 Err(Error::Root {
-                    errno: Errno::NOENT,
+                    errno: Errno::NOENT | Errno::WOULDBLOCK,
                     ..
-                }) => {}
+                }) => thread::yield_now(),
                 other => return other,
             }
         }
@@ -101,6 +103,15 @@ impl Drop for Area {
         let _ = self.tree.sys.remove_dir(&self.ours, &self.name);
         // It stays where others still stage in it.
         let _ = self.tree.sys.remove_dir(&self.tree.root, RESERVED);
+    }
+}
+
+/// Refuses a tree in which something else has the name of haul's own directory.
+pub(super) fn check(tree: &Held) -> Result<(), Error> {
+    match tree.sys.open_in(&tree.root, RESERVED, DIRECTORY) {
+        Ok(ours) if is_private(tree, &ours).unwrap_or(false) => Ok(()),
+        Err(Errno::NOENT) => Ok(()),
+        _ => Err(Error::NotOurs(tree.path.join(RESERVED))),
     }
 }
 

@@ -48,8 +48,11 @@ impl FlushPoint {
         if self.failed.load(Ordering::Acquire) {
             return Err(Errno::IO);
         }
-        sys.flush_all(&self.directory)
-            .inspect_err(|_| self.failed.store(true, Ordering::Release))
+        sys.flush_all(&self.directory).inspect_err(|_| self.fail())
+    }
+
+    fn fail(&self) {
+        self.failed.store(true, Ordering::Release);
     }
 
     fn is_failed(&self) -> bool {
@@ -71,8 +74,10 @@ pub(super) fn reports_through_syncfs(directory: &OwnedFd) -> bool {
 pub(super) enum Needs<'b> {
     /// Its own flush, through the descriptor that saw its writes.
     Own(&'b OwnedFd),
-    /// To be covered, by name where it has no descriptor any more.
+    /// To be covered with others, or flushed through the descriptor that wrote it,
+    /// or by name where that is closed.
     Covered {
+        file: Option<&'b OwnedFd>,
         directory: &'b OwnedFd,
         name: &'b str,
         point: &'b Arc<FlushPoint>,
@@ -90,25 +95,32 @@ pub(super) fn flush_batch(sys: &Sys, batch: &[Needs<'_>], reporting: bool) -> Re
         match file {
             Needs::Own(file) => sys.flush_data(file)?,
             Needs::Covered {
+                file,
                 directory,
                 name,
                 point,
-            } => covered.push((*directory, *name, *point)),
+            } => covered.push((*file, *directory, *name, *point)),
         }
     }
     if !reporting || covered.len() < FLUSH_ALL_FROM {
-        for (directory, name, point) in covered {
+        for (file, directory, name, point) in covered {
             if point.is_failed() {
                 return Err(Errno::IO);
             }
-            // A descriptor opened now still reports a loss that nobody was told of.
-            let file = sys.open_in(directory, name, OFlags::RDONLY | OFlags::NONBLOCK)?;
-            sys.flush_data(&file)?;
+            let flushed = match file {
+                Some(file) => sys.flush_data(file),
+                // A descriptor opened now still reports a loss that nobody was told
+                // of, as long as the system remembers the file.
+                None => sys
+                    .open_in(directory, name, OFlags::RDONLY | OFlags::NONBLOCK)
+                    .and_then(|file| sys.flush_data(&file)),
+            };
+            flushed.inspect_err(|_| point.fail())?;
         }
         return Ok(());
     }
     let mut points: Vec<&Arc<FlushPoint>> = Vec::new();
-    for (_, _, point) in covered {
+    for (.., point) in covered {
         if !points.iter().any(|known| Arc::ptr_eq(known, point)) {
             points.push(point);
         }

@@ -16,6 +16,7 @@ mod walk;
 
 use std::collections::HashMap;
 use std::path::Path;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 
 use rustix::fs::FileType;
@@ -45,6 +46,13 @@ pub struct LocalStore {
     by: Identity,
 }
 
+/// Blocks that may be under way at once in one store: 4 TiB of files in 1 MiB blocks, in
+/// at most 200 MiB of memory.
+const BLOCKS_MAX: usize = 1 << 22;
+
+/// While no more blocks than these are under way, small files keep their descriptors.
+const KEEP_MAX: usize = 64;
+
 /// What all handles share.
 #[derive(Debug)]
 struct Shared {
@@ -57,6 +65,8 @@ struct Shared {
     area: Mutex<Option<Arc<Area>>>,
     live: Mutex<HashMap<u64, Weak<LocalStaged>>>,
     publishing: Mutex<()>,
+    /// Blocks whose state is held in memory.
+    blocks: AtomicUsize,
     key: [u8; 32],
 }
 
@@ -65,8 +75,8 @@ impl LocalStore {
     ///
     /// # Errors
     ///
-    /// [`Error::Served`] where another process does, [`Error::Root`] where it
-    /// cannot be opened.
+    /// [`Error::Served`] where another process does, [`Error::NotOurs`] where what is
+    /// called `.haul` in it is not haul's, [`Error::Root`] where it cannot be opened.
     pub fn serve(path: &Path, durability: Durability, fault: Fault) -> Result<Self, Error> {
         let tree = Tree::open(path, fault)?;
         // The root's own lock, so that a tree that is only read stays untouched.
@@ -78,6 +88,7 @@ impl LocalStore {
                 errno,
             },
         })?;
+        area::check(&tree.0)?;
         Self::new(tree, Keeper::Server, durability)
     }
 
@@ -111,6 +122,7 @@ impl LocalStore {
                 area: Mutex::new(None),
                 live: Mutex::new(HashMap::new()),
                 publishing: Mutex::new(()),
+                blocks: AtomicUsize::new(0),
                 key,
             }),
             by: Identity::Owner,
@@ -158,9 +170,9 @@ impl LocalStore {
             &self.shared,
             (area, flush),
             (entry, geometry),
-            standing,
+            (standing, on),
             |number| self.seal(number),
-        )?;
+        );
         let staged = Arc::new(staged);
         if staged.ticket().is_some() {
             self.shared.remember(&staged);
@@ -203,6 +215,27 @@ impl Shared {
 
     fn remember(&self, staged: &Arc<LocalStaged>) {
         self.live().insert(staged.number(), Arc::downgrade(staged));
+    }
+
+    /// Counts the blocks of a file that begins to arrive, if there is memory for them.
+    fn remember_blocks(&self, entry: &Entry, blocks: u64) -> Result<usize, Error> {
+        let count = usize::try_from(blocks).unwrap_or(usize::MAX);
+        let held = self.blocks.load(Ordering::Relaxed);
+        if count > BLOCKS_MAX.saturating_sub(held) {
+            return Err(Error::TooManyBlocks(entry.path.clone()));
+        }
+        // Two files that begin at once may both fit where only one should.
+        self.blocks.fetch_add(count, Ordering::Relaxed);
+        Ok(count)
+    }
+
+    fn forget_blocks(&self, count: usize) {
+        self.blocks.fetch_sub(count, Ordering::Relaxed);
+    }
+
+    /// Whether a small file's descriptor may be kept until its commit.
+    fn may_keep(&self) -> bool {
+        self.blocks.load(Ordering::Relaxed) <= KEEP_MAX
     }
 
     fn forget(&self, number: u64) {

@@ -16,9 +16,9 @@ use super::Shared;
 use super::flush::{Needs, flush_batch};
 use super::staging::LocalStaged;
 use super::sys::{DIRECTORY, Sys};
-use super::tree::{Held, file_type, version_of};
+use super::tree::{Held, file_type, mtime_of, size_of, version_of};
 use crate::content::Checksum;
-use crate::entry::{Entry, Version};
+use crate::offer::OnExisting;
 use crate::path::RemotePath;
 use crate::store::error::{Action, Error};
 use crate::store::{Claim, Durability, Published, Staged, Standing};
@@ -35,6 +35,13 @@ struct Ready {
     file: Option<OwnedFd>,
     name: String,
     checksum: Option<Checksum>,
+}
+
+impl Ready {
+    /// Whether a flush of the whole file system may stand for its own.
+    fn is_small(&self) -> bool {
+        matches!(self.staged.standing(), Standing::Same(_)) || self.staged.is_single()
+    }
 }
 
 /// Publishes a batch; the answers are in its order.
@@ -115,8 +122,9 @@ fn flush_data(shared: &Shared, ready: &[Ready]) -> Result<(), Errno> {
     let needs: Vec<Needs<'_>> = ready
         .iter()
         .map(|ready| match &ready.file {
-            Some(file) => Needs::Own(file),
-            None => Needs::Covered {
+            Some(file) if !ready.is_small() => Needs::Own(file),
+            file => Needs::Covered {
+                file: file.as_ref(),
                 directory: &ready.staged.area.directory,
                 name: &ready.name,
                 point: &ready.staged.flush,
@@ -143,34 +151,53 @@ fn place(shared: &Shared, directories: &mut Directories<'_>, ready: &Ready) -> R
         .publishing
         .lock()
         .unwrap_or_else(PoisonError::into_inner);
-    let renamed = match ready.staged.standing() {
-        Standing::Replaces(version) if still_is(sys, to, entry, version)? => {
-            sys.publish_over(from, to)
-        }
-        _ => sys.publish_new(from, to),
+    let renamed = if may_replace(sys, to, &ready.staged)? {
+        sys.publish_over(from, to)
+    } else {
+        sys.publish_new(from, to)
     };
-    renamed.map_err(|errno| match errno {
-        Errno::EXIST => Error::Exists(entry.path.clone()),
-        _ => Error::system(Action::Publish, &entry.path, errno),
-    })?;
-    ready.staged.was_renamed();
-    Ok(())
+    match renamed {
+        Ok(()) => {
+            ready.staged.was_renamed();
+            Ok(())
+        }
+        // The very same file: put by an earlier commit whose receipt was lost.
+        Err(Errno::EXIST) if is_the_same(shared, ready) => Ok(()),
+        Err(Errno::EXIST) => Err(Error::Exists(entry.path.clone())),
+        Err(errno) => Err(Error::system(Action::Publish, &entry.path, errno)),
+    }
 }
 
-/// Whether the file to be replaced is there, unchanged since the offer was judged.
-fn still_is(
+/// Whether what has the name meanwhile is what was to get it, by its own record.
+fn is_the_same(shared: &Shared, ready: &Ready) -> bool {
+    let entry = ready.staged.entry();
+    let Ok((file, stat)) = shared.tree.open_file(&entry.path) else {
+        return false;
+    };
+    let equal = size_of(&stat) == entry.size() && mtime_of(&stat) == entry.mtime;
+    equal && ready.checksum.is_some() && shared.tree.recorded(&file, &stat) == ready.checksum
+}
+
+/// Whether there is a file that the policy allows to replace: any, or the one that was
+/// judged at the offer, unchanged since.
+fn may_replace(
     sys: &Sys,
     (directory, name): (&OwnedFd, &str),
-    entry: &Entry,
-    version: Version,
+    staged: &LocalStaged,
 ) -> Result<bool, Error> {
+    let path = &staged.entry().path;
+    let judged = match (staged.on_existing(), staged.standing()) {
+        (OnExisting::Replace, _) => None,
+        (_, Standing::Replaces(version)) => Some(version),
+        _ => return Ok(false),
+    };
     match sys.stat_in(directory, name) {
         Err(Errno::NOENT) => Ok(false),
-        Err(errno) => Err(Error::system(Action::Look, &entry.path, errno)),
-        Ok(stat) if file_type(&stat) != FileType::RegularFile => {
-            Err(Error::Occupied(entry.path.clone()))
+        Err(errno) => Err(Error::system(Action::Look, path, errno)),
+        Ok(stat) if file_type(&stat) != FileType::RegularFile => Err(Error::Occupied(path.clone())),
+        Ok(stat) if judged.is_some_and(|judged| version_of(&stat) != judged) => {
+            Err(Error::Exists(path.clone()))
         }
-        Ok(stat) if version_of(&stat) != version => Err(Error::Exists(entry.path.clone())),
         Ok(_) => Ok(true),
     }
 }
@@ -202,15 +229,25 @@ impl<'s> Directories<'s> {
         self.held.len() >= HELD_MAX
     }
 
-    /// The directory of `path`, made with all above it where it is not there. The
-    /// file at `place` relies on the flush of each directory that got a new name.
+    /// The directory of `path`, made with all above it where it is not there.
+    ///
+    /// The file at `place` relies on the flush of every directory from its own up to
+    /// the root: any of them may be so young, made by this batch, by another, or by
+    /// one whose flush failed, that its name is not durable yet.
     fn of(&mut self, path: &RemotePath, place: usize) -> Result<Arc<OwnedFd>, Error> {
         let parent = path.parent();
         let directory = match self.open(parent.as_ref(), path) {
-            Err(Error::NotFound(_)) => self.make(path, place)?,
+            Err(Error::NotFound(_)) => self.make(path)?,
             other => other?,
         };
-        self.rely(parent, &directory, (place, path.clone()));
+        self.rely(parent.clone(), &directory, (place, path.clone()));
+        let mut below = parent;
+        while let Some(directory) = below {
+            let above = directory.parent();
+            let held = self.open(above.as_ref(), path)?;
+            self.rely(above.clone(), &held, (place, path.clone()));
+            below = above;
+        }
         Ok(directory)
     }
 
@@ -228,7 +265,7 @@ impl<'s> Directories<'s> {
     }
 
     /// Makes what is missing above `path`, private until its sender says otherwise.
-    fn make(&mut self, path: &RemotePath, place: usize) -> Result<Arc<OwnedFd>, Error> {
+    fn make(&mut self, path: &RemotePath) -> Result<Arc<OwnedFd>, Error> {
         let mut above: Option<RemotePath> = None;
         let mut directory = self.open(None, path)?;
         let names: Vec<&str> = path.components().collect();
@@ -243,7 +280,6 @@ impl<'s> Directories<'s> {
                 .map_err(|_| Error::NotFound(path.clone()))?;
             if made {
                 self.made.push(next.clone());
-                self.rely(above.clone(), &directory, (place, path.clone()));
             }
             directory = self.open(Some(&next), path)?;
             above = Some(next);

@@ -18,7 +18,7 @@ use super::attribute;
 use super::flush::FlushPoint;
 use crate::content::{Checksum, Geometry, Node, Pass, Verified, merge};
 use crate::entry::{Entry, Mode};
-use crate::offer::Ticket;
+use crate::offer::{OnExisting, Ticket};
 use crate::store::error::{Action, Error};
 use crate::store::{Claim, Staged, Standing};
 
@@ -37,6 +37,7 @@ pub struct LocalStaged {
     entry: Entry,
     geometry: Geometry,
     standing: Standing,
+    on_existing: OnExisting,
     number: u64,
     ticket: Option<Ticket>,
     blocks: Mutex<Blocks>,
@@ -48,12 +49,12 @@ pub struct LocalStaged {
 /// What became of the staged file.
 #[derive(Debug)]
 enum Life {
-    /// Nothing was written yet: a file of one block is made with it.
+    /// Nothing was written yet: the file is made with its first block.
     Unborn,
     /// Blocks are being written.
     Open(OwnedFd),
-    /// The only block is written and all is set. The descriptor is closed again,
-    /// unless the file's mode forbids to open it another time.
+    /// The only block is written and all is set. The descriptor is kept for the flush
+    /// while few are, or where the file's mode forbids to open it another time.
     Written(Option<OwnedFd>),
     /// It was committed, or given up.
     Ended,
@@ -73,41 +74,45 @@ enum State {
 }
 
 impl LocalStaged {
-    /// Judged but not yet written to. A file above one block gets its descriptor now.
+    /// Judged but not yet written to. It takes neither a descriptor nor memory for its
+    /// blocks before the first of them comes: what is only offered costs little.
     pub(super) fn new(
         shared: &Arc<Shared>,
         (area, flush): (&Arc<Area>, &Arc<FlushPoint>),
         (entry, geometry): (&Entry, Geometry),
-        standing: Standing,
+        (standing, on_existing): (Standing, OnExisting),
         seal: impl FnOnce(u64) -> Ticket,
-    ) -> Result<Self, Error> {
+    ) -> Self {
         let here = matches!(standing, Standing::Same(_));
         let number = area.next_name();
-        let blocks = if here { 0 } else { geometry.blocks() };
-        let mut staged = Self {
+        let sealed = !here && !geometry.is_single();
+        Self {
             shared: Arc::clone(shared),
             area: Arc::clone(area),
             flush: Arc::clone(flush),
             entry: entry.clone(),
             geometry,
             standing,
+            on_existing,
             number,
-            ticket: None,
+            ticket: sealed.then(|| seal(number)),
             blocks: Mutex::new(Blocks {
-                states: vec![State::Free; blocks as usize],
-                left: blocks,
+                states: Vec::new(),
+                left: if here { 0 } else { geometry.blocks() },
             }),
             life: RwLock::new(Life::Unborn),
             named: AtomicBool::new(false),
-        };
-        if !here && !geometry.is_single() {
-            let file = staged.create()?;
-            let sized = shared.tree.sys.resize(&file, geometry.size());
-            sized.map_err(|errno| staged.failed(Action::Stage, errno))?;
-            staged.life = RwLock::new(Life::Open(file));
-            staged.ticket = Some(seal(number));
         }
-        Ok(staged)
+    }
+
+    /// What was to be done with what exists.
+    pub(super) fn on_existing(&self) -> OnExisting {
+        self.on_existing
+    }
+
+    /// Whether the file is one block.
+    pub(super) fn is_single(&self) -> bool {
+        self.geometry.is_single()
     }
 
     fn create(&self) -> Result<OwnedFd, Error> {
@@ -154,6 +159,7 @@ impl LocalStaged {
             return Err(Error::NoStaging);
         }
         let nodes: Option<Vec<Node>> = self.held().into_iter().collect();
+        let nodes = nodes.filter(|nodes| !nodes.is_empty());
         let nodes = nodes.ok_or_else(|| Error::Incomplete(path()))?;
         let (file, finished) = match std::mem::replace(&mut *life, Life::Ended) {
             Life::Open(file) => (Some(file), false),
@@ -239,6 +245,12 @@ impl LocalStaged {
     /// the same block may come twice when a connection was lost.
     fn claim_block(&self, block: &Verified<'_>) -> Result<bool, Error> {
         let mut blocks = self.blocks.lock().unwrap_or_else(PoisonError::into_inner);
+        if blocks.states.is_empty() && blocks.left > 0 {
+            let count = self
+                .shared
+                .remember_blocks(&self.entry, self.geometry.blocks())?;
+            blocks.states = vec![State::Free; count];
+        }
         let number = block.index().number() as usize;
         let state = blocks.states.get_mut(number).ok_or(Error::NoStaging)?;
         match *state {
@@ -264,6 +276,22 @@ impl LocalStaged {
         }
     }
 
+    /// Makes the file, unless another connection's block has done so.
+    fn be_born(&self) -> Result<(), Error> {
+        let unborn = |life: &Life| matches!(life, Life::Unborn);
+        if !unborn(&self.life.read().unwrap_or_else(PoisonError::into_inner)) {
+            return Ok(());
+        }
+        let mut life = self.life.write().unwrap_or_else(PoisonError::into_inner);
+        if unborn(&life) {
+            let file = self.create()?;
+            let sized = self.shared.tree.sys.resize(&file, self.geometry.size());
+            sized.map_err(|errno| self.failed(Action::Stage, errno))?;
+            *life = Life::Open(file);
+        }
+        Ok(())
+    }
+
     fn write(&self, block: &Verified<'_>) -> Result<(), Error> {
         let offset = self.geometry.offset(block.index());
         let write = |file: &OwnedFd| {
@@ -272,14 +300,14 @@ impl LocalStaged {
                 .map_err(|errno| self.failed(Action::Write, errno))
         };
         if !self.geometry.is_single() {
+            self.be_born()?;
             let life = self.life.read().unwrap_or_else(PoisonError::into_inner);
             return match &*life {
                 Life::Open(file) => write(file),
                 _ => Err(Error::NoStaging),
             };
         }
-        // Its only block is the whole file: it is made, written, finished and
-        // closed at once, so that a thousand small files hold no descriptor.
+        // Its only block is the whole file: it is made, written and finished at once.
         let mut life = self.life.write().unwrap_or_else(PoisonError::into_inner);
         if !matches!(*life, Life::Unborn) {
             return Err(Error::NoStaging);
@@ -288,7 +316,8 @@ impl LocalStaged {
         write(&file)?;
         self.finish(&file, Checksum::Blake3(block.node().0), None)?;
         let reopens = self.entry.mode.bits() & PRIVATE.bits() == PRIVATE.bits();
-        *life = Life::Written((!reopens).then_some(file));
+        let keep = !reopens || self.shared.may_keep();
+        *life = Life::Written(keep.then_some(file));
         Ok(())
     }
 }
@@ -320,6 +349,9 @@ impl Staged for LocalStaged {
         if blocks.left == 0 {
             return Vec::new();
         }
+        if blocks.states.is_empty() {
+            return std::iter::once(0..blocks.left).collect();
+        }
         let mut runs: Vec<Range<u64>> = Vec::new();
         for (number, state) in (0u64..).zip(&blocks.states) {
             match (state, runs.last_mut()) {
@@ -347,6 +379,11 @@ impl Staged for LocalStaged {
 impl Drop for LocalStaged {
     fn drop(&mut self) {
         self.shared.forget(self.number);
+        let blocks = self
+            .blocks
+            .get_mut()
+            .unwrap_or_else(PoisonError::into_inner);
+        self.shared.forget_blocks(blocks.states.len());
         if self.named.load(Ordering::Relaxed) {
             let _ = self
                 .shared

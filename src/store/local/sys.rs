@@ -70,8 +70,9 @@ impl Sys {
         if !self.no_openat2.load(Ordering::Relaxed) {
             match fs::openat2(root, path, flags, Mode::empty(), BENEATH) {
                 Err(Errno::NOSYS) => self.no_openat2.store(true, Ordering::Relaxed),
-                // The kernel asks for another try when a rename ran beside the look-up.
-                Err(Errno::AGAIN) => return open_by_walking(root, path, flags),
+                // A sandbox may forbid what it does not know; and the kernel asks for
+                // another try when a rename ran beside the look-up.
+                Err(Errno::AGAIN | Errno::PERM) => return open_by_walking(root, path, flags),
                 other => return other,
             }
         }
@@ -217,7 +218,14 @@ impl Sys {
         (to, new): (&OwnedFd, &str),
     ) -> Result<()> {
         self.ask(Call::Rename)?;
-        fs::renameat_with(from, name, to, new, RenameFlags::NOREPLACE)
+        match fs::renameat_with(from, name, to, new, RenameFlags::NOREPLACE) {
+            // A file system without the flag: a link refuses just as atomically.
+            Err(Errno::INVAL | Errno::NOSYS) => {
+                fs::linkat(from, name, to, new, AtFlags::empty())?;
+                fs::unlinkat(from, name, AtFlags::empty())
+            }
+            other => other,
+        }
     }
 
     /// Renames, replacing the file that has the new name.

@@ -1,0 +1,287 @@
+//! Either side killed at any moment: under its name a file is wholly the old one or wholly
+//! the new one, and whoever starts again finds nothing in the way.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use rustix::process::Signal;
+
+use crate::place::Place;
+use crate::program::{Ended, Running};
+use crate::rig::{noise, visible};
+use crate::watch::{Watch, seen, staged};
+
+/// Sparse, so that it takes no time to make, and long enough to be killed in the middle.
+const LONG: u64 = 2 << 30;
+
+/// With the first block.
+const EARLY: Moment = Moment::Staged(1);
+
+/// A few segments, so that every connection has its share.
+const FEW_SEGMENTS: usize = 24 << 20;
+
+/// Who is killed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Victim {
+    Server,
+    Client,
+}
+
+/// Which way the file goes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Way {
+    Put,
+    Get,
+}
+
+/// When the axe falls.
+#[derive(Clone, Copy, Debug)]
+enum Moment {
+    /// With so many bytes staged.
+    Staged(u64),
+    /// As soon as anything happens to the file that is visible.
+    Publishing,
+}
+
+/// Starts a job and kills one side at a moment that is seen in a directory. The server runs
+/// again afterwards.
+#[track_caller]
+fn kill(place: &mut Place, victim: Victim, line: &str, (at, moment): (&Path, Moment)) -> Ended {
+    let watch = Watch::on(at);
+    let was = seen(&at.join("x"));
+    let job = Running::start(place.haul(line));
+    match moment {
+        Moment::Staged(bytes) => watch.until_staged(bytes, &job),
+        Moment::Publishing => watch.until_replaced("x", was, &job),
+    }
+    if victim == Victim::Client {
+        // It may have ended by now, and is not reaped before it is waited for.
+        job.signal(Signal::KILL);
+        return job.finish();
+    }
+    place.server.running.signal(Signal::KILL);
+    let ended = job.finish();
+    place.restart_with("");
+    ended
+}
+
+/// Checks that nothing is visible or staged in a directory.
+#[track_caller]
+fn is_empty(directory: &Path) {
+    let left: Vec<_> = fs::read_dir(directory).unwrap().flatten().collect();
+    assert!(left.is_empty(), "{left:?}");
+}
+
+#[test]
+fn a_put_whose_server_is_killed_fails_and_a_new_server_sweeps_what_it_left() {
+    let mut place = Place::serving("");
+    place.sparse("a", LONG);
+    let root = place.root();
+    let ended = kill(
+        &mut place,
+        Victim::Server,
+        "put a [ADDRESS]",
+        (&root, EARLY),
+    );
+    assert_eq!(ended.code, Some(3), "{ended:?}");
+    assert!(ended.stderr.contains("broke off"), "{ended:?}");
+    is_empty(&root);
+    place.file("b", b"abc");
+    place.says("put b [ADDRESS]", 0, "", "*1 stored*");
+}
+
+#[test]
+fn a_put_that_is_killed_leaves_nothing_and_its_server_lives() {
+    let mut place = Place::serving("");
+    place.sparse("a", LONG);
+    let root = place.root();
+    let ended = kill(
+        &mut place,
+        Victim::Client,
+        "put a [ADDRESS]",
+        (&root, EARLY),
+    );
+    assert_eq!(ended.code, None, "{ended:?}");
+    Watch::on(&root).until_swept();
+    assert!(visible(&root).is_empty());
+    place.file("b", b"abc");
+    place.says("put b [ADDRESS]", 0, "", "*1 stored*");
+}
+
+#[test]
+fn a_get_whose_server_is_killed_fails_and_leaves_nothing() {
+    let mut place = Place::serving("");
+    fs::File::create(place.root().join("a"))
+        .unwrap()
+        .set_len(LONG)
+        .unwrap();
+    let here = place.here();
+    let ended = kill(
+        &mut place,
+        Victim::Server,
+        "get [ADDRESS]/a",
+        (&here, EARLY),
+    );
+    assert_eq!(ended.code, Some(3), "{ended:?}");
+    is_empty(&here);
+    fs::write(place.root().join("b"), b"abc").unwrap();
+    place.says("get [ADDRESS]/b", 0, "", "*1 fetched*");
+}
+
+#[test]
+fn a_get_that_is_killed_publishes_nothing_and_the_next_one_sweeps_what_it_left() {
+    let mut place = Place::serving("");
+    fs::File::create(place.root().join("a"))
+        .unwrap()
+        .set_len(LONG)
+        .unwrap();
+    let here = place.here();
+    let ended = kill(
+        &mut place,
+        Victim::Client,
+        "get [ADDRESS]/a",
+        (&here, EARLY),
+    );
+    assert_eq!(ended.code, None, "{ended:?}");
+    assert!(visible(&here).is_empty());
+    assert!(staged(&here) > 0, "there is something to sweep");
+    fs::write(place.root().join("b"), b"abc").unwrap();
+    place.says("get [ADDRESS]/b", 0, "", "*1 fetched*");
+    fs::remove_file(here.join("b")).unwrap();
+    is_empty(&here);
+}
+
+/// A file that is replaced round after round, while one side is killed.
+struct Loop {
+    place: Place,
+    victim: Victim,
+    way: Way,
+    /// Where the new file is made.
+    from: PathBuf,
+    /// Where it goes, and what was there before.
+    to: PathBuf,
+    old: Option<blake3::Hash>,
+    /// Rounds in which the file did not get there.
+    cut: usize,
+}
+
+impl Loop {
+    fn new(way: Way, victim: Victim) -> Self {
+        let place = Place::serving("");
+        let into = place.here().join("into");
+        fs::create_dir(&into).unwrap();
+        let (from, to) = match way {
+            Way::Put => (place.here(), place.root()),
+            Way::Get => (place.root(), into),
+        };
+        Self {
+            from: from.join("x"),
+            to,
+            place,
+            victim,
+            way,
+            old: None,
+            cut: 0,
+        }
+    }
+
+    #[track_caller]
+    fn round(&mut self, round: usize) {
+        let bytes = noise(FEW_SEGMENTS + round);
+        fs::write(&self.from, &bytes).unwrap();
+        let new = blake3::hash(&bytes);
+        let connections = if round % 8 < 4 { 4 } else { 1 };
+        let line = match self.way {
+            Way::Put => format!("put --overwrite --connections {connections} x [ADDRESS]"),
+            Way::Get => format!("get --overwrite --connections {connections} [ADDRESS]/x into/"),
+        };
+        let moment = moment(round, bytes.len() as u64);
+        let to = self.to.clone();
+        let ended = kill(&mut self.place, self.victim, &line, (&to, moment));
+
+        let what = format!(
+            "{:?} {:?} {round}, {moment:?}: {ended:?}",
+            self.way, self.victim
+        );
+        let there = self.there(&what);
+        assert!(
+            there == self.old || there == Some(new),
+            "{what}: neither old nor new"
+        );
+        assert!(
+            ended.code != Some(0) || there == Some(new),
+            "{what}: a false success"
+        );
+        let is_expected = match self.victim {
+            Victim::Server => matches!(ended.code, Some(0 | 3)),
+            Victim::Client => matches!(ended.code, Some(0) | None),
+        };
+        assert!(is_expected, "{what}");
+        self.cut += usize::from(there == self.old);
+        if (self.way, self.victim) == (Way::Put, Victim::Client) {
+            Watch::on(&to).until_swept();
+        } else if self.victim == Victim::Server {
+            assert!(!to.join(".haul").exists(), "{what}: staging is left");
+        }
+
+        self.place.says(&line, 0, "", "*verified and durable*");
+        assert_eq!(self.there(&what), Some(new), "{what}");
+        if self.way == Way::Get {
+            assert!(!to.join(".haul").exists(), "{what}: staging is left");
+        }
+        self.old = Some(new);
+    }
+
+    /// What is under the name, and that there is no other.
+    #[track_caller]
+    fn there(&self, what: &str) -> Option<blake3::Hash> {
+        let names = visible(&self.to);
+        assert!(names.iter().all(|name| name == "x"), "{what}: {names:?}");
+        let bytes = fs::read(self.to.join("x")).ok()?;
+        Some(blake3::hash(&bytes))
+    }
+}
+
+/// The moment for a round: when all is staged, when it is published, and twice with what
+/// comes of hashing the round's number.
+fn moment(round: usize, len: u64) -> Moment {
+    match round % 4 {
+        0 => Moment::Staged(len),
+        1 => Moment::Publishing,
+        _ => {
+            let hash = blake3::hash(&round.to_le_bytes());
+            let (head, _) = hash.as_bytes().split_first_chunk().unwrap();
+            Moment::Staged(u64::from_le_bytes(*head) % len)
+        }
+    }
+}
+
+#[track_caller]
+fn whole_or_none(rounds: usize) {
+    for way in [Way::Put, Way::Get] {
+        for victim in [Victim::Server, Victim::Client] {
+            let mut all = Loop::new(way, victim);
+            (0..rounds).for_each(|round| all.round(round));
+            // A get may have all it needs in its sockets when the server dies.
+            let cut = all.cut;
+            assert!(
+                (1..rounds).contains(&cut),
+                "{way:?} {victim:?}: {cut} were cut"
+            );
+        }
+    }
+}
+
+#[test]
+fn a_few_kills_leave_whole_files_or_none() {
+    whole_or_none(8);
+}
+
+/// The same, 200 times for each side and way: about two minutes on two cores.
+///
+///     cargo test --release --test suite -- --ignored kill_loops_leave_whole_files_or_none
+#[test]
+#[ignore = "takes two minutes"]
+fn kill_loops_leave_whole_files_or_none() {
+    whole_or_none(200);
+}

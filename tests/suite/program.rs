@@ -1,0 +1,181 @@
+//! haul's binary, run as a person or a script runs it.
+//!
+//! Whatever is started here is ended here: a child is killed and reaped when its handle
+//! goes, also when a test fails. Nothing waits by the clock. A line, the end of a child and
+//! a change in a directory are events; each wait for one has a deadline, and meets it only
+//! where something hangs.
+
+use std::env;
+use std::fs;
+use std::io::{BufRead, BufReader, Read};
+use std::os::fd::OwnedFd;
+use std::path::Path;
+use std::process::{Child, Command, Stdio};
+use std::sync::mpsc::{self, Receiver};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
+use rustix::process::{Pid, PidfdFlags, Signal, kill_process, pidfd_open};
+
+/// Far beyond what anything takes on a slow machine.
+pub const PATIENCE: Duration = Duration::from_secs(120);
+
+/// A child that has not ended, or was not waited for.
+pub struct Running {
+    child: Child,
+    /// Readable once the child has ended.
+    end: OwnedFd,
+    line: String,
+    stdout: Option<Lines>,
+    stderr: Lines,
+}
+
+/// What came of a child.
+#[derive(Debug)]
+pub struct Ended {
+    /// The exit code, or none for a signal.
+    pub code: Option<i32>,
+    pub stdout: String,
+    pub stderr: String,
+}
+
+/// A pipe that is read to its end, whoever listens.
+struct Lines(Receiver<Vec<u8>>);
+
+/// haul with these words, to be run in `here`; nothing in the environment speaks to it.
+pub fn haul<'w>(here: &Path, words: impl IntoIterator<Item = &'w str>) -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_haul"));
+    for (name, _) in env::vars_os() {
+        if name.to_string_lossy().starts_with("HAUL_") {
+            command.env_remove(name);
+        }
+    }
+    command
+        .args(words)
+        .current_dir(here)
+        .stdin(Stdio::null())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped());
+    command
+}
+
+impl Running {
+    #[track_caller]
+    pub fn start(mut command: Command) -> Self {
+        let line = format!("{:?}", command.get_args().collect::<Vec<_>>());
+        let mut child = command.spawn().unwrap();
+        let end = pidfd_open(pid(&child), PidfdFlags::empty()).unwrap();
+        let stderr = Lines::of(child.stderr.take().unwrap());
+        Self {
+            stdout: child.stdout.take().map(Lines::of),
+            stderr,
+            child,
+            end,
+            line,
+        }
+    }
+
+    /// The next line of standard output, without its end.
+    #[track_caller]
+    pub fn line(&self) -> String {
+        let stdout = self.stdout.as_ref().expect("standard output is a pipe");
+        let line = stdout.0.recv_timeout(PATIENCE).unwrap_or_default();
+        String::from_utf8(line)
+            .unwrap()
+            .trim_end_matches('\n')
+            .to_owned()
+    }
+
+    pub fn signal(&self, signal: Signal) {
+        kill_process(pid(&self.child), signal).unwrap();
+    }
+
+    /// What is readable once the child has ended.
+    pub fn end(&self) -> &OwnedFd {
+        &self.end
+    }
+
+    /// Whether the child ended before `deadline`.
+    pub fn ends_by(&self, deadline: Instant) -> bool {
+        is_readable(&[&self.end], deadline)
+    }
+
+    /// The most memory that the child has held at once, in KiB, or none where it has ended.
+    pub fn peak(&self) -> Option<u64> {
+        let status = fs::read_to_string(format!("/proc/{}/status", self.child.id())).ok()?;
+        let line = status.lines().find(|line| line.starts_with("VmHWM:"))?;
+        line.split_whitespace().nth(1)?.parse().ok()
+    }
+
+    /// Waits for the end.
+    #[track_caller]
+    pub fn finish(self) -> Ended {
+        self.finish_within(PATIENCE)
+    }
+
+    #[track_caller]
+    pub fn finish_within(mut self, patience: Duration) -> Ended {
+        if !self.ends_by(Instant::now() + patience) {
+            self.signal(Signal::KILL);
+            let said = self.stderr.rest();
+            panic!("haul {} did not end; it said: {said}", self.line);
+        }
+        Ended {
+            code: self.child.wait().unwrap().code(),
+            stdout: self.stdout.take().map_or(String::new(), |all| all.rest()),
+            stderr: self.stderr.rest(),
+        }
+    }
+}
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        // It may have ended, and been waited for, already.
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+impl Lines {
+    fn of(pipe: impl Read + Send + 'static) -> Self {
+        let (to, lines) = mpsc::channel();
+        let read = move || {
+            let mut pipe = BufReader::new(pipe);
+            loop {
+                let mut line = Vec::new();
+                let len = pipe.read_until(b'\n', &mut line).unwrap();
+                if len == 0 || to.send(line).is_err() {
+                    return;
+                }
+            }
+        };
+        let name = "pipe".to_owned();
+        thread::Builder::new().name(name).spawn(read).unwrap();
+        Self(lines)
+    }
+
+    /// Everything that was not read yet, until the child has closed its end.
+    fn rest(&self) -> String {
+        let mut all = Vec::new();
+        while let Ok(line) = self.0.recv_timeout(PATIENCE) {
+            all.extend(line);
+        }
+        String::from_utf8(all).unwrap()
+    }
+}
+
+/// Waits until one of these can be read, or has ended.
+pub fn is_readable(these: &[&OwnedFd], deadline: Instant) -> bool {
+    let mut polled: Vec<_> = these
+        .iter()
+        .map(|fd| PollFd::new(*fd, PollFlags::IN))
+        .collect();
+    let left = deadline.saturating_duration_since(Instant::now());
+    let left = Timespec::try_from(left).unwrap();
+    poll(&mut polled, Some(&left)).unwrap() > 0
+}
+
+fn pid(child: &Child) -> Pid {
+    Pid::from_child(child)
+}

@@ -1,0 +1,162 @@
+//! Lines that haul refuses, and what it says instead.
+
+use std::fs;
+use std::net::SocketAddr;
+
+use socket2::{Domain, Socket, Type};
+
+use crate::place::Place;
+
+/// Checks that a line is refused with this code and these words, and that it said nothing
+/// on standard output.
+#[track_caller]
+fn refused(place: &Place, line: &str, code: i32, words: &str) {
+    place.says(line, code, "", &format!("*{words}*"));
+}
+
+#[test]
+fn lines_that_are_no_commands_are_refused() {
+    let place = Place::serving("");
+    place.file("a", b"abc");
+    for (line, words) in [
+        ("", "Usage"),
+        ("fetch a [ADDRESS]", "unrecognized subcommand"),
+        ("put --what a [ADDRESS]", "--what"),
+        ("ls --overwrite [ADDRESS]", "--overwrite"),
+        ("serve --listen", "--listen"),
+        ("put a", "REMOTE"),
+        ("put --connections 0 a [ADDRESS]", "--connections"),
+        ("put --connections 65 a [ADDRESS]", "--connections"),
+        ("put --connections=-1 a [ADDRESS]", "--connections"),
+        (
+            "put --connections 99999999999999999999 a [ADDRESS]",
+            "--connections",
+        ),
+        ("HAUL_CONNECTIONS=65 get [ADDRESS]/a", "--connections"),
+        ("put --checksum md5 a [ADDRESS]", "md5"),
+        ("HAUL_OVERWRITE=maybe put a [ADDRESS]", "maybe"),
+        ("HAUL_JSON=2 ls [ADDRESS]", "--json"),
+        ("put --overwrite --update a [ADDRESS]", "exclude each other"),
+        ("-q -v ls [ADDRESS]", "exclude each other"),
+        ("serve --idle-timeout 0", "--idle-timeout"),
+    ] {
+        refused(&place, line, 2, words);
+    }
+    assert!(fs::read_dir(place.root()).unwrap().next().is_none());
+    place.says("--help", 0, "*Usage: haul*", "");
+    place.says(
+        "--version",
+        0,
+        concat!("haul ", env!("CARGO_PKG_VERSION"), "\n"),
+        "",
+    );
+}
+
+#[test]
+fn what_looks_like_something_else_gets_a_hint() {
+    let place = Place::serving("");
+    place.file("a", b"abc");
+    place.file("b", b"def");
+    for (line, words) in [
+        (
+            "put a me@nas:dir",
+            "haul knows no users: for \"me@nas:dir\" write nas/dir",
+        ),
+        ("put a C:\\x", "looks like a path on Windows"),
+        ("put a nas:dir", "a path follows its host after a slash"),
+        ("put a b", "b is a file here*haul://b"),
+        ("get a", "a is a file here*haul://a"),
+        ("put a /tmp", "names no host"),
+        ("put a :b", "HAUL_REMOTE is not set"),
+        ("put a [ADDRESS]x", "no port"),
+        ("HAUL_REMOTE=me@nas put a :b", "haul knows no users"),
+        ("get [ADDRESS]", "is a directory"),
+        ("get [ADDRESS]/a host.invalid/b into/", "two servers"),
+    ] {
+        refused(&place, line, 2, words);
+    }
+}
+
+#[test]
+fn what_is_wrong_with_the_sources_is_said_before_connecting() {
+    let place = Place::serving("");
+    place.file("a", b"abc");
+    place.file("d/a", b"def");
+    // Nobody listens there: a line that came so far would be 3.
+    for (line, words) in [
+        ("put d host.invalid", "d is a directory"),
+        ("put . host.invalid", "is a directory"),
+        (
+            "put a d/a host.invalid/",
+            "two of the sources would become a",
+        ),
+        (
+            "get host.invalid/a host.invalid/d/a into/",
+            "two of the sources would become a",
+        ),
+        (
+            "put a d/b host.invalid/x",
+            "several sources need a directory to go into: write x/",
+        ),
+        (
+            "get host.invalid/a host.invalid/b x",
+            "several sources need a directory",
+        ),
+    ] {
+        refused(&place, line, 2, words);
+    }
+    refused(
+        &place,
+        "get [ADDRESS]/a d",
+        6,
+        "d is a directory here: d/ is into it",
+    );
+}
+
+#[test]
+fn names_that_could_lead_elsewhere_are_unusable() {
+    let place = Place::serving("");
+    place.file("a", b"abc");
+    for (name, words) in [
+        ("../x", "the name has a component \"..\""),
+        ("/x", "the name"),
+        ("b/../x", "the name"),
+        ("b//x", "the name"),
+        (&*"n".repeat(256), "256 bytes, more than 255"),
+        (".haul", "haul's own"),
+        ("b/.haul/x", "haul's own"),
+    ] {
+        refused(&place, &format!("put a [ADDRESS]/{name}"), 9, words);
+        refused(&place, &format!("get [ADDRESS]/{name} back/"), 9, words);
+    }
+    let longest = "n".repeat(255);
+    place.says(&format!("put a [ADDRESS]/{longest}"), 0, "", "*1 stored*");
+    place.says(&format!("get [ADDRESS]/{longest}"), 0, "", "*1 fetched*");
+    assert_eq!(fs::read(place.here().join(longest)).unwrap(), b"abc");
+}
+
+#[test]
+fn a_server_that_is_not_there_is_a_matter_of_connection() {
+    let place = Place::serving("");
+    place.file("a", b"abc");
+    // Bound, so that nobody else gets the port, and not listening.
+    let socket = Socket::new(Domain::IPV4, Type::STREAM, None).unwrap();
+    socket
+        .bind(&SocketAddr::from(([127, 0, 0, 1], 0)).into())
+        .unwrap();
+    let closed = socket.local_addr().unwrap().as_socket().unwrap();
+    for line in [
+        format!("put a {closed}"),
+        format!("get {closed}/a back/"),
+        format!("ls {closed}"),
+    ] {
+        refused(&place, &line, 3, &format!("cannot connect to {closed}"));
+    }
+    assert!(!place.here().join("back").exists());
+    refused(
+        &place,
+        "put a host.invalid",
+        3,
+        "cannot connect to host.invalid:4285",
+    );
+}

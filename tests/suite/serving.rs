@@ -1,0 +1,224 @@
+//! serve: what it announces, refuses and logs, and how it stops.
+
+use std::fs;
+use std::time::Duration;
+
+use rustix::process::Signal;
+
+use crate::objects::objects;
+use crate::place::{Place, Served};
+use crate::program::{Running, haul};
+use crate::rig::visible;
+use crate::watch::Watch;
+
+#[test]
+fn a_server_says_on_one_line_where_it_listens_and_to_people_the_rest() {
+    for (flags, lines) in [
+        (
+            "",
+            [
+                "everyone who reaches the port may read, write, replace and delete",
+                "haul put FILE",
+            ],
+        ),
+        (
+            "--read-only",
+            ["everyone who reaches the port may read", "haul get"],
+        ),
+        ("--durability none", ["nothing is flushed", "haul put"]),
+    ] {
+        let place = Place::serving(flags);
+        let root = place.root().canonicalize().unwrap();
+        place.server.running.signal(Signal::TERM);
+        let ended = place.server.running.finish();
+        assert_eq!(
+            (ended.code, ended.stdout.as_str()),
+            (Some(0), ""),
+            "{flags}"
+        );
+        let said: Vec<&str> = ended.stderr.lines().collect();
+        assert!(
+            said.contains(&&*format!("serving {}", root.display())),
+            "{said:?}"
+        );
+        for line in lines {
+            assert!(
+                said.iter().any(|said| said.contains(line)),
+                "{flags}: {said:?}"
+            );
+        }
+        assert!(ended.stderr.contains(&place.server.address), "{said:?}");
+    }
+}
+
+#[test]
+fn a_program_reads_the_address_from_json_and_quiet_says_nothing_else() {
+    let directory = tempfile::tempdir().unwrap();
+    let words = [
+        "serve",
+        "--json",
+        "-q",
+        "--listen",
+        "127.0.0.1:0",
+        "--listen",
+        "[::1]:0",
+    ];
+    let running = Running::start(haul(directory.path(), words));
+    let lines = format!("{}\n{}", running.line(), running.line());
+    for (line, host) in objects(&lines).iter().zip(["127.0.0.1:", "[::1]:"]) {
+        assert_eq!((&*line["v"], &*line["event"]), ("1", "listening"));
+        let port: u16 = line["address"].strip_prefix(host).unwrap().parse().unwrap();
+        assert_ne!(port, 0);
+    }
+    running.signal(Signal::INT);
+    let ended = running.finish();
+    assert_eq!(
+        (ended.code, &*ended.stdout, &*ended.stderr),
+        (Some(0), "", "")
+    );
+}
+
+#[test]
+fn a_server_that_should_not_start_does_not() {
+    let place = Place::serving("");
+    place.file("a", b"abc");
+    let any = "serve --listen 127.0.0.1:0";
+    for (line, code, words) in [
+        ("serve --listen 0.0.0.0:0", 2, "--trust-network"),
+        ("serve --listen [::]:0", 2, "--trust-network"),
+        ("HAUL_LISTEN=0.0.0.0:0 serve", 2, "--trust-network"),
+        ("serve --listen [ADDRESS]", 2, "cannot listen on [ADDRESS]"),
+        (&format!("{any} [ROOT]"), 2, "is served already"),
+        (&format!("{any} none"), 10, "cannot open none"),
+        (&format!("{any} a"), 10, "cannot open a"),
+    ] {
+        place.says(line, code, "", &format!("*{words}*"));
+    }
+    let trusted = Served::start(&place.here(), "--listen 0.0.0.0:0 --trust-network");
+    assert!(trusted.address.starts_with("127.0.0.1:"));
+    // Nothing was touched, and the first one is well.
+    assert_eq!(fs::read_dir(place.root()).unwrap().count(), 0);
+    place.says("put a [ADDRESS]", 0, "", "*1 stored*");
+}
+
+#[test]
+fn a_read_only_server_takes_nothing() {
+    let place = Place::serving("--read-only");
+    place.file("a", b"abc");
+    place.says("put a [ADDRESS]", 4, "", "*haul: *");
+    assert_eq!(fs::read_dir(place.root()).unwrap().count(), 0);
+    fs::write(place.root().join("b"), b"def").unwrap();
+    place.says("ls [ADDRESS]", 0, "b\n", "");
+    place.says(
+        "get [ADDRESS]/b",
+        0,
+        "",
+        "*1 fetched; verified and durable in .\n",
+    );
+}
+
+#[test]
+fn what_is_not_flushed_is_not_called_durable() {
+    let place = Place::serving("--durability none");
+    place.file("a", b"abc");
+    let said = "put 1 file, 3 B, * s: 1 stored; verified on [ADDRESS], not flushed there\n";
+    place.says("put a [ADDRESS]", 0, "", said);
+}
+
+#[test]
+fn the_log_has_one_line_for_each_request() {
+    let place = Place::serving("--log json");
+    place.file("a\n", b"abc");
+    place.says("put a\n [ADDRESS]/x\u{1b}", 0, "", "*");
+    place.says("ls [ADDRESS]", 0, "*", "");
+    place.says("get [ADDRESS]/x\u{1b} back", 0, "", "*");
+    place.says("get [ADDRESS]/none none/", 5, "", "*");
+    place.server.running.signal(Signal::TERM);
+    let ended = place.server.running.finish();
+    let (log, said): (Vec<&str>, Vec<&str>) =
+        ended.stderr.lines().partition(|l| l.starts_with('{'));
+    let log = objects(&log.join("\n"));
+    let requests: Vec<_> = log.iter().map(|line| line["message"].as_str()).collect();
+    let expected = [
+        "offer", "commit", "closed", "list", "closed", "list", "fetch", "closed", "refused",
+        "closed",
+    ];
+    assert_eq!(requests, expected);
+    assert!(
+        log.iter()
+            .all(|line| line.contains_key("peer") && line.contains_key("timestamp"))
+    );
+    assert_eq!(log[8]["code"], "5");
+    assert!(!ended.stderr.contains('\u{1b}'), "{}", ended.stderr);
+    assert!(said.iter().all(|line| !line.contains("INFO")), "{said:?}");
+}
+
+#[test]
+fn a_log_of_text_has_no_control_characters() {
+    let place = Place::serving("");
+    place.file("a", b"abc");
+    place.says("put a [ADDRESS]/\u{1b}[2J\r\u{202e}", 0, "", "*");
+    place.says("get [ADDRESS]/none\u{1b}\u{202e} back/", 5, "", "*");
+    place.server.running.signal(Signal::TERM);
+    let log = place.server.running.finish().stderr;
+    let is_safe = |c: char| c == '\n' || !(c.is_control() || c == '\u{202e}');
+    assert!(
+        log.contains("INFO offer") && log.chars().all(is_safe),
+        "{log:?}"
+    );
+}
+
+/// Well before the minute after which a client gives up a server that only fell silent.
+const AT_ONCE: Duration = Duration::from_secs(30);
+
+#[test]
+fn a_server_that_is_told_to_stop_ends_and_its_clients_notice() {
+    let mut place = Place::serving("--drain 0");
+    place.sparse("a", 2 << 30);
+    for signal in [Signal::INT, Signal::TERM].repeat(4) {
+        let watch = Watch::on(&place.root());
+        let put = Running::start(place.haul("put a [ADDRESS]"));
+        watch.until_staged(1, &put);
+        place.server.running.signal(signal);
+        let ended = put.finish_within(AT_ONCE);
+        assert_eq!(ended.code, Some(3), "{ended:?}");
+        let served = place.restart_with("--drain 0").finish();
+        assert_eq!(served.code, Some(0), "{served:?}");
+        assert_eq!(fs::read_dir(place.root()).unwrap().count(), 0);
+    }
+}
+
+#[test]
+fn a_put_that_is_interrupted_leaves_nothing() {
+    for signal in [Signal::INT, Signal::TERM] {
+        let place = Place::serving("");
+        place.sparse("a", 2 << 30);
+        let watch = Watch::on(&place.root());
+        let put = Running::start(place.haul("put a [ADDRESS]"));
+        watch.until_staged(1, &put);
+        put.signal(signal);
+        let ended = put.finish();
+        assert_eq!(ended.code, Some(130), "{ended:?}");
+        assert_eq!(ended.stderr, "haul: interrupted\n");
+        watch.until_swept();
+        assert!(visible(&place.root()).is_empty());
+        place.file("b", b"abc");
+        place.says("put b [ADDRESS]", 0, "", "*1 stored*");
+    }
+}
+
+#[test]
+fn a_get_that_is_interrupted_leaves_nothing() {
+    let place = Place::serving("");
+    let large = fs::File::create(place.root().join("a")).unwrap();
+    large.set_len(2 << 30).unwrap();
+    let watch = Watch::on(&place.here());
+    let get = Running::start(place.haul("get --json [ADDRESS]/a"));
+    watch.until_staged(1, &get);
+    get.signal(Signal::INT);
+    let ended = get.finish();
+    assert_eq!(ended.code, Some(130), "{ended:?}");
+    let read = objects(&ended.stdout);
+    assert_eq!((&*read[0]["event"], &*read[0]["code"]), ("error", "130"));
+    assert_eq!(fs::read_dir(place.here()).unwrap().count(), 0);
+}

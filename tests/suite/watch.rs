@@ -1,0 +1,125 @@
+//! Waiting until something is so in a directory that haul stages in.
+
+use std::fs;
+use std::mem::MaybeUninit;
+use std::os::fd::OwnedFd;
+use std::os::unix::fs::MetadataExt;
+use std::path::{Path, PathBuf};
+use std::time::Instant;
+
+use rustix::fs::inotify::{self, CreateFlags, Reader, WatchFlags};
+
+use crate::program::{PATIENCE, Running, is_readable};
+
+/// What tells one file under a name from another: its number, and its size.
+pub type Seen = (u64, u64);
+
+/// Hears of every change at the top of a directory and in its staging.
+pub struct Watch {
+    directory: PathBuf,
+    changes: OwnedFd,
+}
+
+impl Watch {
+    pub fn on(directory: &Path) -> Self {
+        Self {
+            directory: directory.to_owned(),
+            changes: inotify::init(CreateFlags::NONBLOCK | CreateFlags::CLOEXEC).unwrap(),
+        }
+    }
+
+    /// Returns once so many bytes are staged, or the child has ended.
+    #[track_caller]
+    pub fn until_staged(&self, bytes: u64, running: &Running) {
+        self.until(&[running.end()], |directory| staged(directory) >= bytes);
+    }
+
+    /// Returns once a visible file is no longer the one that `was` there, or the child has
+    /// ended.
+    #[track_caller]
+    pub fn until_replaced(&self, name: &str, was: Option<Seen>, running: &Running) {
+        self.until(&[running.end()], |directory| {
+            seen(&directory.join(name)) != was
+        });
+    }
+
+    /// Returns once nothing is staged.
+    #[track_caller]
+    pub fn until_swept(&self) {
+        self.until(&[], |directory| staged_files(directory).is_empty());
+    }
+
+    #[track_caller]
+    fn until(&self, ends: &[&OwnedFd], is_so: impl Fn(&Path) -> bool) {
+        let deadline = Instant::now() + PATIENCE;
+        loop {
+            // In this order: what changes after the look is an event in a watched place.
+            self.follow();
+            if is_so(&self.directory) {
+                return;
+            }
+            let events: Vec<_> = ends.iter().copied().chain([&self.changes]).collect();
+            let heard = is_readable(&events, deadline);
+            assert!(
+                heard,
+                "nothing more happens: {:?}",
+                staged_files(&self.directory)
+            );
+            if !ends.is_empty() && is_readable(ends, Instant::now()) {
+                return;
+            }
+            self.forget();
+        }
+    }
+
+    /// Watches what is there by now. What is gone again has told so in its parent.
+    fn follow(&self) {
+        // A staged file goes by being removed, or published.
+        let gone = WatchFlags::DELETE | WatchFlags::MOVED_FROM;
+        let new = WatchFlags::CREATE | WatchFlags::MOVED_TO;
+        let changes = new | WatchFlags::MODIFY | gone;
+        let ours = self.directory.join(".haul");
+        for place in [self.directory.clone(), ours.clone()]
+            .into_iter()
+            .chain(children(&ours))
+        {
+            let _ = inotify::add_watch(&self.changes, place, changes);
+        }
+    }
+
+    /// Takes off what was heard: that something happened is enough.
+    fn forget(&self) {
+        let mut buffer = [MaybeUninit::uninit(); 4096];
+        let mut heard = Reader::new(&self.changes, &mut buffer);
+        while heard.next().is_ok() {}
+    }
+}
+
+/// What is under a name now.
+pub fn seen(path: &Path) -> Option<Seen> {
+    let metadata = fs::metadata(path).ok()?;
+    Some((metadata.ino(), metadata.len()))
+}
+
+/// Bytes that are written to staged files. Holes count for nothing.
+pub fn staged(directory: &Path) -> u64 {
+    staged_files(directory)
+        .iter()
+        .filter_map(|file| fs::metadata(file).ok())
+        .map(|metadata| metadata.blocks() * 512)
+        .sum()
+}
+
+/// What is in the staging directories of the server and of downloads.
+fn staged_files(directory: &Path) -> Vec<PathBuf> {
+    let areas = children(&directory.join(".haul"));
+    areas.iter().flat_map(|area| children(area)).collect()
+}
+
+/// What is in a directory that may go at any moment.
+fn children(directory: &Path) -> Vec<PathBuf> {
+    let Ok(items) = fs::read_dir(directory) else {
+        return Vec::new();
+    };
+    items.flatten().map(|item| item.path()).collect()
+}
