@@ -62,6 +62,11 @@ impl Transport for Plain {
         Ok(poll(&mut wanted, Some(&Timespec::default()))? > 0)
     }
 
+    fn has_left(&mut self) -> io::Result<bool> {
+        let mut wanted = [PollFd::new(&self.socket, PollFlags::RDHUP)];
+        Ok(poll(&mut wanted, Some(&Timespec::default()))? > 0)
+    }
+
     fn finish(&mut self) -> io::Result<()> {
         self.socket.shutdown(Shutdown::Write)
     }
@@ -127,6 +132,17 @@ mod tests {
         near.allow_write(Duration::from_millis(50), Duration::from_secs(3600));
         let error = near.write_all(&vec![0; 64 << 20]).unwrap_err();
         assert_eq!(error.kind(), ErrorKind::TimedOut);
+    }
+
+    #[test]
+    fn a_peer_that_has_left_is_noticed_by_a_write_that_waits() {
+        let (mut near, far) = pair();
+        near.allow_write(Duration::from_secs(3600), Duration::from_secs(3600));
+        // It says no more and reads no more, and never resets the connection.
+        far.shutdown(Shutdown::Write).unwrap();
+        let error = near.write_all(&vec![0; 64 << 20]).unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::BrokenPipe);
+        drop(far);
     }
 
     #[test]

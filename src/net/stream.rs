@@ -50,6 +50,13 @@ pub trait Transport: Send {
     /// Whatever failed.
     fn is_readable(&mut self) -> io::Result<bool>;
 
+    /// Whether the peer will say no more, though what it said may still be unread.
+    ///
+    /// # Errors
+    ///
+    /// Whatever failed.
+    fn has_left(&mut self) -> io::Result<bool>;
+
     /// Tells the peer that no more will be written.
     ///
     /// # Errors
@@ -72,6 +79,10 @@ impl<T: Transport + ?Sized> Transport for Box<T> {
 
     fn is_readable(&mut self) -> io::Result<bool> {
         (**self).is_readable()
+    }
+
+    fn has_left(&mut self) -> io::Result<bool> {
+        (**self).has_left()
     }
 
     fn finish(&mut self) -> io::Result<()> {
@@ -189,11 +200,16 @@ impl Bound {
                 return Err(io::Error::new(ErrorKind::TimedOut, self.phase.to_string()));
             }
             match attempt(left.min(TICK)) {
-                Err(e) if matches!(e.kind(), ErrorKind::WouldBlock | ErrorKind::TimedOut) => {}
+                Err(e) if is_wait(&e) => {}
                 other => return other,
             }
         }
     }
+}
+
+/// Whether a call only ran out of the time that it was given.
+fn is_wait(error: &io::Error) -> bool {
+    matches!(error.kind(), ErrorKind::WouldBlock | ErrorKind::TimedOut)
 }
 
 impl Read for Stream {
@@ -212,7 +228,13 @@ impl Write for Stream {
     fn write_vectored(&mut self, slices: &[IoSlice<'_>]) -> io::Result<usize> {
         self.fault.ask(Call::SocketWrite)?;
         let transport = &mut self.transport;
-        self.writing.wait(|wait| transport.write(slices, wait))
+        self.writing
+            .wait(|wait| match transport.write(slices, wait) {
+                // A peer that is gone may leave its window closed: nothing would ever
+                // come back, and no write ever fail.
+                Err(e) if is_wait(&e) && transport.has_left()? => Err(ErrorKind::BrokenPipe.into()),
+                other => other,
+            })
     }
 
     fn flush(&mut self) -> io::Result<()> {

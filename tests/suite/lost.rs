@@ -53,6 +53,10 @@ impl Transport for Mortal {
         self.inner.is_readable()
     }
 
+    fn has_left(&mut self) -> io::Result<bool> {
+        self.inner.has_left()
+    }
+
     fn finish(&mut self) -> io::Result<()> {
         self.inner.finish()
     }

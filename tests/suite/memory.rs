@@ -144,6 +144,11 @@ impl Transport for End {
         Ok(!state.passing[them].is_empty() || state.ended || state.finished[them])
     }
 
+    fn has_left(&mut self) -> io::Result<bool> {
+        let state = self.wire.lock();
+        Ok(state.ended || state.finished[1 - self.side as usize])
+    }
+
     fn finish(&mut self) -> io::Result<()> {
         self.wire.lock().finished[self.side as usize] = true;
         self.wire.changed.notify_all();

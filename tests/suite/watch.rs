@@ -78,12 +78,15 @@ impl Watch {
         let gone = WatchFlags::DELETE | WatchFlags::MOVED_FROM;
         let new = WatchFlags::CREATE | WatchFlags::MOVED_TO;
         let changes = new | WatchFlags::MODIFY | gone;
-        let ours = self.directory.join(".haul");
-        for place in [self.directory.clone(), ours.clone()]
-            .into_iter()
-            .chain(children(&ours))
-        {
+        let follow = |place: &Path| {
             let _ = inotify::add_watch(&self.changes, place, changes);
+        };
+        let ours = self.directory.join(".haul");
+        follow(&self.directory);
+        follow(&ours);
+        // Listed only now, as what is made before the watch is heard by nobody.
+        for area in &children(&ours) {
+            follow(area);
         }
     }
 

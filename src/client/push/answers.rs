@@ -3,7 +3,6 @@
 use std::collections::HashMap;
 use std::ops::Range;
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
 
 use super::Shared;
 use super::outgoing::Work;
@@ -158,7 +157,7 @@ impl<S: Source> Worker<'_, '_, S> {
     /// Settles a file as failed, unless it is settled already.
     pub(super) fn fail(&mut self, file: &Shared<S>, code: Code, text: String) {
         if file.settle() {
-            self.push.job.unmoved(file.done.load(Ordering::Relaxed));
+            self.push.job.unmoved(file.take_back(u64::MAX));
             self.push.job.fail(&file.subject(), code, text);
         }
     }
@@ -169,7 +168,7 @@ impl<S: Source> Worker<'_, '_, S> {
         let ours = self.number;
         for (_, file) in self.known.drain() {
             if file.offered_by == ours && file.settle() {
-                self.push.job.unmoved(file.done.load(Ordering::Relaxed));
+                self.push.job.unmoved(file.take_back(u64::MAX));
                 self.push.job.hand_out(Work::Again(file));
             }
         }
@@ -177,7 +176,7 @@ impl<S: Source> Worker<'_, '_, S> {
         // a second offer finds out; one that was not asked for yet can still be.
         for file in self.commits.drain(..).flat_map(|(_, files)| files) {
             if file.settle() {
-                self.push.job.unmoved(file.done.load(Ordering::Relaxed));
+                self.push.job.unmoved(file.take_back(u64::MAX));
                 self.push.job.hand_out(Work::Again(file));
             }
         }

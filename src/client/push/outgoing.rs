@@ -128,8 +128,18 @@ impl<S> Outgoing<S> {
             let index = self.geometry.index(number);
             bytes += index.map_or(0, |index| self.geometry.len(index) as u64);
         }
-        self.done.fetch_sub(bytes, Ordering::Relaxed);
-        bytes
+        drop(state);
+        self.take_back(bytes)
+    }
+
+    /// Takes back at most so many bytes that were counted as sent, and says how many:
+    /// two workers that give up the same ones must not take them back twice.
+    pub(super) fn take_back(&self, bytes: u64) -> u64 {
+        let less = |done: u64| Some(done.saturating_sub(bytes));
+        let before = self
+            .done
+            .fetch_update(Ordering::Relaxed, Ordering::Relaxed, less);
+        before.unwrap_or(0).min(bytes)
     }
 
     /// The server has it already.

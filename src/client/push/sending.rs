@@ -3,7 +3,6 @@
 use std::collections::VecDeque;
 use std::ops::{ControlFlow, Range};
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
 
 use super::Shared;
 use super::outgoing::{Item, Outgoing, Work};
@@ -117,8 +116,8 @@ impl<S: Source> Worker<'_, '_, S> {
             &run,
             &mut self.buffer,
             |index, node, len| {
-                file.note(index, node, len);
                 job.moved(len as u64);
+                file.note(index, node, len);
                 moved += len as u64;
             },
             |link| hear(link, heard, file.id),
@@ -137,8 +136,7 @@ impl<S: Source> Worker<'_, '_, S> {
                 Ok(())
             }
             Err(error) => {
-                job.unmoved(moved);
-                file.done.fetch_sub(moved, Ordering::Relaxed);
+                job.unmoved(file.take_back(moved));
                 Err(error)
             }
         }
