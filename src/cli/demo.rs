@@ -22,10 +22,10 @@ use crate::store::{Durability, LocalStore};
 
 use super::destination::{LocalPlace, Place, name_of};
 use super::failure::{failure, usage};
-use super::job::Outcome;
 use super::report::Report;
 use super::scratch::Scratch;
 use super::summary::{Job, sentence};
+use super::watched_job::Outcome;
 use super::{escape, get, put, quantity, signals};
 
 /// Bytes that are compared at a time.

@@ -8,14 +8,14 @@ use crate::client::{Cancel, Client, Download, Event, GetOptions, Options};
 use crate::code::Code;
 use crate::path::{PathError, RemotePath};
 
-use super::config::Get;
 use super::destination::{LocalPlace, Place};
 use super::escape;
 use super::failure::failure;
-use super::job::{self, Outcome};
 use super::report::Report;
+use super::settings::Get;
 use super::signals;
 use super::summary::{Job, sentence};
+use super::watched_job::{self, Outcome};
 
 pub(super) fn run(get: Get, report: &mut Report) -> anyhow::Result<Option<Code>> {
     refuse_directory(&get.to)?;
@@ -60,7 +60,7 @@ pub(super) fn fetch(
         .zip(targets)
         .map(|(from, to)| to.map(|to| Download { from, to }))
         .collect::<Result<Vec<Download>, PathError>>()?;
-    job::run(report, hear, |monitor| {
+    watched_job::run(report, hear, |monitor| {
         client.get(downloads, &to.base, options, monitor)
     })
 }

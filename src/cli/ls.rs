@@ -10,9 +10,9 @@ use crate::client::{Client, Options};
 use crate::code::Code;
 use crate::entry::{Entry, Kind};
 
-use super::config::{Depth, Detail, Format, Ls};
 use super::escape;
 use super::report::Report;
+use super::settings::{Depth, Detail, Format, Ls};
 use super::utc;
 
 pub(super) fn run(ls: &Ls, report: &mut Report) -> anyhow::Result<Option<Code>> {

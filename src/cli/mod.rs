@@ -1,23 +1,21 @@
 //! What a person types and sees.
 //!
-//! A command line passes three stations: `args` knows how it is spelled, `config`
+//! A command line passes three stations: `args` knows how it is spelled, `settings`
 //! what it means, and the file that is named for the command does it. Whatever is said
 //! meanwhile goes through `report`, so that a person and a program (`--json`) hear
 //! of the same things. The exit codes are the numbers of [`Code`].
 
 mod address;
 mod args;
-mod config;
 mod demo;
 mod destination;
 mod escape;
+mod exclusive_flags;
 mod failure;
 mod get;
-mod job;
 mod json;
 mod ls;
 mod output;
-mod precedence;
 mod progress;
 mod put;
 mod quantity;
@@ -25,9 +23,11 @@ mod remote;
 mod report;
 mod scratch;
 mod serve;
+mod settings;
 mod signals;
 mod summary;
 mod utc;
+mod watched_job;
 
 use std::ffi::OsString;
 
@@ -53,9 +53,9 @@ pub fn run(line: impl IntoIterator<Item = OsString>) -> anyhow::Result<Option<Co
         Ok(parsed) => parsed,
         Err(answer) => return args::print(&answer),
     };
-    let manner = config::manner(args.everywhere, &matches)?;
+    let manner = settings::manner(args.everywhere, &matches)?;
     match args.command {
-        Command::Serve(serve) => serve::run(config::serve(serve)?, manner),
+        Command::Serve(serve) => serve::run(settings::serve(serve)?, manner),
         Command::Verb(verb) => {
             let mut report = Report::new(manner);
             let result = run_verb(verb, &matches, &mut report);
@@ -66,9 +66,9 @@ pub fn run(line: impl IntoIterator<Item = OsString>) -> anyhow::Result<Option<Co
 
 fn run_verb(verb: Verb, matches: &ArgMatches, report: &mut Report) -> anyhow::Result<Option<Code>> {
     match verb {
-        Verb::Put(args) => put::run(&config::put(args, matches)?, report),
-        Verb::Get(args) => get::run(config::get(&args, matches)?, report),
-        Verb::Ls(args) => ls::run(&config::ls(&args)?, report),
+        Verb::Put(args) => put::run(&settings::put(args, matches)?, report),
+        Verb::Get(args) => get::run(settings::get(&args, matches)?, report),
+        Verb::Ls(args) => ls::run(&settings::ls(&args)?, report),
         Verb::Demo(args) => demo::run(args.paths, report),
     }
 }

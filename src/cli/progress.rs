@@ -15,10 +15,10 @@ use indicatif::{MultiProgress, ProgressBar, ProgressDrawTarget, ProgressStyle};
 use crate::client::{Event, Progress};
 use crate::path::RemotePath;
 
-use super::config::{Format, Loudness, Manner};
 use super::escape;
 use super::output;
 use super::quantity;
+use super::settings::{Format, Loudness, Manner};
 
 /// Between two plain lines.
 const LINE_EVERY: Duration = Duration::from_secs(10);

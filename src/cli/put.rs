@@ -9,15 +9,15 @@ use std::path::{Path, PathBuf};
 use crate::client::{Cancel, Client, Event, LocalFiles, Options, PutOptions};
 use crate::code::Code;
 
-use super::config::Put;
 use super::destination::{Place, name_of};
 use super::escape;
 use super::failure::usage;
-use super::job::{self, Outcome};
 use super::output;
 use super::report::Report;
+use super::settings::Put;
 use super::signals;
 use super::summary::{Job, sentence};
+use super::watched_job::{self, Outcome};
 
 pub(super) fn run(put: &Put, report: &mut Report) -> anyhow::Result<Option<Code>> {
     let cancel = Cancel::default();
@@ -87,7 +87,7 @@ pub(super) fn send(
     let mut outcome = if uploads.is_empty() {
         Outcome::default()
     } else {
-        job::run(report, hear, |monitor| {
+        watched_job::run(report, hear, |monitor| {
             let mut files = LocalFiles::default();
             let uploads = uploads
                 .into_iter()

@@ -10,12 +10,12 @@ use crate::client::{Event, Status};
 use crate::code::Code;
 use crate::entry::{Entry, Kind};
 
-use super::config::{Format, Loudness, Manner};
 use super::escape;
 use super::failure::{code_of, explain};
 use super::json::Line;
 use super::output::{self, Output};
 use super::quantity;
+use super::settings::{Format, Loudness, Manner};
 use super::utc;
 
 /// What is told, and a count of it.

@@ -17,11 +17,11 @@ use crate::wire::message::Rights;
 
 use super::address::Address;
 use super::args::LogArg;
-use super::config::{Format, Loudness, Manner, Reach, Serve};
 use super::escape;
 use super::failure::usage;
 use super::json::Line;
 use super::output::{Output, say};
+use super::settings::{Format, Loudness, Manner, Reach, Serve};
 use super::signals;
 
 pub(super) fn run(serve: Serve, manner: Manner) -> anyhow::Result<Option<Code>> {

@@ -10,7 +10,7 @@ use crate::entry::Entry;
 use crate::path::RemotePath;
 use crate::store::{self, ReadAt, Source, Store};
 use crate::transfer::Error;
-use crate::transfer::patience::{patiently, say_working};
+use crate::transfer::heartbeat::{patiently, say_working};
 use crate::transfer::send::in_order;
 use crate::wire::Message;
 use crate::wire::frame::LIST_MAX;

@@ -8,7 +8,7 @@ use super::session::{Session, seconds};
 use crate::path::RemotePath;
 use crate::store::{Staged, Store};
 use crate::transfer::Error;
-use crate::transfer::patience::say_working;
+use crate::transfer::heartbeat::say_working;
 use crate::transfer::receive::{self, Received};
 use crate::transfer::reception::Slot;
 use crate::wire::message::{

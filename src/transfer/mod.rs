@@ -4,11 +4,11 @@
 //! the other way round. So a byte is hashed, framed, verified and staged by one
 //! piece of code, whichever side it starts on. [`link`] is one connection as the
 //! engines see it; [`reception`] is what several connections receive together;
-//! [`patience`] keeps a peer waiting while there is nothing to send.
+//! [`heartbeat`] keeps a peer waiting while there is nothing to send.
 
 pub mod error;
+pub mod heartbeat;
 pub mod link;
-pub mod patience;
 pub mod receive;
 pub mod reception;
 pub mod send;

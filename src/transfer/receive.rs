@@ -4,8 +4,8 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use super::error::Error;
+use super::heartbeat::{PULSE, patiently};
 use super::link::Link;
-use super::patience::{PULSE, patiently};
 use super::reception::{Reception, Slot, Waited};
 use crate::code::Code;
 use crate::content::verify;

@@ -7,11 +7,11 @@
 
 mod cbor;
 pub mod error;
-mod field;
 pub mod frame;
 pub mod message;
 pub mod preface;
 pub mod stream;
+mod values;
 
 pub use error::Error;
 pub use frame::Kind;

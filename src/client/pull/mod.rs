@@ -5,7 +5,7 @@
 //! worker owns a connection and fetches segments of large files and batches of
 //! small ones; one thread publishes what is whole.
 
-mod incoming;
+mod incoming_file;
 mod plan;
 mod publisher;
 mod worker;
@@ -23,7 +23,7 @@ use super::{Download, Error, GetOptions, Monitor, Options, Summary};
 use crate::offer::TransferId;
 use crate::store::{Action, LocalStore, Store};
 use crate::transfer::Reception;
-use incoming::{Incoming, Work};
+use incoming_file::{Incoming, Work};
 use worker::Worker;
 
 /// What all threads of one get share.

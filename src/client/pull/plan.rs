@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use super::incoming::{Incoming, Part, Work};
+use super::incoming_file::{Incoming, Part, Work};
 use super::{Pull, Whole};
 use crate::client::Download;
 use crate::client::job::{Job, Subject, connections};

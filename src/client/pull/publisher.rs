@@ -9,7 +9,7 @@ use std::sync::Arc;
 use crossbeam_channel::Receiver;
 
 use super::Pull;
-use super::incoming::Incoming;
+use super::incoming_file::Incoming;
 use crate::client::monitor::Status;
 use crate::content::{Node, merge};
 use crate::store::{Claim, Staged, Standing, Store};

@@ -11,7 +11,7 @@ use std::sync::atomic::Ordering;
 
 use crossbeam_channel::{Receiver, RecvTimeoutError};
 
-use super::incoming::{Incoming, Part, Work};
+use super::incoming_file::{Incoming, Part, Work};
 use super::{Pull, Whole};
 use crate::client::monitor::Cancel;
 use crate::client::session::Session;
@@ -19,7 +19,7 @@ use crate::code::Code;
 use crate::content::Algorithm;
 use crate::store::Store;
 use crate::transfer::Error;
-use crate::transfer::patience::{PULSE, say_working};
+use crate::transfer::heartbeat::{PULSE, say_working};
 use crate::transfer::receive::{self, Received};
 use crate::transfer::reception::Slot;
 use crate::wire::message::{Block, Fail, Fetch, Request, Sent, Sum, SumIs};

@@ -5,7 +5,7 @@ use std::ops::Range;
 use std::sync::Arc;
 
 use super::Shared;
-use super::outgoing::Work;
+use super::outgoing_file::Work;
 use super::worker::Worker;
 use crate::client::monitor::Status;
 use crate::code::Code;

@@ -6,9 +6,9 @@
 //! may take.
 
 mod answers;
-mod outgoing;
-mod search;
-mod sending;
+mod outgoing_file;
+mod requests;
+mod sources;
 mod worker;
 
 use std::sync::Arc;
@@ -17,15 +17,15 @@ use std::thread;
 
 use crossbeam_channel::{Receiver, bounded};
 
-pub use search::LocalFiles;
+pub use sources::LocalFiles;
 
 use super::job::Job;
 use super::session::Route;
 use super::{Error, Monitor, Options, PutOptions, Summary, Upload};
 use crate::offer::{EntryId, TransferId};
 use crate::store::Source;
-use outgoing::{Item, Work};
-use search::{FIRST_LOOK, Search};
+use outgoing_file::{Item, Work};
+use sources::{FIRST_LOOK, Search};
 use worker::Worker;
 
 /// Files that are found ahead of being offered: two offers' worth.
@@ -112,4 +112,4 @@ fn work_on<S: Source>(
 }
 
 /// A file as its segments are handed out.
-type Shared<S> = Arc<outgoing::Outgoing<S>>;
+type Shared<S> = Arc<outgoing_file::Outgoing<S>>;

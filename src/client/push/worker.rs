@@ -11,14 +11,14 @@ use std::time::{Duration, Instant};
 
 use crossbeam_channel::{Receiver, never, select};
 
-use super::outgoing::{Item, Work};
+use super::outgoing_file::{Item, Work};
 use super::{Push, Shared};
 use crate::client::monitor::Cancel;
 use crate::client::session::Session;
 use crate::offer::EntryId;
 use crate::store::Source;
 use crate::transfer::Error;
-use crate::transfer::patience::{PULSE, say_working};
+use crate::transfer::heartbeat::{PULSE, say_working};
 use crate::wire::message::{COMMIT_MAX, OFFER_MAX, Request};
 use crate::wire::{Incoming, Kind, Message};
 

@@ -12,7 +12,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use rustix::fs::{OFlags, fstatfs};
 use rustix::io::Errno;
 
-use super::area::Area;
+use super::staging_area::Area;
 use super::sys::{DIRECTORY, Sys};
 
 /// From so many small files on, one flush of the file system costs less than one each.

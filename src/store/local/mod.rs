@@ -5,11 +5,11 @@
 //! Every name is resolved beneath a held directory and through no link, so what a
 //! local user with write access does to the tree meanwhile leads nowhere else.
 
-mod area;
-mod attribute;
+mod checksum_record;
 mod flush;
 mod publish;
 mod staging;
+mod staging_area;
 mod sys;
 mod tree;
 mod walk;
@@ -25,8 +25,8 @@ pub use staging::LocalStaged;
 pub use tree::{LocalReader, Tree};
 pub use walk::Walk;
 
-use area::{Area, Keeper};
 use flush::FlushPoint;
+use staging_area::{Area, Keeper};
 use tree::{Held, file_type, mtime_of, size_of, version_of};
 
 use super::error::{Action, Error};
@@ -88,7 +88,7 @@ impl LocalStore {
                 errno,
             },
         })?;
-        area::check(&tree.0)?;
+        staging_area::check(&tree.0)?;
         Self::new(tree, Keeper::Server, durability)
     }
 
@@ -111,7 +111,7 @@ impl LocalStore {
                 errno,
             },
         )?;
-        area::sweep(&tree.0);
+        staging_area::sweep(&tree.0);
         let reporting = flush::reports_through_syncfs(&tree.0.root);
         Ok(Self {
             shared: Arc::new(Shared {

@@ -13,9 +13,9 @@ use rustix::fs::OFlags;
 use rustix::io::Errno;
 
 use super::Shared;
-use super::area::Area;
-use super::attribute;
+use super::checksum_record;
 use super::flush::FlushPoint;
+use super::staging_area::Area;
 use crate::content::{Checksum, Geometry, Node, Pass, Verified, merge};
 use crate::entry::{Entry, Mode};
 use crate::offer::{OnExisting, Ticket};
@@ -235,7 +235,7 @@ impl LocalStaged {
             None => Ok(()),
         };
         writable
-            .and_then(|()| attribute::record(sys, file, of, &sums))
+            .and_then(|()| checksum_record::record(sys, file, of, &sums))
             .and_then(|()| sys.set_mode(file, self.entry.mode))
             .and_then(|()| sys.set_mtime(file, self.entry.mtime))
             .map_err(|errno| self.failed(Action::Record, errno))

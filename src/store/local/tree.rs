@@ -7,7 +7,7 @@ use std::sync::Arc;
 use rustix::fs::{FileType, OFlags, Stat};
 use rustix::io::Errno;
 
-use super::attribute;
+use super::checksum_record;
 use super::sys::Sys;
 use super::walk::Walk;
 use crate::content::Checksum;
@@ -187,7 +187,7 @@ impl Held {
     }
 
     pub(super) fn recorded(&self, file: &OwnedFd, stat: &Stat) -> Option<Checksum> {
-        attribute::recorded(&self.sys, file, size_of(stat), mtime_of(stat))
+        checksum_record::recorded(&self.sys, file, size_of(stat), mtime_of(stat))
     }
 
     fn link_target(&self, path: &RemotePath) -> Result<LinkTarget, Error> {

@@ -25,8 +25,8 @@ use super::args::{ChecksumArg, ColorArg, DurabilityArg, Everywhere, GetArgs, Log
 use super::args::{PutArgs, ServeArgs};
 use super::destination::{LocalPlace, Place};
 use super::escape;
+use super::exclusive_flags::{Which, one_of};
 use super::failure::usage;
-use super::precedence::{Which, one_of};
 use super::remote::{Ending, Remote};
 
 /// How to talk: the same for every command.

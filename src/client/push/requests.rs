@@ -5,14 +5,14 @@ use std::ops::{ControlFlow, Range};
 use std::sync::Arc;
 
 use super::Shared;
-use super::outgoing::{Item, Outgoing, Work};
-use super::search::source_code;
+use super::outgoing_file::{Item, Outgoing, Work};
+use super::sources::source_code;
 use super::worker::Worker;
 use crate::client::monitor::Event;
 use crate::content::Algorithm;
 use crate::offer::{EntryId, Ticket};
 use crate::store::{self, Source};
-use crate::transfer::patience::{patiently, say_working};
+use crate::transfer::heartbeat::{patiently, say_working};
 use crate::transfer::send::{Ended, Run, Tag, in_order, send};
 use crate::transfer::{Error, Link, Wait};
 use crate::wire::frame::LIST_MAX;

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use crossbeam_channel::Sender;
 use rustix::io::Errno;
 
-use super::outgoing::{Item, Work};
+use super::outgoing_file::{Item, Work};
 use crate::client::Upload;
 use crate::client::job::{Job, Subject, connections};
 use crate::code::Code;
