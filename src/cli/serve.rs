@@ -5,7 +5,6 @@
 
 use std::io;
 use std::net::{SocketAddr, ToSocketAddrs};
-use std::path::Path;
 
 use tracing::level_filters::LevelFilter;
 
@@ -24,7 +23,7 @@ use super::output::{Output, say};
 use super::settings::{Format, Loudness, Manner, Reach, Serve};
 use super::signals;
 
-pub(super) fn run(serve: Serve, manner: Manner) -> anyhow::Result<Option<Code>> {
+pub(super) fn run(serve: &Serve, manner: Manner) -> anyhow::Result<Option<Code>> {
     if serve.reach == Reach::Loopback {
         serve.listen.iter().try_for_each(refuse_open)?;
     }
@@ -32,13 +31,13 @@ pub(super) fn run(serve: Serve, manner: Manner) -> anyhow::Result<Option<Code>> 
     let store = LocalStore::serve(&serve.root, serve.durability, Fault::default())?;
     let rights = serve.server.rights;
     let listen: Vec<String> = serve.listen.iter().map(Address::to_string).collect();
-    let server =
-        Server::bind(store, &listen, serve.server).map_err(|error| usage(error.to_string()))?;
+    let server = Server::bind(store, &listen, serve.server.clone())
+        .map_err(|error| usage(error.to_string()))?;
     let addresses = server.addresses()?;
     let handle = server.start()?;
     let _signals = signals::stopping(handle.stopper())?;
     if manner.loudness != Loudness::Quiet {
-        introduce(&serve.root, rights, serve.durability, &addresses);
+        introduce(serve, rights, &addresses);
     }
     announce(&addresses, manner.format)?;
     handle.wait();
@@ -81,17 +80,23 @@ fn start_log(form: LogArg, loudness: Loudness) {
 }
 
 /// Tells the person who started it what is served, to whom, and how to reach it.
-fn introduce(root: &Path, rights: Rights, durability: Durability, addresses: &[SocketAddr]) {
-    let root = root.canonicalize().unwrap_or_else(|_| root.to_owned());
+fn introduce(serve: &Serve, rights: Rights, addresses: &[SocketAddr]) {
+    // Whoever reads a log of JSON reads nothing else there.
+    let say = |text: &str| match serve.log {
+        LogArg::Text => say(text),
+        LogArg::Json => tracing::info!("{text}"),
+    };
+    let root = serve.root.canonicalize();
+    let root = root.unwrap_or_else(|_| serve.root.clone());
     say(&format!("serving {}", escape::path(&root)));
     let is_read_only = !rights.include(Rights::ALL);
     let allowed = if is_read_only {
         "read"
     } else {
-        "read, write, replace and delete"
+        "read, write and replace"
     };
     say(&format!("everyone who reaches the port may {allowed}"));
-    if durability == Durability::None {
+    if serve.durability == Durability::None {
         say("nothing is flushed: a power cut may lose what was called stored");
     }
     say("there is no encryption: whoever is on the way can read and change what is sent");

@@ -403,3 +403,22 @@ fn whatever_call_of_the_client_s_store_or_socket_fails_no_success_is_false() {
     );
     assert_eq!(fs::read(into.join("large")).unwrap(), noise(2 * MIB + 5));
 }
+
+#[test]
+fn every_directory_up_to_the_root_is_flushed_however_old_it_is() {
+    let saboteur = Saboteur::default();
+    let rig = Rig::with(Config::default(), saboteur.fault());
+    let sources = sources(&rig);
+    // The first put makes the directories. Whether it, or another put, or one that
+    // failed has flushed their names is nothing that a later receipt may rely on.
+    let nested = sources
+        .iter()
+        .filter(|(_, name)| NESTED.contains(&name.as_str()));
+    for source in nested {
+        saboteur.arm(None);
+        put_all(&rig.client(1), std::slice::from_ref(source)).is_fine();
+        let trace = saboteur.trace();
+        let flushes = trace.iter().filter(|call| **call == Call::FlushDirectory);
+        assert_eq!(flushes.count(), 3, "{trace:?}");
+    }
+}
