@@ -1,161 +1,24 @@
-//! The order of calls that a receipt stands for, and each of them failing.
+//! Each call of a job failing in turn: no receipt is ever false.
 
 use std::collections::BTreeMap;
 use std::fs;
-use std::io;
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use haul::client::{Client, Event, GetOptions, Options, PutOptions};
-use haul::fault::{Call, Fault};
+use haul::client::{Client, Event, GetOptions, Options};
+use haul::fault::Call;
 use haul::offer::OnExisting;
 use haul::server::Config;
 use haul::transfer::Deadlines;
 
-use crate::rig::{Outcome, Rig, get, noise, put, visible};
+use crate::rig::{Outcome, Rig, get, noise, visible};
+use crate::saboteur::{NESTED, Saboteur, put_all, sources};
 
 const MIB: usize = 1 << 20;
 
 /// The file that is there before, and what is in it.
 const REPLACED: &str = "small-3";
 const OLD: &[u8] = b"old";
-
-/// Two files in directories that are not there yet.
-const NESTED: [&str; 2] = ["new/er/small", "new/er/other"];
-
-/// Sees every call of a store, and fails one of them.
-#[derive(Clone, Default)]
-struct Saboteur(Arc<Mutex<Plan>>);
-
-#[derive(Default)]
-struct Plan {
-    trace: Vec<Call>,
-    /// Which kind of call fails, after how many that do not, and what with.
-    fails: Option<(Call, usize, i32)>,
-    failed: bool,
-}
-
-impl Saboteur {
-    fn fault(&self) -> Fault {
-        let plan = Arc::clone(&self.0);
-        Fault::watched(move |call| {
-            let mut plan = plan.lock().unwrap();
-            plan.trace.push(call);
-            match plan.fails {
-                Some((kind, left, errno)) if kind == call => {
-                    plan.fails = left.checked_sub(1).map(|left| (kind, left, errno));
-                    plan.failed = plan.fails.is_none();
-                    if plan.failed {
-                        return Err(io::Error::from_raw_os_error(errno));
-                    }
-                    Ok(())
-                }
-                _ => Ok(()),
-            }
-        })
-    }
-
-    fn arm(&self, fails: Option<(Call, usize, i32)>) {
-        *self.0.lock().unwrap() = Plan {
-            fails,
-            ..Plan::default()
-        };
-    }
-
-    fn failed(&self) -> bool {
-        self.0.lock().unwrap().failed
-    }
-
-    fn trace(&self) -> Vec<Call> {
-        self.0.lock().unwrap().trace.clone()
-    }
-}
-
-/// Ten small files, which one flush covers, two of them in directories that are not
-/// there yet, and a large one.
-fn sources(rig: &Rig) -> Vec<(PathBuf, String)> {
-    let small = (1..9).map(|n| (format!("small-{n}"), n));
-    small
-        .chain([(NESTED[0].to_owned(), 9), (NESTED[1].to_owned(), 10)])
-        .chain([("large".to_owned(), 2 * MIB + 5)])
-        .map(|(name, len)| (rig.file(&name.replace('/', "-"), len), name))
-        .collect()
-}
-
-fn put_all(client: &Client, sources: &[(PathBuf, String)]) -> Outcome {
-    let files: Vec<_> = sources
-        .iter()
-        .map(|(path, name)| (path.as_path(), name.as_str()))
-        .collect();
-    let options = PutOptions {
-        on_existing: OnExisting::Replace,
-        ..PutOptions::default()
-    };
-    put(client, &files, &options)
-}
-
-#[track_caller]
-fn is_in_order(trace: &[Call], flush: Call) {
-    let first = |call| {
-        trace
-            .iter()
-            .position(|c| *c == call)
-            .expect("the call was made")
-    };
-    let last = |call| {
-        trace
-            .iter()
-            .rposition(|c| *c == call)
-            .expect("the call was made")
-    };
-    let receipt = first(Call::Rename)
-        + trace[first(Call::Rename)..]
-            .iter()
-            .position(|call| *call == Call::SocketWrite)
-            .expect("a receipt was sent");
-    assert!(last(flush) < first(Call::Rename), "{trace:?}");
-    assert!(last(Call::Rename) < last(Call::FlushDirectory), "{trace:?}");
-    assert!(last(Call::FlushDirectory) < receipt, "{trace:?}");
-}
-
-#[test]
-fn data_is_flushed_then_renamed_then_directories_are_flushed_then_comes_the_receipt() {
-    let saboteur = Saboteur::default();
-    let config = Config {
-        fault: saboteur.fault(),
-        ..Config::default()
-    };
-    let rig = Rig::with(config, saboteur.fault());
-    let sources = sources(&rig);
-    for (files, flush) in [
-        (&sources[10..], Call::FlushData),
-        (&sources[..10], Call::FlushAll),
-    ] {
-        saboteur.arm(None);
-        put_all(&rig.client(1), files).is_fine();
-        is_in_order(&saboteur.trace(), flush);
-    }
-    // The same again moves nothing, and is vouched for all the same.
-    saboteur.arm(None);
-    put_all(&rig.client(1), &sources[10..]).is_fine();
-    let trace = saboteur.trace();
-    let last = |call| {
-        trace
-            .iter()
-            .rposition(|c| *c == call)
-            .expect("the call was made")
-    };
-    assert!(!trace.contains(&Call::Rename), "{trace:?}");
-    assert!(
-        last(Call::FlushData) < last(Call::FlushDirectory),
-        "{trace:?}"
-    );
-    assert!(
-        last(Call::FlushDirectory) < last(Call::SocketWrite),
-        "{trace:?}"
-    );
-}
 
 fn path_of(event: &Event) -> &str {
     match event {
@@ -402,23 +265,4 @@ fn whatever_call_of_the_client_s_store_or_socket_fails_no_success_is_false() {
         100,
     );
     assert_eq!(fs::read(into.join("large")).unwrap(), noise(2 * MIB + 5));
-}
-
-#[test]
-fn every_directory_up_to_the_root_is_flushed_however_old_it_is() {
-    let saboteur = Saboteur::default();
-    let rig = Rig::with(Config::default(), saboteur.fault());
-    let sources = sources(&rig);
-    // The first put makes the directories. Whether it, or another put, or one that
-    // failed has flushed their names is nothing that a later receipt may rely on.
-    let nested = sources
-        .iter()
-        .filter(|(_, name)| NESTED.contains(&name.as_str()));
-    for source in nested {
-        saboteur.arm(None);
-        put_all(&rig.client(1), std::slice::from_ref(source)).is_fine();
-        let trace = saboteur.trace();
-        let flushes = trace.iter().filter(|call| **call == Call::FlushDirectory);
-        assert_eq!(flushes.count(), 3, "{trace:?}");
-    }
 }
