@@ -1,7 +1,7 @@
 //! The command line as it is spelled: clap's declarations, and nothing decided yet.
 //!
 //! Every flag can come from the environment, as `HAUL_` and its long name in capitals.
-//! What the values mean together is [`settings`](super::config)'s affair.
+//! What the values mean together is [`settings`](super::settings)'s affair.
 
 use std::ffi::OsString;
 use std::num::NonZeroUsize;
