@@ -159,3 +159,25 @@ fn what_is_only_offered_takes_no_descriptor() {
         .count();
     assert_eq!(left, 0, "files are made with their first block");
 }
+
+#[test]
+fn a_deep_path_takes_no_descriptor_a_level() {
+    let dir = tempfile::tempdir().unwrap();
+    let held = || fs::read_dir("/proc/self/fd").unwrap().count();
+    let deep = format!("{}x", "d/".repeat(1500));
+    let most = Arc::new(std::sync::Mutex::new(0));
+    let seen = Arc::clone(&most);
+    // Other tests run in this process: what they hold is far below what would fail.
+    let watch = Fault::watched(move |call| {
+        if call == haul::fault::Call::FlushDirectory {
+            let mut most = seen.lock().unwrap();
+            *most = held().max(*most);
+        }
+        Ok(())
+    });
+    let store = LocalStore::serve(dir.path(), Durability::Batch, watch).unwrap();
+    put(&store, &deep, b"bytes", OnExisting::Refuse).unwrap();
+    assert_eq!(fs::read(dir.path().join(&deep)).unwrap(), b"bytes");
+    let most = *most.lock().unwrap();
+    assert!(most < 1000, "{most} descriptors at once");
+}

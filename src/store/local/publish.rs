@@ -212,7 +212,9 @@ struct Directories<'s> {
 
 /// One directory, and which files of the batch rely on its flush.
 struct Receiving {
-    directory: Arc<OwnedFd>,
+    /// Held where files are published into it. One that is only above such a one is
+    /// opened for its flush: a deep path has more of them than there are descriptors.
+    directory: Option<Arc<OwnedFd>>,
     relying: Vec<(usize, RemotePath)>,
 }
 
@@ -226,7 +228,8 @@ impl<'s> Directories<'s> {
     }
 
     fn are_many(&self) -> bool {
-        self.held.len() >= HELD_MAX
+        let held = self.held.values().filter(|r| r.directory.is_some());
+        held.count() >= HELD_MAX
     }
 
     /// The directory of `path`, made with all above it where it is not there.
@@ -240,21 +243,21 @@ impl<'s> Directories<'s> {
             Err(Error::NotFound(_)) => self.make(path)?,
             other => other?,
         };
-        self.rely(parent.clone(), &directory, (place, path.clone()));
+        let receiving = self.rely(parent.clone(), (place, path.clone()));
+        receiving.directory = Some(Arc::clone(&directory));
         let mut below = parent;
         while let Some(directory) = below {
-            let above = directory.parent();
-            let held = self.open(above.as_ref(), path)?;
-            self.rely(above.clone(), &held, (place, path.clone()));
-            below = above;
+            below = directory.parent();
+            self.rely(below.clone(), (place, path.clone()));
         }
         Ok(directory)
     }
 
     /// Resolves a directory anew beneath the root, or takes the one this batch resolved.
     fn open(&self, at: Option<&RemotePath>, path: &RemotePath) -> Result<Arc<OwnedFd>, Error> {
-        if let Some(known) = self.held.get(&at.cloned()) {
-            return Ok(Arc::clone(&known.directory));
+        let known = self.held.get(&at.cloned());
+        if let Some(directory) = known.and_then(|known| known.directory.as_ref()) {
+            return Ok(Arc::clone(directory));
         }
         let name = at.map_or(".".as_ref(), RemotePath::as_path);
         match self.tree.sys.open_beneath(&self.tree.root, name, DIRECTORY) {
@@ -287,17 +290,13 @@ impl<'s> Directories<'s> {
         Ok(directory)
     }
 
-    fn rely(
-        &mut self,
-        at: Option<RemotePath>,
-        directory: &Arc<OwnedFd>,
-        file: (usize, RemotePath),
-    ) {
+    fn rely(&mut self, at: Option<RemotePath>, file: (usize, RemotePath)) -> &mut Receiving {
         let receiving = self.held.entry(at).or_insert_with(|| Receiving {
-            directory: Arc::clone(directory),
+            directory: None,
             relying: Vec::new(),
         });
         receiving.relying.push(file);
+        receiving
     }
 
     /// Takes back directories that were made for files that failed. What got a file
@@ -313,11 +312,19 @@ impl<'s> Directories<'s> {
     /// Flushes and lets go of all. A file that relies on a flush that failed is in
     /// place, but is not called stored.
     fn flush(&mut self, shared: &Shared, results: &mut [Option<Result<Published, Error>>]) {
-        for (_, receiving) in self.held.drain() {
+        let sys = &self.tree.sys;
+        for (at, receiving) in self.held.drain() {
             if shared.durability == Durability::None {
                 continue;
             }
-            if let Err(errno) = self.tree.sys.flush_directory(&receiving.directory) {
+            let flushed = if let Some(directory) = &receiving.directory {
+                sys.flush_directory(directory)
+            } else {
+                let name = at.as_ref().map_or(".".as_ref(), RemotePath::as_path);
+                sys.open_beneath(&self.tree.root, name, DIRECTORY)
+                    .and_then(|directory| sys.flush_directory(&directory))
+            };
+            if let Err(errno) = flushed {
                 for (place, path) in receiving.relying {
                     if matches!(results[place], Some(Ok(_))) {
                         results[place] = Some(Err(Error::PerhapsNotDurable { path, errno }));
