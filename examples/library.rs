@@ -2,7 +2,7 @@
 //!
 //!     cargo run --example library
 
-use haul::client::{Client, Download, GetOptions, Monitor, Options, PutOptions, Upload};
+use haul::client::{Client, Download, JobOptions, Monitor, Options, Upload};
 use haul::fault::Fault;
 use haul::path::RemotePath;
 use haul::server::{Config, Server};
@@ -24,15 +24,15 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     let (monitor, events) = Monitor::new();
     let client = Client::new(&address, Options::default());
     let name = RemotePath::parse("manifest")?;
-    let upload = Upload::file("Cargo.toml".as_ref(), name.clone());
-    client.put(vec![upload], &PutOptions::default(), &monitor)?;
+    let upload = Upload::local("Cargo.toml".as_ref(), Some(name.clone()));
+    client.put(vec![upload], &JobOptions::default(), &monitor)?;
 
     let download = Download {
-        from: name,
-        to: RemotePath::parse("copy")?,
+        from: Some(name),
+        to: Some(RemotePath::parse("copy")?),
     };
     let into = dir.path().join("fetched");
-    client.get(vec![download], &into, &GetOptions::default(), &monitor)?;
+    client.get(vec![download], &into, &JobOptions::default(), &monitor)?;
 
     drop(monitor);
     for event in events {

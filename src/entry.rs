@@ -65,6 +65,13 @@ impl Mode {
     /// Readable and writable by its owner, and by nobody else.
     pub const OWNER_ONLY: Self = Self(0o600);
 
+    /// All that its owner can do with a directory, and nothing for anybody else.
+    pub const OWNERS_DIRECTORY: Self = Self(0o700);
+
+    /// What a new directory is asked to have: the process's mask takes from it what the
+    /// machine's owner does not want to give.
+    pub const EVERYTHING: Self = Self(0o777);
+
     /// Keeps the permission bits of `bits`.
     #[must_use]
     pub fn masked(bits: u32) -> Self {
@@ -117,6 +124,21 @@ impl LinkTarget {
     pub fn as_str(&self) -> &str {
         &self.0
     }
+
+    /// Whether a link of this text, `depth` directories below the top of a tree, leads
+    /// to a place in that tree.
+    ///
+    /// The text must be relative, and its `..` must come first: those lead up real
+    /// directories, while one behind a name could lead up from wherever another link
+    /// points. What comes after them can pass through links, which lead nowhere else
+    /// either.
+    #[must_use]
+    pub fn stays_within(&self, depth: usize) -> bool {
+        let parts = || self.0.split('/').filter(|part| !matches!(*part, "" | "."));
+        let ups = parts().take_while(|part| *part == "..").count();
+        let is_relative = !self.0.starts_with('/');
+        is_relative && ups <= depth && !parts().skip(ups).any(|part| part == "..")
+    }
 }
 
 impl Kind {
@@ -144,6 +166,12 @@ impl Entry {
     #[must_use]
     pub fn size(&self) -> u64 {
         self.geometry().map_or(0, Geometry::size)
+    }
+
+    /// How many directories are above it in its tree.
+    #[must_use]
+    pub fn depth(&self) -> usize {
+        self.path.as_str().matches('/').count()
     }
 
     /// The entry's place in a listing.
@@ -194,6 +222,30 @@ mod tests {
     fn a_time_has_less_than_a_second_of_nanoseconds() {
         assert!(Mtime::new(-1, 999_999_999).is_some());
         assert!(Mtime::new(0, 1_000_000_000).is_none());
+    }
+
+    #[track_caller]
+    fn link(text: &str, depth: usize, stays: bool) {
+        let target = LinkTarget::new(text).unwrap();
+        assert_eq!(target.stays_within(depth), stays, "{text:?} at {depth}");
+    }
+
+    #[test]
+    fn a_link_stays_within_as_far_up_as_it_is_deep() {
+        link("x", 0, true);
+        link("./x/", 0, true);
+        link("../x", 0, false);
+        link("../x", 1, true);
+        link("../../x", 1, false);
+        link("..", 1, true);
+        link("/etc", 9, false);
+    }
+
+    #[test]
+    fn a_link_that_goes_up_behind_a_name_may_lead_anywhere() {
+        link("x/../y", 3, false);
+        link("../x/..", 3, false);
+        link("x/..y/...", 0, true);
     }
 
     #[test]

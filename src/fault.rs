@@ -16,6 +16,7 @@ use std::sync::Arc;
 pub enum Call {
     Open,
     MakeDir,
+    MakeLink,
     Stat,
     ReadDir,
     ReadAt,

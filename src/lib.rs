@@ -6,7 +6,7 @@
 //! and a file gets its name only once it is whole, proved and durable.
 //!
 //! ```
-//! use haul::client::{Client, Monitor, Options, PutOptions, Upload};
+//! use haul::client::{Client, Monitor, Options, JobOptions, Upload};
 //! use haul::fault::Fault;
 //! use haul::path::RemotePath;
 //! use haul::server::{Config, Server};
@@ -19,9 +19,9 @@
 //! let _running = server.start()?;
 //!
 //! let client = Client::new(&address, Options::default());
-//! let upload = Upload::file("Cargo.toml".as_ref(), RemotePath::parse("manifest")?);
+//! let upload = Upload::local("Cargo.toml".as_ref(), RemotePath::parse("manifest")?);
 //! let (monitor, _events) = Monitor::new();
-//! let summary = client.put(vec![upload], &PutOptions::default(), &monitor)?;
+//! let summary = client.put(vec![upload], &JobOptions::default(), &monitor)?;
 //! assert_eq!(summary.moved, 1);
 //! assert!(dir.path().join("manifest").exists());
 //! # Ok::<(), Box<dyn std::error::Error>>(())

@@ -38,9 +38,9 @@ pub(super) enum Command {
 /// What ends by itself.
 #[derive(Debug, Subcommand)]
 pub(super) enum Verb {
-    /// Upload files
+    /// Upload files and directories
     Put(PutArgs),
-    /// Download files
+    /// Download files and directories
     Get(GetArgs),
     /// List a remote directory
     Ls(LsArgs),
@@ -163,7 +163,7 @@ pub(super) enum LogArg {
 #[derive(Debug, ClapArgs)]
 #[command(override_usage = "haul put [OPTIONS] PATH... REMOTE")]
 pub(super) struct PutArgs {
-    /// The files to upload, then where to: HOST/DIR/ is into a directory, HOST/NAME
+    /// What to upload, then where to: HOST/DIR/ is into a directory, HOST/NAME
     /// exactly that name
     #[arg(required = true, value_name = "PATH... REMOTE")]
     pub(super) places: Vec<OsString>,
@@ -174,7 +174,7 @@ pub(super) struct PutArgs {
 #[derive(Debug, ClapArgs)]
 #[command(override_usage = "haul get [OPTIONS] REMOTE... [DIR]")]
 pub(super) struct GetArgs {
-    /// The files to download; the last of several is local: DIR/ is into a directory,
+    /// What to download; the last of several is local: DIR/ is into a directory,
     /// NAME exactly that name
     #[arg(required = true, value_name = "REMOTE")]
     pub(super) places: Vec<OsString>,
@@ -184,6 +184,10 @@ pub(super) struct GetArgs {
 
 /// The flags of put and get.
 #[derive(Clone, Copy, Debug, ClapArgs)]
+#[expect(
+    clippy::struct_excessive_bools,
+    reason = "as they are typed; what they mean together is decided in settings"
+)]
 pub(super) struct Moving {
     /// Replace files that exist with other content
     #[arg(long, env = "HAUL_OVERWRITE", value_parser = BoolishValueParser::new())]
@@ -191,6 +195,25 @@ pub(super) struct Moving {
     /// Replace files that exist with other content and are older
     #[arg(long, env = "HAUL_UPDATE", value_parser = BoolishValueParser::new())]
     pub(super) update: bool,
+    /// When a file that exists is the same: with equal size and time, or with equal
+    /// checksums
+    #[arg(
+        long,
+        env = "HAUL_COMPARE",
+        value_enum,
+        default_value_t,
+        value_name = "HOW"
+    )]
+    pub(super) compare: CompareArg,
+    /// The same as --compare content
+    #[arg(short = 'c')]
+    pub(super) by_content: bool,
+    /// Only say what would be done
+    #[arg(short = 'n', long, env = "HAUL_DRY_RUN", value_parser = BoolishValueParser::new())]
+    pub(super) dry_run: bool,
+    /// What becomes of symbolic links
+    #[arg(long, env = "HAUL_LINKS", value_enum, default_value_t)]
+    pub(super) links: LinksArg,
     /// Most connections to use, 1 to 64
     #[arg(
         long,
@@ -203,9 +226,29 @@ pub(super) struct Moving {
     /// The checksum that proves a file
     #[arg(long, env = "HAUL_CHECKSUM", value_enum, default_value_t)]
     pub(super) checksum: ChecksumArg,
-    /// Accepted for habit
+    /// Accepted for habit: directories need no flag
     #[arg(short, hide = true)]
     pub(super) recursive: bool,
+}
+
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
+pub(super) enum CompareArg {
+    /// With equal size and time, or equal content where only the time differs
+    #[default]
+    Quick,
+    /// With equal content, whatever the time
+    Content,
+}
+
+#[derive(Clone, Copy, Debug, Default, ValueEnum)]
+pub(super) enum LinksArg {
+    /// Links that stay in the tree are kept, others are left out
+    #[default]
+    Keep,
+    /// What they lead to is moved in their place
+    Follow,
+    /// They are left out
+    Skip,
 }
 
 #[derive(Clone, Copy, Debug, Default, ValueEnum)]
@@ -232,7 +275,7 @@ pub(super) struct LsArgs {
 
 #[derive(Debug, ClapArgs)]
 pub(super) struct DemoArgs {
-    /// Files, and directories of files, to move; without any, samples are made
+    /// Files and directories to move; without any, samples are made
     #[arg(value_name = "PATH")]
     pub(super) paths: Vec<PathBuf>,
 }

@@ -7,23 +7,25 @@
 use std::collections::HashMap;
 use std::fs::{self, File};
 use std::io::{self, ErrorKind, Read};
+use std::os::unix::fs::{MetadataExt, symlink};
 use std::path::{Path, PathBuf};
 
 use anyhow::Context;
 
-use crate::client::{Cancel, Client, Event, GetOptions, Options, PutOptions};
+use crate::client::{Cancel, Client, Event, JobOptions, Options};
 use crate::code::Code;
 use crate::content::Checksum;
+use crate::entry::Kind;
 use crate::fault::Fault;
-use crate::offer::OnExisting;
 use crate::path::RemotePath;
 use crate::server::{Config, Handle, Server};
 use crate::store::{Durability, LocalStore};
 
 use super::destination::{LocalPlace, Place, name_of};
-use super::failure::{failure, usage};
+use super::failure::failure;
 use super::report::Report;
 use super::scratch::Scratch;
+use super::settings::Source;
 use super::summary::{Job, sentence};
 use super::watched_job::Outcome;
 use super::{escape, get, put, quantity, signals};
@@ -34,18 +36,22 @@ const PIECE: usize = 64 << 10;
 /// Bytes in the largest sample: several blocks, and a last one that is not full.
 const NOISE: usize = (5 << 20) + 1;
 
-/// What a receipt said of each file.
-type Receipts = HashMap<RemotePath, Option<Checksum>>;
+/// What the receipts of one direction said.
+#[derive(Default)]
+struct Receipts {
+    files: HashMap<RemotePath, Option<Checksum>>,
+    others: HashMap<RemotePath, Kind>,
+}
 
 pub(super) fn run(paths: Vec<PathBuf>, report: &mut Report) -> anyhow::Result<Option<Code>> {
     let scratch = Scratch::new().map_err(|error| unwritable(&error))?;
     let cancel = Cancel::default();
     let _signals = signals::cancelling(cancel.clone())?;
-    let files = if paths.is_empty() {
+    let sources = if paths.is_empty() {
         report.notice("making sample files");
-        samples(&scratch).map_err(|error| unwritable(&error))?
+        vec![samples(&scratch).map_err(|error| unwritable(&error))?]
     } else {
-        files_of(paths)?
+        paths
     };
     let root = scratch
         .directory("served")
@@ -63,11 +69,11 @@ pub(super) fn run(paths: Vec<PathBuf>, report: &mut Report) -> anyhow::Result<Op
         },
     );
 
-    let mut stored = Receipts::new();
-    let options = PutOptions::default();
-    let hear = |event: &Event| keep(&mut stored, event);
+    let options = JobOptions::default();
+    let mut stored = Receipts::default();
+    let hear = |event: &Event| stored.keep(event);
     let into = Place::Into(None);
-    let outcome = put::send(&client, &files, &into, &options, report, hear)?;
+    let outcome = put::send(&client, &sources, &into, &options, report, hear)?;
     tell(report, &Job::Put(address.clone()), &outcome);
     if let Some(code) = outcome.summary.code() {
         return Ok(Some(code));
@@ -77,11 +83,13 @@ pub(super) fn run(paths: Vec<PathBuf>, report: &mut Report) -> anyhow::Result<Op
         base: scratch.path().join("fetched"),
         place: Place::Into(None),
     };
-    let mut returned = Receipts::new();
-    let options = GetOptions::default();
-    let hear = |event: &Event| keep(&mut returned, event);
-    let names = stored.keys().cloned().collect();
-    let outcome = get::fetch(&client, names, &fetched, &options, report, hear)?;
+    let mut returned = Receipts::default();
+    let hear = |event: &Event| returned.keep(event);
+    let all = Source {
+        path: None,
+        is_named: false,
+    };
+    let outcome = get::fetch(&client, vec![all], &fetched, &options, report, hear)?;
     let place = escape::path(&fetched.base).into_owned();
     tell(report, &Job::Get(place), &outcome);
     if let Some(code) = outcome.summary.code() {
@@ -90,11 +98,51 @@ pub(super) fn run(paths: Vec<PathBuf>, report: &mut Report) -> anyhow::Result<Op
     drop(server);
 
     report.notice("comparing byte by byte, and with the checksums of both receipts");
-    for file in &files {
-        compare(file, &fetched.base, [&stored, &returned])?;
+    for path in stored.files.keys() {
+        let file = original(&sources, path)?;
+        compare(&file, &fetched.base, path, [&stored, &returned])?;
     }
-    report.data(&format!("same: {}", quantity::files(files.len() as u64)));
+    for (path, kind) in &stored.others {
+        let file = original(&sources, path)?;
+        compare_other(&file, &fetched.base.join(path.as_path()), kind)?;
+    }
+    report.data(&format!(
+        "same: {}",
+        quantity::files(stored.files.len() as u64)
+    ));
     Ok(None)
+}
+
+impl Receipts {
+    fn keep(&mut self, event: &Event) {
+        match event {
+            Event::Finished { path, checksum, .. } => {
+                self.files.insert(path.clone(), *checksum);
+            }
+            Event::Placed { path, kind, .. } => {
+                self.others.insert(path.clone(), kind.clone());
+            }
+            Event::Started { .. } | Event::Skipped { .. } | Event::Failed { .. } => {}
+        }
+    }
+}
+
+/// The file that became `path` on the server.
+fn original(sources: &[PathBuf], path: &RemotePath) -> anyhow::Result<PathBuf> {
+    let (first, rest) = path.as_str().split_once('/').unwrap_or((path.as_str(), ""));
+    let named = sources
+        .iter()
+        .find(|source| name_of(source).is_some_and(|name| name == first));
+    if let Some(source) = named {
+        return Ok(if rest.is_empty() {
+            source.clone()
+        } else {
+            source.join(rest)
+        });
+    }
+    let unnamed = sources.iter().find(|source| name_of(source).is_none());
+    let source = unnamed.with_context(|| format!("{path:?} was stored, and nobody put it"))?;
+    Ok(source.join(path.as_path()))
 }
 
 fn unwritable(error: &io::Error) -> anyhow::Error {
@@ -110,33 +158,56 @@ fn serve(root: &Path) -> anyhow::Result<(Handle, String)> {
     Ok((server.start()?, addresses[0].to_string()))
 }
 
-fn keep(receipts: &mut Receipts, event: &Event) {
-    if let Event::Finished { path, checksum, .. } = event {
-        receipts.insert(path.clone(), *checksum);
-    }
-}
-
 fn tell(report: &Report, job: &Job, outcome: &Outcome) {
-    let text = sentence(job, &outcome.summary, outcome.elapsed, OnExisting::Refuse);
+    let options = JobOptions::default();
+    let text = sentence(job, &outcome.summary, outcome.elapsed, &options);
     report.notice(&text);
 }
 
 /// Checks that a file came back as it is, and that both receipts say so.
-fn compare(file: &Path, fetched: &Path, receipts: [&Receipts; 2]) -> anyhow::Result<()> {
+fn compare(
+    file: &Path,
+    fetched: &Path,
+    name: &RemotePath,
+    receipts: [&Receipts; 2],
+) -> anyhow::Result<()> {
     let shown = escape::path(file);
-    let name = name_of(file)
-        .and_then(|name| RemotePath::from_local(name).ok())
-        .with_context(|| format!("{shown} has lost its name"))?;
     let copy = fetched.join(name.as_path());
     let proof = read_both(file, &copy)
         .map_err(|error| failure(Code::File, format!("cannot compare {shown}: {error}")))?
         .ok_or_else(|| failure(Code::Mismatch, format!("{shown} came back different")))?;
-    let is_proved = |receipt: &&Receipts| receipt.get(&name) == Some(&Some(proof));
+    let is_proved = |receipt: &&Receipts| receipt.files.get(name) == Some(&Some(proof));
     if receipts.iter().all(is_proved) {
         Ok(())
     } else {
         let text = format!("{shown} has another checksum than its receipts: {proof}");
         Err(failure(Code::Mismatch, text))
+    }
+}
+
+/// Checks that a link or directory came back as it is.
+fn compare_other(file: &Path, copy: &Path, kind: &Kind) -> anyhow::Result<()> {
+    let is_same = || -> io::Result<bool> {
+        match kind {
+            Kind::Link(target) => Ok(fs::read_link(copy)?.as_os_str() == target.as_str()),
+            Kind::File(_) | Kind::Dir => {
+                let (one, other) = (fs::metadata(file)?, fs::symlink_metadata(copy)?);
+                let told = |of: &fs::Metadata| (of.mode() & 0o777, of.mtime(), of.mtime_nsec());
+                Ok(other.is_dir() && told(&one) == told(&other))
+            }
+        }
+    };
+    let shown = escape::path(file);
+    match is_same() {
+        Ok(true) => Ok(()),
+        Ok(false) => Err(failure(
+            Code::Mismatch,
+            format!("{shown} came back different"),
+        )),
+        Err(error) => Err(failure(
+            Code::File,
+            format!("cannot compare {shown}: {error}"),
+        )),
     }
 }
 
@@ -160,53 +231,30 @@ fn read_both(one: &Path, other: &Path) -> io::Result<Option<Checksum>> {
     }
 }
 
-/// Makes a few files: none, little and much in them, and a name that is not ASCII.
-fn samples(scratch: &Scratch) -> io::Result<Vec<PathBuf>> {
+/// Makes a small tree: files with nothing, little and much in them, a name that is not
+/// ASCII, a link, and a directory with nothing in it.
+fn samples(scratch: &Scratch) -> io::Result<PathBuf> {
     let directory = scratch.directory("samples")?;
+    let nested = scratch.directory("samples/nested")?;
+    scratch.directory("samples/nested/nothing")?;
     let mut noise = vec![0; NOISE];
     blake3::Hasher::new().finalize_xof().fill(&mut noise);
-    let contents: [(&str, &[u8]); 5] = [
-        ("empty", b""),
-        ("hello.txt", b"hello, haul\n"),
-        ("gr\u{fc}\u{df}e.txt", "gr\u{fc}\u{df}e\n".as_bytes()),
-        ("small.bin", &noise[..10_000]),
-        ("large.bin", &noise),
+    let contents: [(&Path, &str, &[u8]); 5] = [
+        (&directory, "empty", b""),
+        (&directory, "hello.txt", b"hello, haul\n"),
+        (
+            &directory,
+            "gr\u{fc}\u{df}e.txt",
+            "gr\u{fc}\u{df}e\n".as_bytes(),
+        ),
+        (&nested, "small.bin", &noise[..10_000]),
+        (&nested, "large.bin", &noise),
     ];
-    contents
-        .into_iter()
-        .map(|(name, bytes)| Scratch::file(&directory, name, bytes))
-        .collect()
-}
-
-/// The regular files among `paths`, and directly in those that are directories.
-fn files_of(paths: Vec<PathBuf>) -> anyhow::Result<Vec<PathBuf>> {
-    let mut files = Vec::new();
-    for path in paths {
-        if path.is_dir() {
-            let shown = escape::path(&path);
-            let held = regular_files(&path)
-                .map_err(|error| failure(Code::File, format!("cannot list {shown}: {error}")))?;
-            files.extend(held);
-        } else {
-            files.push(path);
-        }
+    for (directory, name, bytes) in contents {
+        Scratch::file(directory, name, bytes)?;
     }
-    if files.is_empty() {
-        return Err(usage("there are no regular files to move"));
-    }
-    Ok(files)
-}
-
-fn regular_files(directory: &Path) -> io::Result<Vec<PathBuf>> {
-    let mut files = Vec::new();
-    for item in fs::read_dir(directory)? {
-        let item = item?;
-        if item.file_type()?.is_file() {
-            files.push(item.path());
-        }
-    }
-    files.sort();
-    Ok(files)
+    symlink("../hello.txt", nested.join("link"))?;
+    Ok(directory)
 }
 
 #[cfg(test)]
@@ -235,13 +283,11 @@ mod tests {
     }
 
     #[test]
-    fn a_directory_stands_for_its_regular_files() {
-        let scratch = Scratch::new().unwrap();
-        let inner = scratch.directory("inner").unwrap();
-        let file = Scratch::file(&inner, "file", b"").unwrap();
-        std::os::unix::fs::symlink("file", inner.join("link")).unwrap();
-        fs::create_dir(inner.join("deep")).unwrap();
-        assert_eq!(files_of(vec![inner]).unwrap(), [file]);
-        assert!(files_of(vec![scratch.path().to_owned()]).is_err());
+    fn what_was_stored_leads_back_to_its_source() {
+        let sources = ["a/tree/", "b/.", "c/file"].map(PathBuf::from);
+        let leads = |path: &str| original(&sources, &RemotePath::parse(path).unwrap()).unwrap();
+        assert_eq!(leads("tree/x/y"), Path::new("a/tree/x/y"));
+        assert_eq!(leads("file"), Path::new("c/file"));
+        assert_eq!(leads("x/y"), Path::new("b/x/y"));
     }
 }

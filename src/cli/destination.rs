@@ -42,14 +42,15 @@ impl Place {
     }
 
     /// Gives each source, by its last component, its name at the destination, or says
-    /// why that one cannot be used.
+    /// why that one cannot be used. What is in a source without a name goes into the
+    /// destination itself.
     ///
     /// # Errors
     ///
     /// Where several would become one.
-    pub(super) fn targets(&self, names: &[&OsStr]) -> anyhow::Result<Vec<Target>> {
+    pub(super) fn targets(&self, names: &[Option<&OsStr>]) -> anyhow::Result<Vec<Target>> {
         let directory = match self {
-            Self::Exactly(path) if names.len() == 1 => return Ok(vec![Ok(path.clone())]),
+            Self::Exactly(path) if names.len() == 1 => return Ok(vec![Ok(Some(path.clone()))]),
             Self::Exactly(path) => {
                 return Err(usage(format!(
                     "several sources need a directory to go into: write {}/",
@@ -58,9 +59,12 @@ impl Place {
             }
             Self::Into(directory) => directory.as_ref(),
         };
-        let beneath = |name: &&OsStr| {
+        let beneath = |name: &Option<&OsStr>| {
+            let Some(name) = name else {
+                return Ok(directory.cloned());
+            };
             let name = RemotePath::from_local(name)?;
-            RemotePath::beneath(directory, name.as_str())
+            RemotePath::beneath(directory, name.as_str()).map(Some)
         };
         let targets: Vec<Target> = names.iter().map(beneath).collect();
         let mut taken = HashSet::new();
@@ -68,14 +72,16 @@ impl Place {
             None => Ok(targets),
             Some(twice) => Err(usage(format!(
                 "two of the sources would become {}",
-                escape::name(twice.as_str())
+                twice
+                    .as_ref()
+                    .map_or("the root".into(), |path| escape::name(path.as_str()))
             ))),
         }
     }
 }
 
-/// A name at the destination, or why there is none.
-pub(super) type Target = Result<RemotePath, PathError>;
+/// A name at the destination, where `None` is its root, or why there is none.
+pub(super) type Target = Result<Option<RemotePath>, PathError>;
 
 impl LocalPlace {
     /// Reads a local path as a destination.
@@ -132,8 +138,8 @@ mod tests {
     #[track_caller]
     fn goes(to: &str, target: &str) {
         let place = Place::remote(&Remote::parse(to, None).unwrap());
-        let targets = place.targets(&["x".as_ref()]).unwrap();
-        assert_eq!(targets, [Ok(path(target))], "{to}");
+        let targets = place.targets(&[Some("x".as_ref())]).unwrap();
+        assert_eq!(targets, [Ok(Some(path(target)))], "{to}");
     }
 
     #[track_caller]
@@ -187,29 +193,40 @@ mod tests {
 
     #[test]
     fn several_sources_need_a_directory() {
-        let names = ["x", "y"].map(OsStr::new);
+        let names = ["x", "y"].map(|name| Some(OsStr::new(name)));
         let error = Place::Exactly(path("a")).targets(&names).unwrap_err();
         assert_eq!(code_of(&error), Code::Usage);
         assert!(error.to_string().ends_with("write a/"));
         let into = Place::Into(Some(path("a"))).targets(&names).unwrap();
-        assert_eq!(into, [Ok(path("a/x")), Ok(path("a/y"))]);
+        assert_eq!(into, [Ok(Some(path("a/x"))), Ok(Some(path("a/y")))]);
     }
 
     #[test]
     fn two_sources_for_one_target_are_refused() {
-        let names = ["x", "y", "x"].map(OsStr::new);
+        let names = ["x", "y", "x"].map(|name| Some(OsStr::new(name)));
         let error = Place::Into(None).targets(&names).unwrap_err();
+        assert_eq!(code_of(&error), Code::Usage);
+        let error = Place::Into(None).targets(&[None, None]).unwrap_err();
         assert_eq!(code_of(&error), Code::Usage);
     }
 
     #[test]
+    fn what_has_no_name_goes_into_the_destination_itself() {
+        let into = Place::Into(Some(path("a"))).targets(&[None]).unwrap();
+        assert_eq!(into, [Ok(Some(path("a")))]);
+        assert_eq!(Place::Into(None).targets(&[None]).unwrap(), [Ok(None)]);
+        let exactly = Place::Exactly(path("b")).targets(&[None]).unwrap();
+        assert_eq!(exactly, [Ok(Some(path("b")))]);
+    }
+
+    #[test]
     fn one_unusable_name_is_no_obstacle_to_the_others() {
-        let names = [OsStr::from_bytes(b"\xff"), ".haul".as_ref(), "x".as_ref()];
+        let names = [OsStr::from_bytes(b"\xff"), ".haul".as_ref(), "x".as_ref()].map(Some);
         let targets = Place::Into(None).targets(&names).unwrap();
         let expected = [
             Err(PathError::NotUtf8),
             Err(PathError::Reserved),
-            Ok(path("x")),
+            Ok(Some(path("x"))),
         ];
         assert_eq!(targets, expected);
     }

@@ -4,21 +4,19 @@
 
 use std::ffi::OsStr;
 
-use crate::client::{Cancel, Client, Download, Event, GetOptions, Options};
+use crate::client::{Cancel, Client, Download, Event, JobOptions, Options};
 use crate::code::Code;
-use crate::path::{PathError, RemotePath};
+use crate::path::PathError;
 
 use super::destination::{LocalPlace, Place};
 use super::escape;
-use super::failure::failure;
 use super::report::Report;
-use super::settings::Get;
+use super::settings::{Get, Source};
 use super::signals;
 use super::summary::{Job, sentence};
 use super::watched_job::{self, Outcome};
 
 pub(super) fn run(get: Get, report: &mut Report) -> anyhow::Result<Option<Code>> {
-    refuse_directory(&get.to)?;
     let cancel = Cancel::default();
     let _signals = signals::cancelling(cancel.clone())?;
     let client = Client::new(
@@ -29,50 +27,50 @@ pub(super) fn run(get: Get, report: &mut Report) -> anyhow::Result<Option<Code>>
             ..Options::default()
         },
     );
+    report.set_effect(get.options.effect);
     let outcome = fetch(&client, get.sources, &get.to, &get.options, report, |_| ())?;
+    if let Place::Exactly(name) = &get.to.place
+        && outcome.summary.failed.contains_key(&Code::Exists)
+        && get.to.base.join(name.as_path()).is_dir()
+    {
+        let shown = escape::name(name.as_str());
+        report.notice(&format!("{shown} is a directory here: {shown}/ is into it"));
+    }
     let job = Job::Get(escape::path(&get.to.base).into_owned());
-    let on_existing = get.options.on_existing;
     report.notice(&sentence(
         &job,
         &outcome.summary,
         outcome.elapsed,
-        on_existing,
+        &get.options,
     ));
     Ok(outcome.summary.code())
 }
 
-/// Fetches files under the names that `to` gives them.
+/// Fetches files and trees under the names that `to` gives them.
 pub(super) fn fetch(
     client: &Client,
-    sources: Vec<RemotePath>,
+    sources: Vec<Source>,
     to: &LocalPlace,
-    options: &GetOptions,
+    options: &JobOptions,
     report: &mut Report,
     hear: impl FnMut(&Event),
 ) -> anyhow::Result<Outcome> {
-    let names: Vec<&OsStr> = sources
-        .iter()
-        .map(|source| source.name().as_ref())
-        .collect();
+    let names: Vec<Option<&OsStr>> = sources.iter().map(name_of).collect();
     let targets = to.place.targets(&names)?;
     let downloads = sources
         .into_iter()
         .zip(targets)
-        .map(|(from, to)| to.map(|to| Download { from, to }))
+        .map(|(source, to)| {
+            let from = source.path;
+            to.map(|to| Download { from, to })
+        })
         .collect::<Result<Vec<Download>, PathError>>()?;
     watched_job::run(report, hear, |monitor| {
         client.get(downloads, &to.base, options, monitor)
     })
 }
 
-/// Refuses to give a file the name of a directory, and says what was perhaps meant.
-fn refuse_directory(to: &LocalPlace) -> anyhow::Result<()> {
-    if let Place::Exactly(name) = &to.place
-        && to.base.join(name.as_path()).is_dir()
-    {
-        let shown = escape::name(name.as_str());
-        let text = format!("{shown} is a directory here: {shown}/ is into it");
-        return Err(failure(Code::Exists, text));
-    }
-    Ok(())
+fn name_of(source: &Source) -> Option<&OsStr> {
+    let path = source.path.as_ref().filter(|_| source.is_named)?;
+    Some(path.name().as_ref())
 }

@@ -69,7 +69,10 @@ impl Screen {
         let Self::Bars(bars) = self else { return };
         match event {
             Event::Started { path, size, done } => bars.begin(path, *size, done),
-            Event::Finished { path, .. } | Event::Failed { path, .. } => bars.end(path),
+            Event::Finished { path, .. }
+            | Event::Failed { path, .. }
+            | Event::Skipped { path, .. } => bars.end(path),
+            Event::Placed { .. } => {}
         }
     }
 

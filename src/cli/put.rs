@@ -3,15 +3,13 @@
 //! What can be said about the sources before a connection is opened is said here: a
 //! wrong line costs nobody's time. What only the transfer finds out is in its summary.
 
-use std::ffi::OsStr;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
-use crate::client::{Cancel, Client, Event, LocalFiles, Options, PutOptions};
+use crate::client::{Cancel, Client, Event, JobOptions, LocalFiles, Options};
 use crate::code::Code;
 
 use super::destination::{Place, name_of};
 use super::escape;
-use super::failure::usage;
 use super::output;
 use super::report::Report;
 use super::settings::Put;
@@ -31,6 +29,7 @@ pub(super) fn run(put: &Put, report: &mut Report) -> anyhow::Result<Option<Code>
             ..Options::default()
         },
     );
+    report.set_effect(put.options.effect);
     let outcome = send(
         &client,
         &put.sources,
@@ -49,28 +48,23 @@ pub(super) fn run(put: &Put, report: &mut Report) -> anyhow::Result<Option<Code>
         ));
     }
     let job = Job::Put(server);
-    report.notice(&sentence(
-        &job,
-        summary,
-        outcome.elapsed,
-        put.options.on_existing,
-    ));
+    report.notice(&sentence(&job, summary, outcome.elapsed, &put.options));
     Ok(summary.code())
 }
 
-/// Puts files under the names that `place` gives them.
+/// Puts files and trees under the names that `place` gives them.
 ///
-/// A file that no name can be given fails alone.
+/// What no name can be given fails alone.
 pub(super) fn send(
     client: &Client,
     sources: &[PathBuf],
     place: &Place,
-    options: &PutOptions,
+    options: &JobOptions,
     report: &mut Report,
     hear: impl FnMut(&Event),
 ) -> anyhow::Result<Outcome> {
-    let names: anyhow::Result<Vec<_>> = sources.iter().map(|source| file_name(source)).collect();
-    let targets = place.targets(&names?)?;
+    let names: Vec<_> = sources.iter().map(|source| name_of(source)).collect();
+    let targets = place.targets(&names)?;
     let (mut uploads, mut unusable) = (Vec::new(), 0);
     for (source, target) in sources.iter().zip(targets) {
         match target {
@@ -99,14 +93,4 @@ pub(super) fn send(
         *outcome.summary.failed.entry(Code::Protocol).or_default() += unusable;
     }
     Ok(outcome)
-}
-
-/// The name of a source that is to be a file.
-fn file_name(source: &Path) -> anyhow::Result<&OsStr> {
-    name_of(source).filter(|_| !source.is_dir()).ok_or_else(|| {
-        let shown = escape::path(source);
-        usage(format!(
-            "{shown} is a directory: haul moves single files so far"
-        ))
-    })
 }

@@ -4,11 +4,14 @@
 //! for `--json` reads everything from standard output, a line for each event, and the
 //! last is always `done`, whatever happened.
 
+use std::io::{self, IsTerminal};
 use std::time::Instant;
 
-use crate::client::{Event, Status};
+use crate::client::{Effect, Event, Skip, Status};
 use crate::code::Code;
+use crate::content::Checksum;
 use crate::entry::{Entry, Kind};
+use crate::path::RemotePath;
 
 use super::escape;
 use super::failure::{code_of, explain};
@@ -21,6 +24,10 @@ use super::utc;
 /// What is told, and a count of it.
 pub(super) struct Report {
     manner: Manner,
+    effect: Effect,
+    /// Whether names on standard output meet a person's eyes at once; in a pipe they
+    /// travel as they are.
+    escaped: bool,
     output: Output,
     began: Instant,
     files: u64,
@@ -37,6 +44,8 @@ impl Report {
     fn to(output: Output, manner: Manner) -> Self {
         Self {
             manner,
+            effect: Effect::Real,
+            escaped: io::stdout().is_terminal(),
             output,
             began: Instant::now(),
             files: 0,
@@ -50,6 +59,11 @@ impl Report {
         self.manner
     }
 
+    /// Says whether what is told of is done, or would be.
+    pub(super) fn set_effect(&mut self, effect: Effect) {
+        self.effect = effect;
+    }
+
     /// Tells of a file. What a person is to read is returned, for a screen that may
     /// have something else on it.
     pub(super) fn event(&mut self, event: &Event) -> Option<String> {
@@ -60,28 +74,103 @@ impl Report {
                 size,
                 checksum,
                 status,
-            } => {
-                self.files += 1;
-                self.bytes += size;
-                let checksum = checksum.map(|checksum| checksum.to_string());
-                if self.manner.format == Format::Json {
-                    let line = Line::event("file")
-                        .text("path", path.as_str())
-                        .number("size", *size)
-                        .text("checksum", checksum.as_deref())
-                        .text("status", word(*status))
-                        .number("code", None);
-                    self.print(line);
-                    return None;
+            } => self.finished((path, *size), *checksum, *status),
+            Event::Placed { path, kind, status } => self.placed(path, kind, *status),
+            Event::Skipped { path, why } => self.skipped(path, *why),
+            Event::Failed { path, code, text } => {
+                if self.effect == Effect::Dry {
+                    self.would("refuse", path, "");
                 }
-                let shown = escape::name(path.as_str());
-                let size = quantity::bytes(*size);
-                let proof = checksum.map_or(String::new(), |checksum| format!(", {checksum}"));
-                (self.manner.loudness == Loudness::Verbose)
-                    .then(|| format!("{} {shown}, {size}{proof}", word(*status)))
+                self.failed(path.as_str(), *code, text)
             }
-            Event::Failed { path, code, text } => self.failed(path.as_str(), *code, text),
         }
+    }
+
+    fn finished(
+        &mut self,
+        (path, size): (&RemotePath, u64),
+        checksum: Option<Checksum>,
+        status: Status,
+    ) -> Option<String> {
+        self.files += 1;
+        self.bytes += size;
+        let checksum = checksum.map(|checksum| checksum.to_string());
+        if self.manner.format == Format::Json {
+            let line = Line::event("file")
+                .text("path", path.as_str())
+                .number("size", size)
+                .text("checksum", checksum.as_deref())
+                .text("status", word(status))
+                .number("code", None);
+            self.print(line);
+            return None;
+        }
+        if let Some(what) = word(status).strip_prefix("would-") {
+            self.would(what, path, "");
+            return None;
+        }
+        let shown = escape::name(path.as_str());
+        let size = quantity::bytes(size);
+        let proof = checksum.map_or(String::new(), |checksum| format!(", {checksum}"));
+        (self.manner.loudness == Loudness::Verbose)
+            .then(|| format!("{} {shown}, {size}{proof}", word(status)))
+    }
+
+    /// Tells of a link or directory.
+    fn placed(&mut self, path: &RemotePath, kind: &Kind, status: Status) -> Option<String> {
+        let target = match kind {
+            Kind::Link(target) => Some(target.as_str()),
+            Kind::File(_) | Kind::Dir => None,
+        };
+        if self.manner.format == Format::Json {
+            let line = Line::event("entry")
+                .text("path", path.as_str())
+                .text("kind", kind_word(kind))
+                .text("target", target)
+                .text("status", word(status));
+            self.print(line);
+            return None;
+        }
+        let slash = if *kind == Kind::Dir { "/" } else { "" };
+        match (word(status).strip_prefix("would-"), kind) {
+            // That a directory is there is nothing to be said of it.
+            (Some("skip"), Kind::Dir) => None,
+            (Some(what), _) => {
+                self.would(what, path, slash);
+                None
+            }
+            (None, _) => (self.manner.loudness == Loudness::Verbose)
+                .then(|| format!("{} {}{slash}", word(status), escape::name(path.as_str()))),
+        }
+    }
+
+    /// Tells of something that is left out.
+    fn skipped(&mut self, path: &RemotePath, why: Skip) -> Option<String> {
+        let why = why.to_string();
+        if self.manner.format == Format::Json {
+            let line = Line::event("file")
+                .text("path", path.as_str())
+                .number("size", None)
+                .text("checksum", None)
+                .text("status", "skipped")
+                .number("code", None)
+                .text("message", why.as_str());
+            self.print(line);
+            return None;
+        }
+        (self.manner.loudness != Loudness::Quiet)
+            .then(|| format!("skipped {}: {why}", escape::name(path.as_str())))
+    }
+
+    /// Prints what would be done.
+    fn would(&mut self, what: &str, path: &RemotePath, slash: &str) {
+        let name = if self.escaped {
+            escape::name(path.as_str())
+        } else {
+            path.as_str().into()
+        };
+        let line = format!("would {what} {name}{slash}");
+        self.data(&line);
     }
 
     /// Tells of a file that failed, under a name that need not be a path.
@@ -92,7 +181,13 @@ impl Report {
                 .text("path", name)
                 .number("size", None)
                 .text("checksum", None)
-                .text("status", "failed")
+                .text(
+                    "status",
+                    match self.effect {
+                        Effect::Real => "failed",
+                        Effect::Dry => "would-refuse",
+                    },
+                )
                 .number("code", u64::from(code.number()))
                 .text("message", text);
             self.print(line);
@@ -109,17 +204,17 @@ impl Report {
 
     /// Tells a program of something that is listed.
     pub(super) fn entry(&mut self, entry: &Entry) {
-        let (kind, size, target) = match &entry.kind {
-            Kind::File(geometry) => ("file", Some(geometry.size()), None),
-            Kind::Dir => ("directory", None, None),
-            Kind::Link(target) => ("link", None, Some(target.as_str())),
+        let (size, target) = match &entry.kind {
+            Kind::File(geometry) => (Some(geometry.size()), None),
+            Kind::Dir => (None, None),
+            Kind::Link(target) => (None, Some(target.as_str())),
         };
         self.files += u64::from(size.is_some());
         self.bytes += size.unwrap_or(0);
         let checksum = entry.checksum.map(|checksum| checksum.to_string());
         let line = Line::event("entry")
             .text("path", entry.path.as_str())
-            .text("kind", kind)
+            .text("kind", kind_word(&entry.kind))
             .number("size", size)
             .text("mode", format!("{:04o}", entry.mode.bits()).as_str())
             .text("mtime", utc::stamp(entry.mtime).as_str())
@@ -184,6 +279,17 @@ fn word(status: Status) -> &'static str {
         Status::Fetched => "fetched",
         Status::Unchanged => "unchanged",
         Status::Kept => "kept",
+        Status::WouldStore => "would-store",
+        Status::WouldReplace => "would-replace",
+        Status::WouldSkip => "would-skip",
+    }
+}
+
+fn kind_word(kind: &Kind) -> &'static str {
+    match kind {
+        Kind::File(_) => "file",
+        Kind::Dir => "directory",
+        Kind::Link(_) => "link",
     }
 }
 
@@ -191,10 +297,8 @@ fn word(status: Status) -> &'static str {
 mod tests {
     use super::super::failure::failure;
     use super::*;
-    use crate::content::Checksum;
-    use crate::path::RemotePath;
     use std::cell::RefCell;
-    use std::io::{self, Write};
+    use std::io::Write;
     use std::rc::Rc;
 
     /// What a program that reads standard output gets.

@@ -11,9 +11,9 @@ use std::path::{Path, PathBuf};
 use anyhow::Context;
 use clap::ArgMatches;
 
-use crate::client::{GetOptions, PutOptions};
+use crate::client::{Effect, JobOptions, Links};
 use crate::content::Algorithm;
-use crate::offer::OnExisting;
+use crate::offer::{Compare, OnExisting};
 use crate::path::RemotePath;
 use crate::server;
 use crate::store::Durability;
@@ -21,8 +21,8 @@ use crate::transfer::Deadlines;
 use crate::wire::message::Rights;
 
 use super::address::{Address, AddressError};
-use super::args::{ChecksumArg, ColorArg, DurabilityArg, Everywhere, GetArgs, LogArg, LsArgs};
-use super::args::{PutArgs, ServeArgs};
+use super::args::{ChecksumArg, ColorArg, CompareArg, DurabilityArg, Everywhere, GetArgs};
+use super::args::{LinksArg, LogArg, LsArgs, Moving, PutArgs, ServeArgs};
 use super::destination::{LocalPlace, Place};
 use super::escape;
 use super::exclusive_flags::{Which, one_of};
@@ -77,24 +77,33 @@ pub(super) enum Reach {
     Network,
 }
 
-/// Files to put.
+/// Files and trees to put.
 #[derive(Debug)]
 pub(super) struct Put {
     pub(super) sources: Vec<PathBuf>,
     pub(super) address: Address,
     pub(super) place: Place,
     pub(super) connections: usize,
-    pub(super) options: PutOptions,
+    pub(super) options: JobOptions,
 }
 
-/// Files to fetch.
+/// Files and trees to fetch.
 #[derive(Debug)]
 pub(super) struct Get {
     pub(super) address: Address,
-    pub(super) sources: Vec<RemotePath>,
+    pub(super) sources: Vec<Source>,
     pub(super) to: LocalPlace,
     pub(super) connections: usize,
-    pub(super) options: GetOptions,
+    pub(super) options: JobOptions,
+}
+
+/// A place on a server that is fetched.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Source {
+    /// `None` is the root.
+    pub(super) path: Option<RemotePath>,
+    /// Whether it keeps its name; without one, what is in it goes.
+    pub(super) is_named: bool,
 }
 
 /// A directory to list.
@@ -191,10 +200,7 @@ pub(super) fn put(args: PutArgs, matches: &ArgMatches) -> anyhow::Result<Put> {
         place: Place::remote(&remote),
         address: remote.address,
         connections: args.moving.connections.into(),
-        options: PutOptions {
-            on_existing: on_existing(matches)?,
-            checksum: algorithm(args.moving.checksum),
-        },
+        options: job_options(args.moving, matches)?,
     })
 }
 
@@ -212,10 +218,7 @@ pub(super) fn get(args: &GetArgs, matches: &ArgMatches) -> anyhow::Result<Get> {
         address,
         to,
         connections: args.moving.connections.into(),
-        options: GetOptions {
-            on_existing: on_existing(matches)?,
-            checksum: algorithm(args.moving.checksum),
-        },
+        options: job_options(args.moving, matches)?,
     })
 }
 
@@ -236,7 +239,7 @@ pub(super) fn ls(args: &LsArgs) -> anyhow::Result<Ls> {
 }
 
 /// Reads what is to be fetched from the server at `address`.
-fn source(argument: &OsString, address: &Address) -> anyhow::Result<RemotePath> {
+fn source(argument: &OsString, address: &Address) -> anyhow::Result<Source> {
     let source = remote(argument)?;
     if source.address != *address {
         let other = source.address;
@@ -244,15 +247,10 @@ fn source(argument: &OsString, address: &Address) -> anyhow::Result<RemotePath> 
             "{address} and {other} are two servers: a get has one"
         )));
     }
-    source
-        .path
-        .filter(|_| source.ending != Ending::Dot)
-        .ok_or_else(|| {
-            let shown = escape::path(Path::new(argument));
-            usage(format!(
-                "{shown} is a directory: haul moves single files so far"
-            ))
-        })
+    Ok(Source {
+        is_named: source.path.is_some() && source.ending != Ending::Dot,
+        path: source.path,
+    })
 }
 
 /// Reads an address that a person may have mixed up with a file of theirs.
@@ -271,6 +269,27 @@ fn remote(argument: &OsString) -> anyhow::Result<Remote> {
         Some(Err(_)) => return Err(usage("HAUL_REMOTE is not UTF-8")),
     };
     Ok(Remote::parse(text, home.as_deref())?)
+}
+
+fn job_options(args: Moving, matches: &ArgMatches) -> anyhow::Result<JobOptions> {
+    Ok(JobOptions {
+        on_existing: on_existing(matches)?,
+        compare: match (args.by_content, args.compare) {
+            (false, CompareArg::Quick) => Compare::Quick,
+            _ => Compare::Content,
+        },
+        links: match args.links {
+            LinksArg::Keep => Links::Keep,
+            LinksArg::Follow => Links::Follow,
+            LinksArg::Skip => Links::Skip,
+        },
+        checksum: algorithm(args.checksum),
+        effect: if args.dry_run {
+            Effect::Dry
+        } else {
+            Effect::Real
+        },
+    })
 }
 
 fn on_existing(matches: &ArgMatches) -> anyhow::Result<OnExisting> {

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use crate::client::Summary;
+use crate::client::{Effect, JobOptions, Summary};
 use crate::code::Code;
 use crate::offer::OnExisting;
 
@@ -22,17 +22,20 @@ pub(super) fn sentence(
     job: &Job,
     summary: &Summary,
     elapsed: Duration,
-    on_existing: OnExisting,
+    options: &JobOptions,
 ) -> String {
     let (verb, moved, place) = match job {
         Job::Put(server) => ("put", "stored", format!("on {server}")),
         Job::Get(directory) => ("get", "fetched", format!("in {directory}")),
     };
     let failed: u64 = summary.failed.values().sum();
+    let links = if summary.links == 1 { "link" } else { "links" };
     let counts = [
         (summary.moved, moved),
         (summary.unchanged, "unchanged"),
         (summary.kept, "kept"),
+        (summary.links, links),
+        (summary.skipped, "skipped"),
         (failed, "failed"),
     ];
     let counts: Vec<String> = counts
@@ -40,8 +43,12 @@ pub(super) fn sentence(
         .filter(|(count, _)| *count > 0)
         .map(|(count, what)| format!("{count} {what}"))
         .collect();
+    let would = match options.effect {
+        Effect::Real => "",
+        Effect::Dry => "would ",
+    };
     let mut text = format!(
-        "{verb} {}, {}, {}",
+        "{would}{verb} {}, {}, {}",
         quantity::files(summary.files),
         quantity::bytes(summary.bytes),
         quantity::time(elapsed),
@@ -49,14 +56,16 @@ pub(super) fn sentence(
     if !counts.is_empty() {
         text = format!("{text}: {}", counts.join(", "));
     }
-    let vouched = summary.moved + summary.unchanged;
-    if vouched > 0 && summary.durable {
+    let vouched = summary.moved + summary.unchanged + summary.links;
+    if options.effect == Effect::Dry {
+        text = format!("{text}; nothing was done");
+    } else if vouched > 0 && summary.durable {
         text = format!("{text}; verified and durable {place}");
     } else if vouched > 0 {
         text = format!("{text}; verified {place}, not flushed there");
     }
     if let Some(&left) = summary.failed.get(&Code::Exists) {
-        text = format!("{text}; left {left} {}", way_out(on_existing));
+        text = format!("{text}; left {left} {}", way_out(options.on_existing));
     }
     text
 }
@@ -68,7 +77,7 @@ fn way_out(on_existing: OnExisting) -> &'static str {
             "with other content: --overwrite replaces them, --update those that are older"
         }
         OnExisting::IfNewer | OnExisting::Replace | OnExisting::ReplaceVersion(_) => {
-            "that are no regular files: those are never replaced"
+            "that are of another kind: those are never replaced"
         }
     }
 }
@@ -80,7 +89,11 @@ mod tests {
     #[track_caller]
     fn check(job: &Job, summary: &Summary, on_existing: OnExisting, text: &str) {
         let elapsed = Duration::from_secs(41);
-        assert_eq!(sentence(job, summary, elapsed, on_existing), text);
+        let options = JobOptions {
+            on_existing,
+            ..JobOptions::default()
+        };
+        assert_eq!(sentence(job, summary, elapsed, &options), text);
     }
 
     fn nas() -> Job {
@@ -116,6 +129,33 @@ mod tests {
             "get 128 files, 3.1 GiB, 41 s: 3 fetched, 125 unchanged; \
              verified and durable in backup",
         );
+    }
+
+    #[test]
+    fn what_was_left_out_is_counted_and_a_link_is_no_file() {
+        let summary = Summary {
+            links: 1,
+            skipped: 2,
+            ..whole()
+        };
+        check(
+            &nas(),
+            &summary,
+            OnExisting::Refuse,
+            "put 128 files, 3.1 GiB, 41 s: 3 stored, 125 unchanged, 1 link, 2 skipped; \
+             verified and durable on nas:4285",
+        );
+    }
+
+    #[test]
+    fn a_rehearsal_claims_nothing() {
+        let options = JobOptions {
+            effect: Effect::Dry,
+            ..JobOptions::default()
+        };
+        let text = sentence(&nas(), &whole(), Duration::from_secs(41), &options);
+        let end = "would put 128 files, 3.1 GiB, 41 s: 3 stored, 125 unchanged; nothing was done";
+        assert_eq!(text, end);
     }
 
     #[test]

@@ -3,6 +3,7 @@
 use std::io;
 
 use crate::code::Code;
+use crate::path::RemotePath;
 use crate::{store, transfer};
 
 /// Why a job ended before all its files were done or had failed.
@@ -35,6 +36,9 @@ pub enum Error {
     /// The directory that is downloaded into cannot be used.
     #[error(transparent)]
     Store(#[from] store::Error),
+    /// A tree was to go into itself, where it would never end.
+    #[error("{} cannot go into itself", name(.0.as_ref()))]
+    IntoItself(Option<RemotePath>),
     /// A thread could not be had.
     #[error("no thread can be had")]
     Thread(#[source] io::Error),
@@ -52,8 +56,13 @@ impl Error {
             Self::Exchange { source, .. } => source.code(),
             Self::Refused { code, .. } => *code,
             Self::Store(error) => error.code(),
+            Self::IntoItself(_) => Code::Usage,
             Self::Thread(_) => Code::Unexpected,
             Self::Interrupted => Code::Interrupted,
         }
     }
+}
+
+fn name(path: Option<&RemotePath>) -> String {
+    path.map_or_else(|| "the whole tree".to_owned(), |path| format!("{path:?}"))
 }

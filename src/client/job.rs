@@ -1,14 +1,16 @@
 //! The work of one job: handed out, given back, and counted until none is left.
 
+use std::collections::VecDeque;
 use std::sync::atomic::Ordering;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use crossbeam_channel::{Receiver, Sender, unbounded};
 
 use super::error::Error;
-use super::monitor::{Event, Monitor, Status, Summary};
+use super::monitor::{Event, Monitor, Skip, Status, Summary};
 use crate::code::Code;
 use crate::content::{Checksum, Geometry};
+use crate::entry::Kind;
 use crate::path::RemotePath;
 
 /// A job whose workers take pieces of work `W` from one channel.
@@ -22,6 +24,8 @@ pub(super) struct Job<'m, W> {
 
 struct Ledger<W> {
     work: Option<Sender<W>>,
+    /// What is done when all else is: one after the other.
+    finale: VecDeque<W>,
     /// Files that are found and neither done nor failed.
     open: u64,
     /// Whether more files may still be found.
@@ -35,14 +39,14 @@ struct Ledger<W> {
 const BYTES_EACH: u64 = 8 << 20;
 const FILES_EACH: usize = 64;
 
-/// How many of at most `max` connections can be of use to files cut like this.
-pub(super) fn connections(files: impl Iterator<Item = Geometry>, max: usize) -> usize {
+/// How many of at most `max` connections can be of use to things cut like this; what
+/// has no content is not cut.
+pub(super) fn connections(found: impl Iterator<Item = Option<Geometry>>, max: usize) -> usize {
     let (mut segments, mut small) = (0, 0_usize);
-    for cut in files {
-        if cut.is_single() {
-            small += 1;
-        } else {
-            segments += cut.size().div_ceil(BYTES_EACH);
+    for cut in found {
+        match cut {
+            Some(cut) if !cut.is_single() => segments += cut.size().div_ceil(BYTES_EACH),
+            Some(_) | None => small += 1,
         }
     }
     let segments = usize::try_from(segments).unwrap_or(max);
@@ -56,6 +60,11 @@ pub(super) struct Subject {
     pub(super) size: u64,
 }
 
+/// What is said in place of a name where something has none: the root of a tree.
+pub(super) fn unnamed() -> RemotePath {
+    RemotePath::parse("?").expect("a question mark is a name")
+}
+
 impl<'m, W> Job<'m, W> {
     /// A job for so many workers, and the channel that they take work from.
     pub(super) fn new(monitor: &'m Monitor, workers: usize) -> (Self, Receiver<W>) {
@@ -63,6 +72,7 @@ impl<'m, W> Job<'m, W> {
         let (work, receiver) = unbounded();
         let ledger = Mutex::new(Ledger {
             work: Some(work),
+            finale: VecDeque::new(),
             open: 0,
             searching: true,
             workers,
@@ -97,7 +107,7 @@ impl<'m, W> Job<'m, W> {
             .fetch_sub(bytes, Ordering::Relaxed);
     }
 
-    /// A file was found.
+    /// A file or link was found.
     pub(super) fn found(&self, size: u64) {
         let progress = &self.monitor.progress;
         progress.files.fetch_add(1, Ordering::Relaxed);
@@ -105,11 +115,25 @@ impl<'m, W> Job<'m, W> {
         self.ledger().open += 1;
     }
 
-    /// No more files will be found.
-    pub(super) fn all_found(&self) {
+    /// How many are found and neither done nor failed.
+    pub(super) fn open(&self) -> u64 {
+        self.ledger().open
+    }
+
+    /// Nothing more will be found. When all that was is settled, `finale` is handed out,
+    /// each piece when the one before it [has ended](Job::finale_ended).
+    pub(super) fn all_found(&self, finale: impl IntoIterator<Item = W>) {
         let mut ledger = self.ledger();
         ledger.searching = false;
-        ledger.close_if_done();
+        ledger.finale = finale.into_iter().collect();
+        ledger.go_on();
+    }
+
+    /// A piece of the finale is done.
+    pub(super) fn finale_ended(&self) {
+        let mut ledger = self.ledger();
+        ledger.open = ledger.open.saturating_sub(1);
+        ledger.go_on();
     }
 
     /// Gives work to whichever worker is free next.
@@ -135,8 +159,40 @@ impl<'m, W> Job<'m, W> {
                 Status::Stored | Status::Fetched => summary.moved += 1,
                 Status::Unchanged => summary.unchanged += 1,
                 Status::Kept => summary.kept += 1,
+                Status::WouldStore | Status::WouldReplace | Status::WouldSkip => {}
             }
         });
+    }
+
+    /// A link or directory that was counted as found is in place, or would be.
+    pub(super) fn placed(&self, path: RemotePath, kind: Kind, status: Status) {
+        let is_link = matches!(kind, Kind::Link(_));
+        self.place(path, kind, status);
+        self.settle(|summary| summary.links += u64::from(is_link));
+    }
+
+    /// A directory that was not counted is in place.
+    pub(super) fn place(&self, path: RemotePath, kind: Kind, status: Status) {
+        self.tell(Event::Placed { path, kind, status });
+    }
+
+    /// Something that was found is left out after all.
+    pub(super) fn leave_out(&self, path: RemotePath, why: Skip) {
+        self.tell(Event::Skipped { path, why });
+        self.settle(|summary| summary.skipped += 1);
+    }
+
+    /// Something was met that is not to be moved.
+    pub(super) fn skip(&self, path: RemotePath, why: Skip) {
+        self.tell(Event::Skipped { path, why });
+        self.ledger().summary.skipped += 1;
+    }
+
+    /// Something has failed that was not counted as found: a directory, or what stands
+    /// for several names.
+    pub(super) fn fail_beside(&self, path: RemotePath, code: Code, text: String) {
+        self.tell(Event::Failed { path, code, text });
+        *self.ledger().summary.failed.entry(code).or_default() += 1;
     }
 
     /// A file has failed.
@@ -157,12 +213,17 @@ impl<'m, W> Job<'m, W> {
         let mut ledger = self.ledger();
         note(&mut ledger.summary);
         ledger.open = ledger.open.saturating_sub(1);
-        ledger.close_if_done();
+        ledger.go_on();
     }
 
     /// What the receiving side said of its durability.
     pub(super) fn set_durable(&self, durable: bool) {
         self.ledger().summary.durable = durable;
+    }
+
+    /// One worker more takes part.
+    pub(super) fn enlist(&self) {
+        self.ledger().workers += 1;
     }
 
     /// A worker has ended. The job ends with the error of the last one, or at once
@@ -199,16 +260,29 @@ impl<'m, W> Job<'m, W> {
             .unwrap_or_else(PoisonError::into_inner);
         match ledger.ended {
             // The work was done before the last connection was lost.
-            Some(error) if ledger.open > 0 || ledger.searching => Err(error),
+            Some(error) if !ledger.is_done() => Err(error),
             _ => Ok(ledger.summary),
         }
     }
 }
 
 impl<W> Ledger<W> {
-    fn close_if_done(&mut self) {
-        if self.open == 0 && !self.searching {
-            self.work = None;
+    fn is_done(&self) -> bool {
+        self.open == 0 && !self.searching && self.finale.is_empty()
+    }
+
+    fn go_on(&mut self) {
+        let Some(work) = &self.work else { return };
+        if self.open > 0 || self.searching {
+            return;
+        }
+        match self.finale.pop_front() {
+            Some(next) => {
+                self.open = 1;
+                // The last worker may be gone; then the job ends with its error.
+                let _ = work.send(next);
+            }
+            None => self.work = None,
         }
     }
 }

@@ -7,13 +7,14 @@
 //! once a file; bytes are counted in [`Progress`], which a screen reads when it likes.
 //!
 //! ```no_run
-//! use haul::client::{Client, Monitor, Options, PutOptions, Upload};
+//! use haul::client::{Client, JobOptions, Monitor, Options, Upload};
 //! use haul::path::RemotePath;
 //!
 //! let client = Client::new("127.0.0.1:4285", Options::default());
-//! let upload = Upload::file("report.pdf".as_ref(), RemotePath::parse("report.pdf")?);
+//! let to = RemotePath::parse("photos/2025")?;
+//! let upload = Upload::local("holidays".as_ref(), Some(to));
 //! let (monitor, events) = Monitor::new();
-//! let summary = client.put(vec![upload], &PutOptions::default(), &monitor)?;
+//! let summary = client.put(vec![upload], &JobOptions::default(), &monitor)?;
 //! assert_eq!(summary.code(), None);
 //! drop(monitor);
 //! for event in events {
@@ -23,6 +24,7 @@
 //! ```
 
 mod error;
+mod into_itself;
 mod job;
 mod monitor;
 mod pull;
@@ -33,14 +35,14 @@ use std::path::Path;
 use std::sync::Arc;
 
 pub use error::Error;
-pub use monitor::{Cancel, Event, Monitor, Progress, Status, Summary};
+pub use monitor::{Cancel, Event, Monitor, Progress, Skip, Status, Summary};
 pub use push::LocalFiles;
 
 use crate::content::Algorithm;
 use crate::entry::Entry;
 use crate::fault::Fault;
 use crate::net::Transport;
-use crate::offer::OnExisting;
+use crate::offer::{Compare, OnExisting};
 use crate::path::RemotePath;
 use crate::store::{Source, Tree};
 use crate::transfer::Deadlines;
@@ -71,51 +73,72 @@ impl Default for Options {
     }
 }
 
-/// How files are put.
+/// How files are moved.
 #[derive(Clone, Copy, Debug, Default)]
-pub struct PutOptions {
+pub struct JobOptions {
     /// What to do where a file exists with other content.
     pub on_existing: OnExisting,
+    /// When a file that exists is the same.
+    pub compare: Compare,
+    /// What becomes of symbolic links.
+    pub links: Links,
     /// Whether a second checksum is proved on both sides.
     pub checksum: Algorithm,
+    /// Whether anything is moved at all.
+    pub effect: Effect,
 }
 
-/// How files are fetched.
-#[derive(Clone, Copy, Debug, Default)]
-pub struct GetOptions {
-    /// What to do where a file exists with other content.
-    pub on_existing: OnExisting,
-    /// Whether a second checksum is proved on both sides.
-    pub checksum: Algorithm,
+/// What becomes of symbolic links in a tree.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Links {
+    /// Those that stay in the tree are links on the other side too; others are skipped.
+    #[default]
+    Keep,
+    /// What they lead to is moved in their place.
+    Follow,
+    /// They are skipped.
+    Skip,
 }
 
-/// One file to put.
+/// Whether a job does what it says.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Effect {
+    /// It does.
+    #[default]
+    Real,
+    /// It only finds out what it would do.
+    Dry,
+}
+
+/// One file or tree to put.
 #[derive(Debug)]
 pub struct Upload<S> {
-    /// What it is read from, and its name there; or why it cannot be.
-    pub from: Result<(Arc<S>, RemotePath), crate::store::Error>,
-    /// Its name on the server.
-    pub to: RemotePath,
+    /// What it is read from, and its name there, `None` for all of it; or why it
+    /// cannot be.
+    pub from: Result<(Arc<S>, Option<RemotePath>), crate::store::Error>,
+    /// Its name on the server. `None` is the root: what is in the tree goes there.
+    pub to: Option<RemotePath>,
 }
 
 impl Upload<Tree> {
-    /// The file at a local path; links in the path are followed.
+    /// The file or tree at a local path; links in the path are followed.
     ///
     /// What is wrong with the path is told when the job comes to it. For many files,
     /// [`LocalFiles`] holds fewer directories open.
     #[must_use]
-    pub fn file(path: &Path, to: RemotePath) -> Self {
+    pub fn local(path: &Path, to: Option<RemotePath>) -> Self {
         LocalFiles::default().upload(path, to)
     }
 }
 
-/// One file to fetch.
+/// One file or tree to fetch.
 #[derive(Clone, Debug)]
 pub struct Download {
-    /// Its name on the server.
-    pub from: RemotePath,
-    /// Its name beneath the directory that is downloaded into.
-    pub to: RemotePath,
+    /// Its name on the server, `None` for all that is there.
+    pub from: Option<RemotePath>,
+    /// Its name beneath the directory that is downloaded into. `None` is that
+    /// directory itself: what is in the tree goes there.
+    pub to: Option<RemotePath>,
 }
 
 /// What is in a place on the server.
@@ -172,7 +195,7 @@ impl Client {
         Ok(listing)
     }
 
-    /// Puts files, and returns once each is stored or has failed.
+    /// Puts files and trees, and returns once everything is stored or has failed.
     ///
     /// `uploads` is drawn from as the job goes on, so it may be long.
     ///
@@ -182,15 +205,15 @@ impl Client {
     pub fn put<S: Source>(
         &self,
         uploads: impl IntoIterator<Item = Upload<S>>,
-        options: &PutOptions,
+        options: &JobOptions,
         monitor: &Monitor,
     ) -> Result<Summary, Error> {
         let uploads = uploads.into_iter();
         push::run(&self.route, &self.options, uploads, options, monitor)
     }
 
-    /// Fetches files into the directory `into`, which is made where it is not
-    /// there, and returns once each is stored or has failed.
+    /// Fetches files and trees into the directory `into`, which is made where it is not
+    /// there, and returns once everything is stored or has failed.
     ///
     /// # Errors
     ///
@@ -199,7 +222,7 @@ impl Client {
         &self,
         downloads: Vec<Download>,
         into: &Path,
-        options: &GetOptions,
+        options: &JobOptions,
         monitor: &Monitor,
     ) -> Result<Summary, Error> {
         pull::run(

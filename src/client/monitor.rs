@@ -1,6 +1,7 @@
 //! What a job tells while it runs, and what it came to.
 
 use std::collections::{BTreeMap, HashMap};
+use std::fmt;
 use std::net::{Shutdown, TcpStream};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -9,6 +10,7 @@ use crossbeam_channel::{Receiver, Sender, unbounded};
 
 use crate::code::Code;
 use crate::content::Checksum;
+use crate::entry::Kind;
 use crate::path::RemotePath;
 
 /// Where a job tells what happens.
@@ -42,6 +44,22 @@ pub enum Event {
         /// What was done with it.
         status: Status,
     },
+    /// A link or directory is in place, or would be.
+    Placed {
+        /// Its name on the server.
+        path: RemotePath,
+        /// What it is.
+        kind: Kind,
+        /// What was done with it.
+        status: Status,
+    },
+    /// Something was left out; that is no failure.
+    Skipped {
+        /// Its name on the server.
+        path: RemotePath,
+        /// Why.
+        why: Skip,
+    },
     /// A file has failed; the job goes on.
     Failed {
         /// Its name on the server.
@@ -64,6 +82,43 @@ pub enum Status {
     Unchanged,
     /// One that is not older was there, and only an older one was to be replaced.
     Kept,
+    /// It would be stored, where nothing has its name.
+    WouldStore,
+    /// It would replace what has its name.
+    WouldReplace,
+    /// The same, or one that is not older, is there: nothing would be done.
+    WouldSkip,
+}
+
+/// Why something is left out of a job.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Skip {
+    /// It is a FIFO, a device or a socket.
+    Special,
+    /// It is a link that leads out of the tree.
+    LeadsOut,
+    /// It is a link, and those were not wanted.
+    Link,
+    /// It is a link that leads back to where it is.
+    Loop,
+    /// It has haul's own name.
+    Reserved,
+    /// It was there when the tree was looked through, and is no more.
+    Vanished,
+}
+
+/// What a person is told.
+impl fmt::Display for Skip {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Special => "it is no file, directory or link",
+            Self::LeadsOut => "the link leads out of the tree",
+            Self::Link => "links are not wanted",
+            Self::Loop => "the link leads back to where it is",
+            Self::Reserved => "the name is haul's own",
+            Self::Vanished => "it is gone",
+        })
+    }
 }
 
 /// Counters that a screen may read at any time.
@@ -92,7 +147,11 @@ pub struct Summary {
     pub unchanged: u64,
     /// Files that were not older there.
     pub kept: u64,
-    /// Files that failed, by reason.
+    /// Links that are in place.
+    pub links: u64,
+    /// What was left out.
+    pub skipped: u64,
+    /// What failed, by reason.
     pub failed: BTreeMap<Code, u64>,
     /// Whether the receiving side flushes what it calls stored.
     pub durable: bool,

@@ -184,6 +184,7 @@ impl Session {
             path: path.cloned(),
             depth,
             after: None,
+            itself: false,
         });
         let mut listing = Listing::default();
         loop {
@@ -222,7 +223,7 @@ pub(super) fn random_transfer() -> TransferId {
 }
 
 /// A server that lists what was not asked for is not believed.
-fn check_page(
+pub(super) fn check_page(
     page: &[Entry],
     last: Option<&Entry>,
     path: Option<&RemotePath>,

@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use crate::entry::{Cursor, Entry, Version};
 use crate::identity::Identity;
-use crate::offer::{OnExisting, Ticket};
+use crate::offer::{Offering, OnExisting, Terms, Ticket};
 use crate::path::RemotePath;
 use crate::store::{Claim, Durability, Error, Published, Source, Standing, Store};
 use crate::wire::message::Rights;
@@ -90,14 +90,14 @@ impl<S: Store> Store for Access<S> {
         self.store.durability()
     }
 
-    fn judge(&self, entry: &Entry, on: OnExisting) -> Result<Standing, Error> {
-        self.check_offer(on)?;
-        self.store.judge(entry, on)
+    fn judge(&self, entry: &Entry, terms: Terms) -> Result<Standing, Error> {
+        self.check_offer(terms.on)?;
+        self.store.judge(entry, terms)
     }
 
-    fn stage(&self, batch: &[Entry], on: OnExisting) -> Vec<Result<Arc<S::Staged>, Error>> {
-        match self.check_offer(on) {
-            Ok(()) => self.store.stage(batch, on),
+    fn stage(&self, batch: &[Offering], terms: Terms) -> Vec<Result<Arc<S::Staged>, Error>> {
+        match self.check_offer(terms.on) {
+            Ok(()) => self.store.stage(batch, terms),
             Err(error) => batch.iter().map(|_| Err(error.clone())).collect(),
         }
     }
@@ -111,6 +111,12 @@ impl<S: Store> Store for Access<S> {
         match self.check(WRITE, "write") {
             Ok(()) => self.store.commit(batch),
             Err(error) => batch.iter().map(|_| Err(error.clone())).collect(),
+        }
+    }
+    fn settle(&self, directories: &[Offering]) -> Vec<Result<(), Error>> {
+        match self.check(WRITE, "write") {
+            Ok(()) => self.store.settle(directories),
+            Err(error) => directories.iter().map(|_| Err(error.clone())).collect(),
         }
     }
 }

@@ -6,8 +6,8 @@ use std::time::Instant;
 use tracing::{info, warn};
 
 use super::session::{Session, seconds};
-use crate::entry::Entry;
-use crate::path::RemotePath;
+use crate::entry::{Entry, Kind};
+use crate::path::{PathError, RemotePath};
 use crate::store::{self, ReadAt, Source, Store};
 use crate::transfer::Error;
 use crate::transfer::heartbeat::{patiently, say_working};
@@ -21,8 +21,16 @@ pub(super) fn list<S: Store>(session: &mut Session<'_, S>, list: &List) -> Resul
     let began = Instant::now();
     let peer = session.peer;
     let (access, link, _, queue) = session.sending();
-    let walk = match access.walk(list.path.as_ref(), list.depth, list.after.clone()) {
-        Ok(walk) => walk,
+    let walk = |depth| access.walk(list.path.as_ref(), depth, list.after.clone());
+    let wants_itself = list.itself && list.after.is_none() && list.depth != Some(0);
+    let found = walk(list.depth).and_then(|beneath| {
+        let itself = wants_itself.then(|| walk(Some(0))).transpose()?;
+        // What is no directory is its own listing already.
+        let itself = itself.into_iter().flatten().filter(is_directory);
+        Ok(itself.chain(beneath))
+    });
+    let found = match found {
+        Ok(found) => found,
         Err(error) => {
             session.refuse(list.request, error.code(), error.to_string());
             return Ok(());
@@ -30,7 +38,7 @@ pub(super) fn list<S: Store>(session: &mut Session<'_, S>, list: &List) -> Resul
     };
     let mut page = Page::new(list);
     let (mut listed, mut stopped) = (0_u64, false);
-    for item in walk {
+    for item in found {
         match item {
             Ok(entry) => {
                 listed += 1;
@@ -49,6 +57,11 @@ pub(super) fn list<S: Store>(session: &mut Session<'_, S>, list: &List) -> Resul
                     break;
                 }
             }
+            // What has haul's own name is nobody's affair.
+            Err(store::Error::Unusable {
+                why: PathError::Reserved,
+                ..
+            }) => {}
             Err(store::Error::Unusable { count, .. }) => page.entries.unnamed += count,
             // What is no file, directory or link has no place in a listing.
             Err(store::Error::NotAFile(_)) => {}
@@ -99,6 +112,10 @@ pub(super) fn sum<S: Store>(session: &mut Session<'_, S>, sum: &Sum) -> Result<(
         Err(error) => session.refuse(sum.request, error.code(), error.to_string()),
     }
     Ok(())
+}
+
+fn is_directory(item: &Result<Entry, store::Error>) -> bool {
+    item.as_ref().is_ok_and(|entry| entry.kind == Kind::Dir)
 }
 
 struct Page {

@@ -26,7 +26,7 @@ use crate::net::{Listener, Stream, Transport, Waker};
 use crate::offer::TransferId;
 use crate::store::Store;
 use crate::transfer::{Deadlines, Link, Reception};
-use crate::wire::message::{Rights, StoreId};
+use crate::wire::message::{Above, Rights, StoreId};
 
 use access::Access;
 use slots::Slots;
@@ -90,6 +90,7 @@ struct StopParts {
 struct Shared<S: Store> {
     store: S,
     id: StoreId,
+    above: Above,
     config: Config,
     slots: Arc<Slots>,
     stopping: Arc<AtomicBool>,
@@ -114,14 +115,19 @@ impl<S: Store + 'static> Server<S> {
                 })
             })
             .collect();
-        let mut id = [0; 16];
-        rustix::rand::getrandom(&mut id, rustix::rand::GetRandomFlags::empty())?;
+        let mut ids = store
+            .places(None)
+            .into_iter()
+            .map(|place| StoreId(place.id));
+        let id = ids.next().map_or_else(random_id, Ok)?;
+        let above = Above(ids.collect());
         let stopping = Arc::new(AtomicBool::new(false));
         Ok(Self {
             listeners: listeners?,
             shared: Arc::new(Shared {
                 store,
-                id: StoreId(id),
+                id,
+                above,
                 slots: Arc::new(Slots::new(config.max_connections)),
                 config,
                 stopping,
@@ -173,6 +179,13 @@ impl<S: Store + 'static> Server<S> {
         }
         Ok(handle)
     }
+}
+
+/// What tells a store from others that does not know its place among them.
+fn random_id() -> io::Result<StoreId> {
+    let mut id = [0; 16];
+    rustix::rand::getrandom(&mut id, rustix::rand::GetRandomFlags::empty())?;
+    Ok(StoreId(id))
 }
 
 impl<S: Store> Shared<S> {

@@ -15,7 +15,7 @@ use crate::identity::Identity;
 use crate::offer::TransferId;
 use crate::store::{Durability, Store};
 use crate::transfer::{Attachment, Error, Link, Reception, Wait};
-use crate::wire::message::{Done, Fail, Hello, Request, Welcome};
+use crate::wire::message::{Fail, Hello, Request, Welcome};
 use crate::wire::{self, Incoming, Kind, Message};
 
 /// Program and version, as the other side's log shows it.
@@ -108,6 +108,7 @@ fn converse<S: Store>(
         rights: access.rights(),
         segment: shared.config.segment,
         store: shared.id,
+        above: shared.above.clone(),
         durable: access.durability() == Durability::Batch,
     });
     let agent: String = hello.agent.chars().take(64).collect();
@@ -206,16 +207,7 @@ impl<S: Store> Session<'_, S> {
             Message::Commit(commit) => upload::commit(self, &commit),
             Message::Fetch(fetch) => download::fetch(self, &fetch),
             Message::Sum(sum) => listing::sum(self, &sum),
-            Message::End(end) if end.directories.is_empty() => {
-                self.link.say(&Done {
-                    request: end.request,
-                });
-                Ok(())
-            }
-            Message::End(end) => {
-                self.refuse(end.request, Code::File, "directories are not stored here");
-                Ok(())
-            }
+            Message::End(end) => upload::end(self, end),
             Message::Nodes(nodes) => {
                 self.refuse(nodes.request, Code::Usage, "nodes are not given out here");
                 Ok(())

@@ -5,14 +5,15 @@ use std::time::Instant;
 use tracing::info;
 
 use super::session::{Session, seconds};
+use crate::offer::Terms;
 use crate::path::RemotePath;
-use crate::store::{Staged, Store};
+use crate::store::{self, Staged, Store};
 use crate::transfer::Error;
 use crate::transfer::heartbeat::say_working;
 use crate::transfer::receive::{self, Received};
 use crate::transfer::reception::Slot;
 use crate::wire::message::{
-    Block, COMMIT_MAX, Commit, Drop, Exception, OFFER_MAX, Offer, Receipt, Want,
+    Block, COMMIT_MAX, Commit, Drop, End, Exception, OFFER_MAX, Offer, Receipt, Want,
 };
 
 /// Bytes of explanation in one receipt, which has to fit idle socket buffers.
@@ -27,15 +28,22 @@ pub(super) fn offer<S: Store>(session: &mut Session<'_, S>, offer: Offer) -> Res
     let entries = offer.entries.len();
     let first = offer.entries.first().map(|o| o.what.path.clone());
     let (mut refused, mut why) = (0_u64, None);
+    let terms = Terms {
+        on: offer.on,
+        compare: offer.compare,
+    };
     let verdicts = if offer.dry {
-        receive::look(&session.access, offer.entries, offer.on)
+        let (access, link, ..) = session.sending();
+        receive::look(access, offer.entries, terms, || say_working(link))?
     } else {
         let reception = session.reception(offer.transfer)?;
-        let access = &session.access;
-        receive::offer(access, &reception, offer.entries, offer.on, |error| {
+        let (access, link, ..) = session.sending();
+        let refuse = |error: &store::Error| {
             refused += 1;
             why.get_or_insert_with(|| error.to_string());
-        })
+        };
+        let pulse = || say_working(link);
+        receive::offer(access, &reception, offer.entries, terms, refuse, pulse)?
     };
     info!(
         peer = session.peer,
@@ -116,6 +124,31 @@ pub(super) fn commit<S: Store>(session: &mut Session<'_, S>, commit: &Commit) ->
     );
     session.link.say(&Receipt {
         request: commit.request,
+        exceptions: shortened(exceptions),
+    });
+    session.link.flush()
+}
+
+/// Gives directories their modes and times.
+pub(super) fn end<S: Store>(session: &mut Session<'_, S>, end: End) -> Result<(), Error> {
+    let began = Instant::now();
+    if end.directories.len() > OFFER_MAX {
+        return Err(Error::Broken("more than 256 directories in an end"));
+    }
+    let directories = end.directories.len();
+    let (access, link, ..) = session.sending();
+    let exceptions = receive::settle(access, end.directories, || say_working(link))?;
+    info!(
+        peer = session.peer,
+        transfer = %end.transfer,
+        directories,
+        failed = exceptions.len(),
+        why = exceptions.first().map(|e| e.text.as_str()),
+        seconds = seconds(began),
+        "end"
+    );
+    session.link.say(&Receipt {
+        request: end.request,
         exceptions: shortened(exceptions),
     });
     session.link.flush()

@@ -6,6 +6,7 @@ use std::path::PathBuf;
 use rustix::io::Errno;
 
 use crate::code::Code;
+use crate::offer::Reason;
 use crate::path::{PathError, RemotePath};
 
 /// What was being done when the system refused.
@@ -22,6 +23,8 @@ pub enum Action {
     Flush,
     Publish,
     MakeDir,
+    MakeLink,
+    Settle,
     Lock,
 }
 
@@ -37,8 +40,8 @@ pub enum Error {
     /// A file has the name that is not older, and only an older one is to be replaced.
     #[error("{0:?} is not older there")]
     Newer(RemotePath),
-    /// Something that is no file has the name, or a file has the name of its directory.
-    #[error("{0:?} is taken by something that is not a regular file")]
+    /// Something of another kind has the name, or that of a directory on the way.
+    #[error("{0:?} is taken by something of another kind")]
     Occupied(RemotePath),
     /// Reading was asked of something that is no regular file.
     #[error("{0:?} is not a regular file")]
@@ -121,9 +124,12 @@ pub enum Error {
     /// haul's own directory is not one that can be trusted.
     #[error("{} is not a private directory of this user", .0.display())]
     NotOurs(PathBuf),
-    /// The store was opened for reading only, or this kind of entry is not taken.
-    #[error("{0:?} cannot be stored here: only regular files can")]
+    /// A directory has no content that could be staged.
+    #[error("{0:?} is a directory: it is settled with its transfer's end")]
     NotStorable(RemotePath),
+    /// A link that would lead out of the tree.
+    #[error("{0:?} is a link that leads out of the tree")]
+    LeadsOut(RemotePath),
     /// The identity has not the right.
     #[error("not allowed to {0} here")]
     NotAllowed(&'static str),
@@ -136,8 +142,8 @@ impl Error {
         match self {
             Self::NotFound(_) => Code::NotFound,
             Self::Exists(_) | Self::Newer(_) | Self::Occupied(_) => Code::Exists,
-            Self::NotAFile(_) | Self::Link(_) | Self::Mount(_) | Self::NotStorable(_) => Code::File,
-            Self::Unusable { .. } => Code::Protocol,
+            Self::NotAFile(_) | Self::Link(_) | Self::Mount(_) | Self::LeadsOut(_) => Code::File,
+            Self::NotStorable(_) | Self::Unusable { .. } => Code::Protocol,
             Self::Changed(_) | Self::Mismatch(_) => Code::Mismatch,
             // Both end well when they are tried again.
             Self::NoStaging | Self::Incomplete(_) => Code::Connection,
@@ -148,6 +154,20 @@ impl Error {
             | Self::PerhapsNotDurable { errno, .. } => code_of(*errno),
             Self::Served(_) | Self::NotOurs(_) => Code::Usage,
             Self::NotAllowed(_) => Code::NotAuthorised,
+        }
+    }
+
+    /// Why exactly, where the code may mean several things.
+    #[must_use]
+    pub fn reason(&self) -> Reason {
+        match self {
+            Self::Exists(_) => Reason::OtherContent,
+            Self::Occupied(_) => Reason::OtherKind,
+            Self::Link(_) => Reason::Link,
+            Self::Mount(_) => Reason::Mount,
+            Self::LeadsOut(_) => Reason::LeadsOut,
+            Self::NoRoom { .. } => Reason::Space,
+            _ => Reason::Unsaid,
         }
     }
 
@@ -190,6 +210,8 @@ impl fmt::Display for Action {
             Self::Flush => "flush",
             Self::Publish => "publish",
             Self::MakeDir => "make the directory of",
+            Self::MakeLink => "make the link",
+            Self::Settle => "set the mode and time of",
             Self::Lock => "lock",
         })
     }

@@ -16,7 +16,7 @@ pub use local::{LocalStore, Tree};
 use crate::content::{Checksum, Node, Verified};
 use crate::entry::{Cursor, Entry, Version};
 use crate::identity::Identity;
-use crate::offer::{OnExisting, Ticket};
+use crate::offer::{Offering, Terms, Ticket};
 use crate::path::RemotePath;
 
 /// A file that is open for reading.
@@ -39,12 +39,41 @@ pub trait ReadAt: Send + Sync {
     fn check_version(&self) -> Result<(), Error>;
 }
 
+/// One directory among all that there are.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Place {
+    /// Equal for two ways to the same directory, on one machine; of another
+    /// machine's directories none has it.
+    pub id: [u8; 16],
+    /// Its name, where it is text.
+    pub name: Option<Box<str>>,
+}
+
 /// What can be listed and read.
 pub trait Source: Send + Sync {
     /// A file open for reading.
     type Reader: ReadAt;
     /// The entries of a walk.
     type Walk: Iterator<Item = Result<Entry, Error>>;
+
+    /// The directory `under`, or the root, and all directories above it, innermost
+    /// first; nothing where they cannot be told.
+    fn places(&self, _under: Option<&RemotePath>) -> Vec<Place> {
+        Vec::new()
+    }
+
+    /// What the link at `path` leads to, wherever that is: what holds it, and its name
+    /// there.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Link`] where links are never followed, or what kept it from being found.
+    fn follow(&self, path: &RemotePath) -> Result<(Self, Option<RemotePath>), Error>
+    where
+        Self: Sized,
+    {
+        Err(Error::Link(path.clone()))
+    }
 
     /// Lists what is at and beneath `under`, or the root, in the order of cursors.
     ///
@@ -87,12 +116,13 @@ pub trait Store: Source + Sized {
     /// # Errors
     ///
     /// [`Error::Exists`], [`Error::Occupied`], or what kept it from looking.
-    fn judge(&self, entry: &Entry, on: OnExisting) -> Result<Standing, Error>;
+    fn judge(&self, entry: &Entry, terms: Terms) -> Result<Standing, Error>;
 
-    /// Judges each of `batch`, and makes room for the files that are to come.
+    /// Judges each file and link of `batch`, and makes room for what is to come.
     ///
-    /// The answers are in the order of `batch`.
-    fn stage(&self, batch: &[Entry], on: OnExisting) -> Vec<Result<Arc<Self::Staged>, Error>>;
+    /// This may take long: what has no recorded checksum may have to be read. The
+    /// answers are in the order of `batch`.
+    fn stage(&self, batch: &[Offering], terms: Terms) -> Vec<Result<Arc<Self::Staged>, Error>>;
 
     /// Finds the staging that a ticket was sealed for.
     ///
@@ -105,9 +135,16 @@ pub trait Store: Source + Sized {
     ///
     /// The answers are in the order of `batch`.
     fn commit(&self, batch: Vec<(Arc<Self::Staged>, Claim)>) -> Vec<Result<Published, Error>>;
+
+    /// Gives directories their modes and times, making those that are not there, and
+    /// says so only once that is durable.
+    ///
+    /// What is in a directory changes its time, so this comes after everything in it:
+    /// `directories` are deepest first. The answers are in their order.
+    fn settle(&self, directories: &[Offering]) -> Vec<Result<(), Error>>;
 }
 
-/// A file on its way into a store.
+/// A file or link on its way into a store.
 pub trait Staged: Send + Sync {
     /// Writes a block. A block that is there already is not written again.
     ///
@@ -120,7 +157,8 @@ pub trait Staged: Send + Sync {
     /// The nodes of the blocks that are verified and written; empty before the first.
     fn held(&self) -> Vec<Option<Node>>;
 
-    /// The runs of blocks that are not yet written.
+    /// The runs of blocks that are not yet written. None are missing of what may be
+    /// here already, before the first one comes.
     fn missing(&self) -> Vec<Range<u64>>;
 
     /// What it will be.
@@ -138,8 +176,10 @@ pub trait Staged: Send + Sync {
 pub enum Standing {
     /// Nothing has the name.
     Absent,
-    /// The same file is there: equal size and modification time.
+    /// The same is there.
     Same(Version),
+    /// It is there if it has this checksum.
+    SameIf(Version, Checksum),
     /// Another file is there, and the policy says to replace it.
     Replaces(Version),
 }

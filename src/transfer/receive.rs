@@ -9,7 +9,8 @@ use super::link::Link;
 use super::reception::{Reception, Slot, Waited};
 use crate::code::Code;
 use crate::content::verify;
-use crate::offer::{EntryId, OnExisting, TransferId, Verdict};
+use crate::entry::Kind;
+use crate::offer::{EntryId, Offering, Reason, Terms, TransferId, Verdict};
 use crate::store::{self, Claim, Staged, Standing, Store};
 use crate::wire::message::{Answered, Block, Committed, Exception, Fail, Offered, Range, short};
 
@@ -20,53 +21,107 @@ const TEXT_MAX: usize = 256;
 const MISSING_MAX: usize = 32;
 
 /// Judges and stages what was offered; `refused` hears why an entry is not taken.
+///
+/// `pulse` is called every few seconds while this takes long: a file without a
+/// recorded checksum may have to be read.
+///
+/// # Errors
+///
+/// What `pulse` reports, or [`Error::Busy`].
 pub fn offer<S: Store>(
     store: &S,
     reception: &Reception<S::Staged>,
     offered: Vec<Offered>,
-    on: OnExisting,
+    terms: Terms,
     mut refused: impl FnMut(&store::Error),
-) -> Vec<Answered> {
-    let (ids, entries): (Vec<EntryId>, Vec<_>) =
-        offered.into_iter().map(|o| (o.entry, o.what)).unzip();
-    let staged = store.stage(&entries, on);
+    mut pulse: impl FnMut() -> Result<(), Error>,
+) -> Result<Vec<Answered>, Error> {
+    let (ids, batch): (Vec<EntryId>, Vec<Offering>) = offered.into_iter().map(offering).unzip();
+    let staged = patiently("offer", || store.stage(&batch, terms), &mut pulse)?;
     let answer = |(entry, staged): (EntryId, Result<Arc<S::Staged>, store::Error>)| {
         let verdict = match staged {
-            Err(store::Error::Newer(_)) => Verdict::Kept,
-            Err(error) => {
-                refused(&error);
-                Verdict::Refused(error.code())
-            }
             Ok(staged) => admit(reception, entry, staged),
+            Err(error) => {
+                if !matches!(error, store::Error::Newer(_)) {
+                    refused(&error);
+                }
+                refusal(&error)
+            }
         };
         Answered { entry, verdict }
     };
-    ids.into_iter().zip(staged).map(answer).collect()
+    Ok(ids.into_iter().zip(staged).map(answer).collect())
 }
 
 /// Says how offered entries stand, and stages nothing.
-pub fn look<S: Store>(store: &S, offered: Vec<Offered>, on: OnExisting) -> Vec<Answered> {
-    let judge = |offered: Offered| Answered {
-        entry: offered.entry,
-        verdict: match store.judge(&offered.what, on) {
+///
+/// # Errors
+///
+/// As [`offer`].
+pub fn look<S: Store>(
+    store: &S,
+    offered: Vec<Offered>,
+    terms: Terms,
+    mut pulse: impl FnMut() -> Result<(), Error>,
+) -> Result<Vec<Answered>, Error> {
+    let judge = |Offered { entry, what, .. }: Offered| Answered {
+        entry,
+        verdict: match store.judge(&what, terms) {
             Ok(Standing::Same(_)) => Verdict::Here,
-            Ok(Standing::Absent | Standing::Replaces(_)) => Verdict::Send(None),
-            Err(store::Error::Newer(_)) => Verdict::Kept,
-            Err(error) => Verdict::Refused(error.code()),
+            Ok(Standing::SameIf(_, checksum)) => Verdict::SameIf(checksum, None),
+            Ok(Standing::Absent) => Verdict::Send(None),
+            Ok(Standing::Replaces(_)) => Verdict::Replace,
+            Err(error) => refusal(&error),
         },
     };
-    offered.into_iter().map(judge).collect()
+    let judged = || offered.into_iter().map(judge).collect();
+    patiently("look", judged, &mut pulse)
+}
+
+fn offering(offered: Offered) -> (EntryId, Offering) {
+    let Offered { entry, what, base } = offered;
+    (entry, Offering { entry: what, base })
+}
+
+fn refusal(error: &store::Error) -> Verdict {
+    match error {
+        store::Error::Newer(_) => Verdict::Kept,
+        error => Verdict::Refused(error.code(), error.reason()),
+    }
 }
 
 fn admit<T: Staged>(reception: &Reception<T>, entry: EntryId, staged: Arc<T>) -> Verdict {
     let verdict = match staged.standing() {
         Standing::Same(_) => Verdict::Here,
+        Standing::SameIf(_, checksum) => Verdict::SameIf(checksum, staged.ticket()),
         Standing::Absent | Standing::Replaces(_) => Verdict::Send(staged.ticket()),
     };
     match reception.insert(entry, staged) {
         Ok(()) => verdict,
-        Err(code) => Verdict::Refused(code),
+        Err(code) => Verdict::Refused(code, Reason::Unsaid),
     }
+}
+
+/// Gives directories their modes and times, and returns the exceptions.
+///
+/// # Errors
+///
+/// As [`offer`]; [`Error::Broken`] where something else is among them.
+pub fn settle<S: Store>(
+    store: &S,
+    directories: Vec<Offered>,
+    mut pulse: impl FnMut() -> Result<(), Error>,
+) -> Result<Vec<Exception>, Error> {
+    if directories.iter().any(|d| d.what.kind != Kind::Dir) {
+        return Err(Error::Broken("an end of something that is no directory"));
+    }
+    let (ids, batch): (Vec<EntryId>, Vec<_>) = directories.into_iter().map(offering).unzip();
+    let settled = patiently("settle", || store.settle(&batch), &mut pulse)?;
+    let failed = |(entry, result): (EntryId, Result<(), store::Error>)| {
+        let error = result.err()?;
+        Some(exception(entry, error.code(), error.to_string()))
+    };
+    Ok(ids.into_iter().zip(settled).filter_map(failed).collect())
 }
 
 /// What became of a block.

@@ -10,8 +10,9 @@ use minicbor::{Decode, Decoder, Encode, Encoder};
 use crate::code::Code;
 use crate::content::{Algorithm, BlockSize, Checksum, Geometry, Node};
 use crate::entry::{Cursor, Entry, Kind, LinkTarget, Mode, Mtime, Version};
-use crate::offer::{EntryId, OnExisting, Ticket, TransferId, Verdict};
+use crate::offer::{Compare, EntryId, OnExisting, Reason, Ticket, TransferId, Verdict};
 use crate::path::RemotePath;
+use crate::wire::message::{Above, StoreId};
 
 /// Implements both directions for a type that is written as another.
 macro_rules! written_as {
@@ -86,6 +87,51 @@ written_as!(OnExisting, |on| policy(on), |d| {
         _ => Err(Bad::message("unknown policy")),
     }
 });
+written_as!(
+    Compare,
+    |compare| match compare {
+        Compare::Quick => 0_u8,
+        Compare::Content => 1,
+    },
+    |d| match d.u8()? {
+        0 => Ok(Self::Quick),
+        1 => Ok(Self::Content),
+        _ => Err(Bad::message("unknown comparison")),
+    }
+);
+written_as!(
+    Reason,
+    |reason| match reason {
+        Reason::Unsaid => 0_u8,
+        Reason::OtherContent => 1,
+        Reason::OtherKind => 2,
+        Reason::Link => 3,
+        Reason::Mount => 4,
+        Reason::LeadsOut => 5,
+        Reason::Space => 6,
+    },
+    // A later version may know more reasons; the code says enough.
+    |d| Ok(match d.u8()? {
+        1 => Self::OtherContent,
+        2 => Self::OtherKind,
+        3 => Self::Link,
+        4 => Self::Mount,
+        5 => Self::LeadsOut,
+        6 => Self::Space,
+        _ => Self::Unsaid,
+    })
+);
+written_as!(
+    Above,
+    |above| {
+        let all: Vec<u8> = above.0.iter().flat_map(|store| store.0).collect();
+        minicbor::bytes::ByteVec::from(all)
+    },
+    |d| match d.bytes()?.as_chunks() {
+        (stores, []) => Ok(Self(stores.iter().copied().map(StoreId).collect())),
+        _ => Err(Bad::message("not a whole number of stores")),
+    }
+);
 written_as!(Verdict, |verdict| VerdictFields::from(verdict), |d| {
     VerdictFields::decode(d, &mut ())?.try_into()
 });
@@ -119,7 +165,7 @@ fn policy(on: &OnExisting) -> (u8, Option<Version>) {
     }
 }
 
-#[derive(Encode, Decode)]
+#[derive(Default, Encode, Decode)]
 #[cbor(map)]
 struct VerdictFields {
     #[n(0)]
@@ -130,45 +176,34 @@ struct VerdictFields {
     checksum: Option<Checksum>,
     #[n(3)]
     code: Option<Code>,
+    #[n(4)]
+    reason: Option<Reason>,
 }
 
 impl From<&Verdict> for VerdictFields {
     fn from(verdict: &Verdict) -> Self {
-        let plain = Self {
-            verdict: 0,
-            ticket: None,
-            checksum: None,
-            code: None,
-        };
+        let mut fields = Self::default();
         match verdict {
-            Verdict::Send(ticket) => Self {
-                ticket: ticket.clone(),
-                ..plain
-            },
-            Verdict::Here => Self {
-                verdict: 1,
-                ..plain
-            },
-            Verdict::SameIf(checksum) => Self {
-                verdict: 2,
-                checksum: Some(*checksum),
-                ..plain
-            },
-            Verdict::Partly(ticket) => Self {
-                verdict: 3,
-                ticket: Some(ticket.clone()),
-                ..plain
-            },
-            Verdict::Kept => Self {
-                verdict: 5,
-                ..plain
-            },
-            Verdict::Refused(code) => Self {
-                verdict: 4,
-                code: Some(*code),
-                ..plain
-            },
+            Verdict::Send(ticket) => fields.ticket.clone_from(ticket),
+            Verdict::Here => fields.verdict = 1,
+            Verdict::SameIf(checksum, ticket) => {
+                fields.verdict = 2;
+                fields.checksum = Some(*checksum);
+                fields.ticket.clone_from(ticket);
+            }
+            Verdict::Partly(ticket) => {
+                fields.verdict = 3;
+                fields.ticket = Some(ticket.clone());
+            }
+            Verdict::Refused(code, reason) => {
+                fields.verdict = 4;
+                fields.code = Some(*code);
+                fields.reason = (*reason != Reason::Unsaid).then_some(*reason);
+            }
+            Verdict::Kept => fields.verdict = 5,
+            Verdict::Replace => fields.verdict = 6,
         }
+        fields
     }
 }
 
@@ -176,13 +211,15 @@ impl TryFrom<VerdictFields> for Verdict {
     type Error = Bad;
 
     fn try_from(fields: VerdictFields) -> Result<Self, Bad> {
+        let reason = fields.reason;
         match (fields.verdict, fields.ticket, fields.checksum, fields.code) {
             (0, ticket, None, None) => Ok(Self::Send(ticket)),
             (1, None, None, None) => Ok(Self::Here),
-            (2, None, Some(checksum), None) => Ok(Self::SameIf(checksum)),
+            (2, ticket, Some(checksum), None) => Ok(Self::SameIf(checksum, ticket)),
             (3, Some(ticket), None, None) => Ok(Self::Partly(ticket)),
-            (4, None, None, Some(code)) => Ok(Self::Refused(code)),
+            (4, None, None, Some(code)) => Ok(Self::Refused(code, reason.unwrap_or_default())),
             (5, None, None, None) => Ok(Self::Kept),
+            (6, None, None, None) => Ok(Self::Replace),
             _ => Err(Bad::message("no such verdict")),
         }
     }

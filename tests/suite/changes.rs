@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::thread;
 
-use haul::client::{Client, Download, GetOptions, Options, PutOptions, Upload};
+use haul::client::{Client, Download, JobOptions, Options, Upload};
 use haul::fault::Fault;
 use haul::offer::OnExisting;
 use haul::server::{Config, Handle, Server};
@@ -79,12 +79,12 @@ fn a_source_that_changes_while_it_is_put_is_not_published() {
         let upload = Upload {
             from: Ok((
                 Arc::new(Wrapped::new(tree, KIB as u64, meddler)),
-                remote("source"),
+                Some(remote("source")),
             )),
-            to: remote("there"),
+            to: Some(remote("there")),
         };
         let client = Client::new(&rig.address, options(4));
-        let outcome = outcome(|monitor| client.put(vec![upload], &PutOptions::default(), monitor));
+        let outcome = outcome(|monitor| client.put(vec![upload], &JobOptions::default(), monitor));
         assert_eq!(outcome.code(), 7, "{what}: {outcome:?}");
         assert!(rig.visible().is_empty(), "{what}");
     }
@@ -121,7 +121,7 @@ fn publish(root: &std::path::Path, store: &LocalStore) {
     let client = Client::new(&server.addresses().unwrap()[0].to_string(), options(1));
     let _handle = server.start().unwrap();
     let source = root.with_file_name("source");
-    put(&client, &[(&source, "there")], &PutOptions::default()).is_fine();
+    put(&client, &[(&source, "there")], &JobOptions::default()).is_fine();
 }
 
 #[test]
@@ -131,12 +131,12 @@ fn a_file_that_changes_while_it_is_fetched_is_not_published() {
             let (dir, address, _handle) = meddled(meddle, recorded);
             let into = dir.path().join("into");
             let download = Download {
-                from: remote("there"),
-                to: remote("here"),
+                from: Some(remote("there")),
+                to: Some(remote("here")),
             };
             let client = Client::new(&address, options(4));
             let outcome = outcome(|monitor| {
-                client.get(vec![download], &into, &GetOptions::default(), monitor)
+                client.get(vec![download], &into, &JobOptions::default(), monitor)
             });
             assert_eq!(
                 outcome.code(),
@@ -158,9 +158,9 @@ fn a_get_beside_overwrites_is_wholly_old_or_wholly_new_or_an_error() {
     for (path, version) in sources.iter().zip(&versions) {
         fs::write(path, version).unwrap();
     }
-    let options = PutOptions {
+    let options = JobOptions {
         on_existing: OnExisting::Replace,
-        ..PutOptions::default()
+        ..JobOptions::default()
     };
     put(&rig.client(1), &[(&sources[0], "x")], &options).is_fine();
     thread::scope(|scope| {
@@ -172,7 +172,7 @@ fn a_get_beside_overwrites_is_wholly_old_or_wholly_new_or_an_error() {
         let mut whole = 0;
         for round in 0..20 {
             let into = rig.dir.path().join(format!("into-{round}"));
-            let outcome = get(&rig.client(3), &[("x", "x")], &into, &GetOptions::default());
+            let outcome = get(&rig.client(3), &[("x", "x")], &into, &JobOptions::default());
             match outcome.code() {
                 0 => {
                     let came = fs::read(into.join("x")).unwrap();
@@ -198,7 +198,7 @@ fn of_two_puts_of_one_name_one_wins_whole() {
                 .iter()
                 .map(|source| {
                     let client = rig.client(2);
-                    scope.spawn(move || put(&client, &[(source, "x")], &PutOptions::default()))
+                    scope.spawn(move || put(&client, &[(source, "x")], &JobOptions::default()))
                 })
                 .collect();
             puts.into_iter()

@@ -6,7 +6,7 @@ use std::sync::{Arc, Condvar, Mutex};
 use std::thread;
 use std::time::Duration;
 
-use haul::client::{Client, Download, GetOptions, Options, PutOptions, Upload};
+use haul::client::{Client, Download, JobOptions, Options, Upload};
 use haul::fault::Fault;
 use haul::server::{Config, Server};
 use haul::store::{Durability, LocalStore, Tree};
@@ -77,11 +77,11 @@ fn each_of_four_connections_carries_verified_blocks_of_one_file() {
     let tree = Tree::open(dir.path(), Fault::default()).unwrap();
     let source = Arc::new(Wrapped::new(tree, MIB as u64, Meeting::default()));
     let upload = Upload {
-        from: Ok((source, remote("source"))),
-        to: remote("there"),
+        from: Ok((source, Some(remote("source")))),
+        to: Some(remote("there")),
     };
     let client = Client::new(&address, options());
-    outcome(|monitor| client.put(vec![upload], &PutOptions::default(), monitor)).is_fine();
+    outcome(|monitor| client.put(vec![upload], &JobOptions::default(), monitor)).is_fine();
 
     let threads = staging.0.lock().unwrap();
     let connections = threads.iter().filter(|name| name.starts_with("conn-"));
@@ -109,11 +109,11 @@ fn each_of_four_connections_sends_blocks_of_one_file() {
 
     let client = Client::new(&address, options());
     let download = Download {
-        from: remote("there"),
-        to: remote("here"),
+        from: Some(remote("there")),
+        to: Some(remote("here")),
     };
     let into = dir.path().join("into");
-    outcome(|monitor| client.get(vec![download], &into, &GetOptions::default(), monitor)).is_fine();
+    outcome(|monitor| client.get(vec![download], &into, &JobOptions::default(), monitor)).is_fine();
     assert_eq!(meeting.met.lock().unwrap().len(), CONNECTIONS);
     assert_eq!(fs::read(into.join("here")).unwrap(), noise(40 * MIB));
 }
@@ -135,6 +135,6 @@ fn a_small_job_opens_one_connection() {
     let address = server.addresses().unwrap()[0].to_string();
     let _handle = server.start().unwrap();
     let client = Client::new(&address, options());
-    let upload = Upload::file(&dir.path().join("source"), remote("there"));
-    outcome(|monitor| client.put(vec![upload], &PutOptions::default(), monitor)).is_fine();
+    let upload = Upload::local(&dir.path().join("source"), Some(remote("there")));
+    outcome(|monitor| client.put(vec![upload], &JobOptions::default(), monitor)).is_fine();
 }

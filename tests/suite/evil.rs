@@ -6,14 +6,14 @@ use std::path::Path;
 use std::sync::mpsc;
 use std::thread;
 
-use haul::client::{Client, GetOptions, Options, PutOptions};
+use haul::client::{Client, JobOptions, Options};
 use haul::code::Code;
 use haul::entry::{Entry, Version};
 use haul::offer::{EntryId, Ticket, Verdict};
 use haul::transfer::Deadlines;
 use haul::wire::message::{
-    Answered, Block, Commit, Entries, Exception, Fetch, Offer, Offered, Range, Receipt, Request,
-    Rights, Sent, StoreId, Unsent, Want, Welcome,
+    Above, Answered, Block, Commit, Entries, Exception, Fetch, Offer, Offered, Range, Receipt,
+    Request, Rights, Sent, StoreId, Unsent, Want, Welcome,
 };
 use haul::wire::{Message, preface};
 
@@ -62,6 +62,7 @@ pub fn welcome() -> Welcome {
         segment: 8 << 20,
         store: StoreId([3; 16]),
         durable: true,
+        above: Above::default(),
     }
 }
 
@@ -127,7 +128,7 @@ pub fn gets(
     script: impl FnOnce(&mut Raw) + Send + 'static,
 ) -> Outcome {
     facing(deadlines, script, |client| {
-        get(client, &[("f", "f")], into, &GetOptions::default())
+        get(client, &[("f", "f")], into, &JobOptions::default())
     })
 }
 
@@ -206,7 +207,7 @@ pub fn puts_until(
     let (over, ended) = mpsc::channel();
     let script = move |raw: &mut Raw| script(raw, &ended);
     facing(deadlines, script, |client| {
-        let outcome = put(client, &files, &PutOptions::default());
+        let outcome = put(client, &files, &JobOptions::default());
         drop(over);
         outcome
     })

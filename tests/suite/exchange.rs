@@ -8,7 +8,7 @@ use std::path::Path;
 use std::sync::{Arc, Mutex};
 use std::thread;
 
-use haul::client::{Client, Download, GetOptions, Options, PutOptions, Upload};
+use haul::client::{Client, Download, JobOptions, Options, Upload};
 use haul::fault::Fault;
 use haul::net::Transport;
 use haul::server::{Config, Server};
@@ -82,22 +82,22 @@ impl Exchange {
         let tree = Tree::open(self.dir.path(), Fault::default()).unwrap();
         let source = Arc::new(Wrapped::new(tree, 1024, Deaf));
         let upload = Upload {
-            from: Ok((source, remote("source"))),
-            to: remote("new"),
+            from: Ok((source, Some(remote("source")))),
+            to: Some(remote("new")),
         };
         self.run(from, damage, |client| {
-            outcome(|monitor| client.put(vec![upload], &PutOptions::default(), monitor))
+            outcome(|monitor| client.put(vec![upload], &JobOptions::default(), monitor))
         })
     }
 
     fn get(&self, from: Side, damage: Damage) -> Ran {
         let download = Download {
-            from: remote("there"),
-            to: remote("new"),
+            from: Some(remote("there")),
+            to: Some(remote("new")),
         };
         let into = self.dir.path().join("into");
         self.run(from, damage, |client| {
-            outcome(|monitor| client.get(vec![download], &into, &GetOptions::default(), monitor))
+            outcome(|monitor| client.get(vec![download], &into, &JobOptions::default(), monitor))
         })
     }
 

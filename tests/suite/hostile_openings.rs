@@ -1,7 +1,7 @@
 //! What reaches the server before and beneath its messages: other protocols, other
 //! versions, lengths, counts, damage, and silence.
 
-use haul::client::PutOptions;
+use haul::client::JobOptions;
 use haul::code::Code;
 use haul::offer::EntryId;
 use haul::transfer::Deadlines;
@@ -211,7 +211,7 @@ fn goes_on_in_time(rig: &Rig, case: &str) {
     is_untouched(rig, case);
     let next = rig.file("next", 3000);
     eventually(case, || {
-        let outcome = put(&rig.client(1), &[(&next, "next")], &PutOptions::default());
+        let outcome = put(&rig.client(1), &[(&next, "next")], &JobOptions::default());
         assert!(matches!(outcome.code(), 0 | 3), "{case}: {outcome:?}");
         outcome.code() == 0
     });

@@ -3,7 +3,7 @@
 use haul::client::{Event, Status};
 use haul::code::Code;
 use haul::content::Checksum;
-use haul::offer::{EntryId, Verdict};
+use haul::offer::{EntryId, Reason, Verdict};
 use haul::transfer::Deadlines;
 use haul::wire::message::{Fail, Range, Receipt, SumIs, Want, Working};
 use haul::wire::{Message, preface};
@@ -74,8 +74,8 @@ fn verdicts_that_do_not_answer_the_offer_end_the_put() {
     check("a part of it is there", LARGE, |want| {
         want.verdicts[0].verdict = Verdict::Partly(ticket_for(LARGE).unwrap());
     });
-    check("the same, perhaps", LARGE, |want| {
-        want.verdicts[0].verdict = Verdict::SameIf(Checksum::Blake3([0; 32]));
+    check("what it would be, though it was meant", SMALL, |want| {
+        want.verdicts[0].verdict = Verdict::Replace;
     });
 }
 
@@ -87,7 +87,9 @@ fn one_verdict_twice_in_place_of_another_ends_the_put() {
     let outcome = puts(patient(), &sizes, |raw| {
         let mut offer = raw.hear_offer();
         while offer.entries.len() < 2 {
-            raw.say(&want(&offer, |_| Verdict::Refused(Code::Exists)));
+            raw.say(&want(&offer, |_| {
+                Verdict::Refused(Code::Exists, Reason::OtherContent)
+            }));
             match raw.hear_message() {
                 Message::Offer(next) => offer = next,
                 other => panic!("{other:?}"),
@@ -153,7 +155,9 @@ fn a_receipt_that_does_not_answer_the_commit_ends_the_put() {
 fn a_refusal_at_any_point_is_the_file_s_outcome() {
     ends("at the offer", 6, &[SMALL], |raw| {
         let offer = raw.hear_offer();
-        raw.say(&want(&offer, |_| Verdict::Refused(Code::Exists)));
+        raw.say(&want(&offer, |_| {
+            Verdict::Refused(Code::Exists, Reason::OtherContent)
+        }));
     });
     ends("of the offer", 4, &[SMALL], |raw| {
         let request = raw.hear_offer().request;

@@ -4,7 +4,7 @@ use std::fs;
 
 use haul::code::Code;
 use haul::content::{Checksum, merge};
-use haul::offer::{EntryId, Verdict};
+use haul::offer::{EntryId, Reason, Verdict};
 use haul::wire::message::{Answered, Block, Drop, Stop, Working};
 
 use crate::putting::{ABSENT, Putting, X, grants};
@@ -268,7 +268,7 @@ fn of_two_entries_with_one_number_the_second_is_refused() {
         assert!(matches!(
             verdicts[..],
             [Answered {
-                verdict: Verdict::Refused(Code::Protocol),
+                verdict: Verdict::Refused(Code::Protocol, Reason::Unsaid),
                 ..
             }]
         ));

@@ -6,7 +6,7 @@ use std::net::TcpStream;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
-use haul::client::{Client, GetOptions, Options, PutOptions};
+use haul::client::{Client, JobOptions, Options};
 use haul::net::Transport;
 use haul::net::plain::Plain;
 use haul::server::Config;
@@ -120,7 +120,7 @@ fn a_put_goes_on_over_the_other_connections() {
                     .map(|(p, n)| (p.as_path(), n.as_str())),
             );
             let what = format!("connection {mortal} lost after {bytes}");
-            let outcome = put(&client(&rig, mortal, bytes), &files, &PutOptions::default());
+            let outcome = put(&client(&rig, mortal, bytes), &files, &JobOptions::default());
             goes_well(&outcome, &what);
             for (path, name) in files {
                 assert!(fs::read(path).unwrap() == fs::read(rig.root().join(name)).unwrap());
@@ -139,7 +139,7 @@ fn a_get_goes_on_over_the_other_connections() {
             let into = rig.dir.path().join("into");
             let what = format!("connection {mortal} lost after {bytes}");
             let client = client(&rig, mortal, bytes);
-            let outcome = get(&client, &[("there", "here")], &into, &GetOptions::default());
+            let outcome = get(&client, &[("there", "here")], &into, &JobOptions::default());
             goes_well(&outcome, &what);
             assert!(fs::read(&source).unwrap() == fs::read(into.join("here")).unwrap());
         }
@@ -157,7 +157,7 @@ fn a_job_whose_last_connection_is_lost_fails_and_leaves_nothing() {
             Ok(Box::new(Mortal { inner, left: bytes }))
         };
         let client = Client::over(connect, Options::default());
-        let outcome = put(&client, &[(&source, "there")], &PutOptions::default());
+        let outcome = put(&client, &[(&source, "there")], &JobOptions::default());
         assert_eq!(outcome.code(), 3, "{bytes}: {outcome:?}");
         assert!(rig.visible().is_empty());
     }

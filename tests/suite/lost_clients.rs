@@ -4,10 +4,10 @@ use std::fs;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use haul::client::{GetOptions, PutOptions};
+use haul::client::JobOptions;
 use haul::code::Code;
 use haul::fault::{Call, Fault};
-use haul::offer::{EntryId, TransferId, Verdict};
+use haul::offer::{EntryId, Reason, TransferId, Verdict};
 use haul::server::Config;
 use haul::transfer::Deadlines;
 use haul::wire::Message;
@@ -153,7 +153,7 @@ fn a_full_server_says_so_at_once() {
         "a second connection",
     );
     let source = rig.file("source", 10);
-    let again = || put(&rig.client(1), &[(&source, "x")], &PutOptions::default());
+    let again = || put(&rig.client(1), &[(&source, "x")], &JobOptions::default());
     let outcome = again();
     assert_eq!(outcome.code(), 3, "{outcome:?}");
     assert!(
@@ -171,13 +171,13 @@ fn a_server_that_is_read_only_takes_nothing_and_gives() {
         ..Config::default()
     });
     let source = rig.file("source", 10);
-    let outcome = put(&rig.client(1), &[(&source, "x")], &PutOptions::default());
+    let outcome = put(&rig.client(1), &[(&source, "x")], &JobOptions::default());
     assert_eq!(outcome.code(), 4, "{outcome:?}");
     let mut raw = Raw::open(&rig);
     raw.say(&an_offer(transfer()));
     match raw.hear() {
         Heard::Message(Message::Want(want)) => {
-            let refused = Verdict::Refused(Code::NotAuthorised);
+            let refused = Verdict::Refused(Code::NotAuthorised, Reason::Unsaid);
             assert!(
                 want.verdicts.iter().all(|a| a.verdict == refused),
                 "{want:?}"
@@ -190,7 +190,7 @@ fn a_server_that_is_read_only_takes_nothing_and_gives() {
         &rig.client(1),
         &[("old", "old")],
         &into,
-        &GetOptions::default(),
+        &JobOptions::default(),
     )
     .is_fine();
     is_untouched(&rig, "read only");
@@ -253,7 +253,7 @@ fn a_client_that_fetches_and_reads_nothing_is_cut() {
     });
     let source = rig.file("source", 10);
     eventually("its place is free again", || {
-        put(&rig.client(1), &[(&source, "x")], &PutOptions::default()).code() == 0
+        put(&rig.client(1), &[(&source, "x")], &JobOptions::default()).code() == 0
     });
     drop(raw);
 }

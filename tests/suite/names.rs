@@ -5,7 +5,7 @@ use std::fs;
 use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::PermissionsExt;
 
-use haul::client::{GetOptions, PutOptions, Upload};
+use haul::client::{JobOptions, Upload};
 use haul::code::Code;
 use haul::offer::EntryId;
 use haul::wire::Message;
@@ -136,7 +136,7 @@ fn travel(names: &[&str]) {
         .map(std::path::PathBuf::as_path)
         .zip(names.iter().copied())
         .collect();
-    put(&rig.client(1), &files, &PutOptions::default()).is_fine();
+    put(&rig.client(1), &files, &JobOptions::default()).is_fine();
 
     let listing = rig.client(1).list(None, None).unwrap();
     let mut listed: Vec<_> = listing
@@ -150,7 +150,7 @@ fn travel(names: &[&str]) {
 
     let into = rig.dir.path().join("back");
     let back: Vec<_> = names.iter().map(|name| (*name, *name)).collect();
-    get(&rig.client(1), &back, &into, &GetOptions::default()).is_fine();
+    get(&rig.client(1), &back, &into, &JobOptions::default()).is_fine();
     for (n, name) in names.iter().enumerate() {
         assert_eq!(
             fs::read(rig.root().join(name)).unwrap(),
@@ -215,10 +215,10 @@ fn a_source_whose_name_is_not_utf8_fails_alone() {
     fs::write(&odd, "x").unwrap();
     let fine = rig.file("fine", 10);
     let uploads = vec![
-        Upload::file(&odd, remote("a")),
-        Upload::file(&fine, remote("b")),
+        Upload::local(&odd, Some(remote("a"))),
+        Upload::local(&fine, Some(remote("b"))),
     ];
-    let outcome = outcome(|monitor| rig.client(1).put(uploads, &PutOptions::default(), monitor));
+    let outcome = outcome(|monitor| rig.client(1).put(uploads, &JobOptions::default(), monitor));
     assert_eq!(outcome.code(), 9);
     assert_eq!(rig.visible(), ["b", "old"]);
 }

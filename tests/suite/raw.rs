@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 use haul::code::Code;
 use haul::content::{BlockSize, Checksum, Geometry, node_of};
 use haul::entry::{Entry, Kind, Mode, Mtime};
-use haul::offer::{EntryId, OnExisting, TransferId};
+use haul::offer::{Compare, EntryId, OnExisting, TransferId};
 use haul::wire::message::{Block, Commit, Committed, Encoded, Fail, Hello, List, Offer, Offered};
 use haul::wire::{Error, Frames, Incoming, Message};
 use socket2::SockRef;
@@ -43,6 +43,7 @@ pub fn offered(number: EntryId, path: &str, bytes: &[u8]) -> Offered {
     Offered {
         entry: number,
         what: entry(path, bytes),
+        base: 0,
     }
 }
 
@@ -53,6 +54,7 @@ pub fn offer(transfer: TransferId, entries: Vec<Offered>) -> Offer {
         transfer,
         on: OnExisting::Refuse,
         dry: false,
+        compare: Compare::Quick,
         entries,
     }
 }
@@ -287,5 +289,6 @@ pub fn list(request: u64) -> List {
         path: None,
         depth: Some(1),
         after: None,
+        itself: false,
     }
 }

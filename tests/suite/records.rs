@@ -3,7 +3,7 @@
 use std::fs;
 use std::io;
 
-use haul::client::{GetOptions, PutOptions};
+use haul::client::JobOptions;
 use haul::content::Checksum;
 use haul::fault::{Call, Fault};
 use haul::server::Config;
@@ -24,7 +24,7 @@ fn a_listing_tells_the_checksum_until_the_file_is_touched() {
     for len in [0, 5, 3 << 20] {
         let source = rig.file("source", len);
         let name = format!("file-{len}");
-        put(&rig.client(1), &[(&source, &name)], &PutOptions::default()).is_fine();
+        put(&rig.client(1), &[(&source, &name)], &JobOptions::default()).is_fine();
         let sum = *blake3::hash(&fs::read(&source).unwrap()).as_bytes();
         assert_eq!(recorded(&rig, &name), Some(Checksum::Blake3(sum)));
 
@@ -44,7 +44,7 @@ fn where_there_are_no_attributes_a_file_is_stored_without_a_record() {
     put(
         &rig.client(2),
         &[(&source, "there")],
-        &PutOptions::default(),
+        &JobOptions::default(),
     )
     .is_fine();
     assert_eq!(recorded(&rig, "there"), None);
@@ -53,7 +53,7 @@ fn where_there_are_no_attributes_a_file_is_stored_without_a_record() {
         &rig.client(2),
         &[("there", "here")],
         &into,
-        &GetOptions::default(),
+        &JobOptions::default(),
     )
     .is_fine();
     assert_eq!(
@@ -69,7 +69,7 @@ fn a_file_that_is_not_what_its_record_says_is_not_fetched() {
     put(
         &rig.client(1),
         &[(&source, "there")],
-        &PutOptions::default(),
+        &JobOptions::default(),
     )
     .is_fine();
     // Decay: other bytes, with the size and the time that were recorded.
@@ -87,7 +87,7 @@ fn a_file_that_is_not_what_its_record_says_is_not_fetched() {
         &rig.client(2),
         &[("there", "here")],
         &into,
-        &GetOptions::default(),
+        &JobOptions::default(),
     );
     assert_eq!(outcome.code(), 7, "{outcome:?}");
     assert!(!into.join("here").exists());
@@ -108,7 +108,7 @@ fn permission_bits_travel_and_no_others() {
         let source = rig.file("source", 7);
         fs::set_permissions(&source, fs::Permissions::from_mode(mode)).unwrap();
         let name = format!("file-{mode:o}");
-        put(&rig.client(1), &[(&source, &name)], &PutOptions::default()).is_fine();
+        put(&rig.client(1), &[(&source, &name)], &JobOptions::default()).is_fine();
         let came = fs::metadata(rig.root().join(&name)).unwrap();
         assert_eq!(came.permissions().mode() & 0o7777, mode & 0o777, "{mode:o}");
         fs::remove_file(source).unwrap();

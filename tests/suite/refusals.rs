@@ -70,7 +70,6 @@ fn what_looks_like_something_else_gets_a_hint() {
         ("put a :b", "HAUL_REMOTE is not set"),
         ("put a [ADDRESS]x", "no port"),
         ("HAUL_REMOTE=me@nas put a :b", "haul knows no users"),
-        ("get [ADDRESS]", "is a directory"),
         ("get [ADDRESS]/a host.invalid/b into/", "two servers"),
     ] {
         refused(&place, line, 2, words);
@@ -84,8 +83,7 @@ fn what_is_wrong_with_the_sources_is_said_before_connecting() {
     place.file("d/a", b"def");
     // Nobody listens there: a line that came so far would be 3.
     for (line, words) in [
-        ("put d host.invalid", "d is a directory"),
-        ("put . host.invalid", "is a directory"),
+        ("put . d/. host.invalid", "two of the sources would become the root"),
         (
             "put a d/a host.invalid/",
             "two of the sources would become a",
@@ -105,12 +103,17 @@ fn what_is_wrong_with_the_sources_is_said_before_connecting() {
     ] {
         refused(&place, line, 2, words);
     }
-    refused(
-        &place,
-        "get [ADDRESS]/a d",
-        6,
-        "d is a directory here: d/ is into it",
-    );
+}
+
+#[test]
+fn a_file_does_not_become_a_directory_that_is_there() {
+    let place = Place::serving("");
+    place.file("a", b"abc");
+    place.file("d/x", b"def");
+    place.says("put a d [ADDRESS]/", 0, "", "put 2 files*");
+    let words = "d is a directory here: d/ is into it";
+    refused(&place, "get [ADDRESS]/a d", 6, words);
+    refused(&place, "put a [ADDRESS]/d", 6, "if d is a directory there, d/ is into it");
 }
 
 #[test]

@@ -3,7 +3,7 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use haul::client::{Client, Download, Error, Event, GetOptions, Monitor, Options, PutOptions};
+use haul::client::{Client, Download, Error, Event, JobOptions, Monitor, Options};
 use haul::client::{Summary, Upload};
 use haul::code::Code;
 use haul::fault::Fault;
@@ -97,20 +97,20 @@ pub fn remote(path: &str) -> RemotePath {
     RemotePath::parse(path).unwrap()
 }
 
-pub fn put(client: &Client, files: &[(&Path, &str)], options: &PutOptions) -> Outcome {
+pub fn put(client: &Client, files: &[(&Path, &str)], options: &JobOptions) -> Outcome {
     let uploads: Vec<_> = files
         .iter()
-        .map(|(from, to)| Upload::file(from, remote(to)))
+        .map(|(from, to)| Upload::local(from, Some(remote(to))))
         .collect();
     outcome(|monitor| client.put(uploads, options, monitor))
 }
 
-pub fn get(client: &Client, files: &[(&str, &str)], into: &Path, options: &GetOptions) -> Outcome {
+pub fn get(client: &Client, files: &[(&str, &str)], into: &Path, options: &JobOptions) -> Outcome {
     let downloads = files
         .iter()
         .map(|(from, to)| Download {
-            from: remote(from),
-            to: remote(to),
+            from: Some(remote(from)),
+            to: Some(remote(to)),
         })
         .collect();
     outcome(|monitor| client.get(downloads, into, options, monitor))

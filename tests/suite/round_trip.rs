@@ -4,7 +4,7 @@ use std::fs;
 use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::path::PathBuf;
 
-use haul::client::{GetOptions, PutOptions, Status};
+use haul::client::{JobOptions, Status};
 use haul::content::Algorithm;
 
 use crate::rig::{Rig, get, put};
@@ -17,9 +17,9 @@ fn goes_up_and_comes_back(len: usize, connections: usize, checksum: Algorithm) {
     let source = rig.file("source", len);
     fs::set_permissions(&source, fs::Permissions::from_mode(0o640)).unwrap();
     let client = rig.client(connections);
-    let options = PutOptions {
+    let options = JobOptions {
         checksum,
-        ..PutOptions::default()
+        ..JobOptions::default()
     };
     let outcome = put(&client, &[(&source, "there")], &options);
     let summary = outcome.is_fine().result.as_ref().unwrap();
@@ -27,9 +27,9 @@ fn goes_up_and_comes_back(len: usize, connections: usize, checksum: Algorithm) {
     assert!(summary.durable);
 
     let into = rig.dir.path().join("back");
-    let options = GetOptions {
+    let options = JobOptions {
         checksum,
-        ..GetOptions::default()
+        ..JobOptions::default()
     };
     get(&client, &[("there", "here")], &into, &options).is_fine();
     let (before, after) = (
@@ -81,11 +81,11 @@ fn a_thousand_small_files_go_up_and_come_back() {
         .map(PathBuf::as_path)
         .zip(names.iter().map(String::as_str))
         .collect();
-    put(&rig.client(4), &files, &PutOptions::default()).is_fine();
+    put(&rig.client(4), &files, &JobOptions::default()).is_fine();
     assert_eq!(rig.visible().len(), 1000);
     let into = rig.dir.path().join("back");
     let wanted: Vec<_> = names.iter().map(|n| (n.as_str(), n.as_str())).collect();
-    get(&rig.client(4), &wanted, &into, &GetOptions::default()).is_fine();
+    get(&rig.client(4), &wanted, &into, &JobOptions::default()).is_fine();
     for (path, name) in files {
         assert_eq!(fs::read(path).unwrap(), fs::read(into.join(name)).unwrap());
     }
@@ -96,13 +96,13 @@ fn the_same_file_again_is_unchanged() {
     let rig = Rig::new();
     let source = rig.file("source", 3 * MIB);
     for expected in [Status::Stored, Status::Unchanged] {
-        let outcome = put(&rig.client(2), &[(&source, "x")], &PutOptions::default());
+        let outcome = put(&rig.client(2), &[(&source, "x")], &JobOptions::default());
         let statuses: Vec<_> = outcome.is_fine().statuses();
         assert_eq!(statuses, [expected]);
     }
     let into = rig.dir.path().join("back");
     for expected in [Status::Fetched, Status::Unchanged] {
-        let outcome = get(&rig.client(2), &[("x", "x")], &into, &GetOptions::default());
+        let outcome = get(&rig.client(2), &[("x", "x")], &into, &JobOptions::default());
         assert_eq!(outcome.is_fine().statuses(), [expected]);
     }
 }

@@ -4,7 +4,7 @@ use std::io;
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex};
 
-use haul::client::{Client, PutOptions};
+use haul::client::{Client, JobOptions};
 use haul::fault::{Call, Fault};
 use haul::offer::OnExisting;
 
@@ -79,9 +79,9 @@ pub fn put_all(client: &Client, sources: &[(PathBuf, String)]) -> Outcome {
         .iter()
         .map(|(path, name)| (path.as_path(), name.as_str()))
         .collect();
-    let options = PutOptions {
+    let options = JobOptions {
         on_existing: OnExisting::Replace,
-        ..PutOptions::default()
+        ..JobOptions::default()
     };
     put(client, &files, &options)
 }

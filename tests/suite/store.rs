@@ -8,7 +8,7 @@ use std::time::{Duration, SystemTime};
 use haul::content::{merge, node_of, verify};
 use haul::entry::{Entry, Kind, Mode, Mtime};
 use haul::fault::Fault;
-use haul::offer::OnExisting;
+use haul::offer::{Offering, OnExisting};
 use haul::store::local::LocalStaged;
 use haul::store::{Claim, Durability, Error, LocalStore, Published, Staged, Standing, Store};
 
@@ -29,8 +29,12 @@ fn entry(name: &str, bytes: &[u8], seconds: i64) -> Entry {
     }
 }
 
+fn offering(entry: Entry) -> Offering {
+    Offering { entry, base: 0 }
+}
+
 fn stage(store: &LocalStore, entry: &Entry, on: OnExisting) -> Result<Arc<LocalStaged>, Error> {
-    store.stage(std::slice::from_ref(entry), on).remove(0)
+    store.stage(&[offering(entry.clone())], on.into()).remove(0)
 }
 
 /// Writes a file of one block, and returns what proves it.
@@ -114,7 +118,7 @@ fn an_older_file_gives_way_to_a_newer_one_only() {
     let file = fs::File::options().write(true).open(&path).unwrap();
     let at = SystemTime::UNIX_EPOCH + Duration::from_secs(100);
     file.set_modified(at).unwrap();
-    let judge = |seconds| store.judge(&entry("x", b"bytes!", seconds), OnExisting::IfNewer);
+    let judge = |seconds| store.judge(&entry("x", b"bytes!", seconds), OnExisting::IfNewer.into());
     assert_eq!(judge(99), Err(Error::Newer(remote("x"))));
     assert_eq!(judge(100), Err(Error::Newer(remote("x"))));
     assert!(matches!(judge(101), Ok(Standing::Replaces(_))));
@@ -149,10 +153,10 @@ fn a_root_has_one_server() {
 fn what_is_only_offered_takes_no_descriptor() {
     let dir = tempfile::tempdir().unwrap();
     let store = store(dir.path());
-    let offers: Vec<Entry> = (0..200)
-        .map(|n| entry(&format!("f{n}"), &noise(3 << 20), 1))
+    let offers: Vec<Offering> = (0..200)
+        .map(|n| offering(entry(&format!("f{n}"), &noise(3 << 20), 1)))
         .collect();
-    let staged = store.stage(&offers, OnExisting::Refuse);
+    let staged = store.stage(&offers, OnExisting::Refuse.into());
     assert!(staged.iter().all(Result::is_ok));
     let left = fs::read_dir(dir.path().join(".haul/staging"))
         .unwrap()

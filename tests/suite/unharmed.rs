@@ -3,7 +3,7 @@
 use std::fs;
 use std::time::Instant;
 
-use haul::client::{GetOptions, PutOptions};
+use haul::client::JobOptions;
 use haul::fault::Fault;
 use haul::server::Config;
 use haul::transfer::Deadlines;
@@ -65,9 +65,9 @@ pub fn goes_on(rig: &Rig, case: &str) {
     let next = rig.file("next", 3000);
     let into = rig.dir.path().join("back");
     let client = rig.client(1);
-    let outcome = put(&client, &[(&next, "next")], &PutOptions::default());
+    let outcome = put(&client, &[(&next, "next")], &JobOptions::default());
     assert_eq!(outcome.code(), 0, "the put after {case}: {outcome:?}");
-    let outcome = get(&client, &[("next", "next")], &into, &GetOptions::default());
+    let outcome = get(&client, &[("next", "next")], &into, &JobOptions::default());
     assert_eq!(outcome.code(), 0, "the get after {case}: {outcome:?}");
     assert_eq!(fs::read(into.join("next")).unwrap(), noise(3000), "{case}");
     fs::remove_file(rig.root().join("next")).unwrap();

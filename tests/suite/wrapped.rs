@@ -5,7 +5,7 @@ use std::sync::Arc;
 use haul::content::{BlockSize, Geometry, Node, Verified};
 use haul::entry::{Cursor, Entry, Kind, Version};
 use haul::identity::Identity;
-use haul::offer::{OnExisting, Ticket};
+use haul::offer::{Offering, Terms, Ticket};
 use haul::path::RemotePath;
 use haul::store::{Claim, Durability, Error, Published, ReadAt, Source, Staged, Standing, Store};
 
@@ -112,14 +112,18 @@ where
         self.inner.durability()
     }
 
-    fn judge(&self, entry: &Entry, on: OnExisting) -> Result<Standing, Error> {
-        self.inner.judge(entry, on)
+    fn judge(&self, entry: &Entry, terms: Terms) -> Result<Standing, Error> {
+        self.inner.judge(entry, terms)
     }
 
-    fn stage(&self, batch: &[Entry], on: OnExisting) -> Vec<Result<Arc<Self::Staged>, Error>> {
+    fn stage(&self, batch: &[Offering], terms: Terms) -> Vec<Result<Arc<Self::Staged>, Error>> {
         let wrap = |staged| Arc::new(WrappedStaged(staged, Arc::clone(&self.listener)));
-        let staged = self.inner.stage(batch, on);
+        let staged = self.inner.stage(batch, terms);
         staged.into_iter().map(|one| one.map(wrap)).collect()
+    }
+
+    fn settle(&self, directories: &[Offering]) -> Vec<Result<(), Error>> {
+        self.inner.settle(directories)
     }
 
     fn reopen(&self, ticket: &Ticket) -> Result<Arc<Self::Staged>, Error> {

@@ -1,39 +1,73 @@
-//! Fetching files: list, stage, fetch, publish.
+//! Fetching files and trees: look, stage, fetch, publish, settle.
 //!
-//! The files are listed first, for their versions. They are staged in the
-//! directory that is downloaded into, by the very store that a server uses; each
-//! worker owns a connection and fetches segments of large files and batches of
-//! small ones; one thread publishes what is whole.
+//! What there is, is listed; what is listed is staged in the directory that is
+//! downloaded into, by the very store that a server uses. Each worker owns a
+//! connection, looks through places on the server, and fetches segments of large files
+//! and batches of small ones; one thread publishes what is whole. Directories get their
+//! modes and times when all is in them.
 
+mod crew;
 mod incoming_file;
-mod plan;
+mod looking;
 mod publisher;
+mod root;
+mod stage;
 mod worker;
 
+use std::collections::VecDeque;
 use std::fs::File;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, AtomicUsize};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::thread;
 
-use crossbeam_channel::{Receiver, Sender, unbounded};
+use crossbeam_channel::{Sender, unbounded};
 
 use super::job::Job;
-use super::session::{Route, Session, random_transfer};
-use super::{Download, Error, GetOptions, Monitor, Options, Summary};
-use crate::offer::TransferId;
-use crate::store::{Action, LocalStore, Store};
+use super::monitor::Status;
+use super::session::{Route, random_transfer};
+use super::{Download, Effect, Error, JobOptions, Monitor, Options, Summary, into_itself};
+use crate::entry::Kind;
+use crate::offer::{Offering, TransferId};
+use crate::path::RemotePath;
+use crate::store::{Action, LocalStore, Place, Source, Store};
 use crate::transfer::Reception;
+use crate::wire::message::Welcome;
+use crew::Crew;
 use incoming_file::{Incoming, Work};
-use worker::Worker;
+use root::Root;
+
+/// Directories that are settled at once.
+const SETTLE: usize = 256;
 
 /// What all threads of one get share.
 struct Pull<'m, S: Store> {
     job: Job<'m, Work<S::Staged>>,
-    store: S,
+    route: &'m Route,
+    connect: &'m Options,
+    options: JobOptions,
     transfer: TransferId,
-    options: GetOptions,
     reception: Arc<Reception<S::Staged>>,
-    segment: u64,
+    /// What is downloaded into; none where that is not there and nothing is to be done.
+    store: Option<S>,
+    /// That directory and all above it, innermost first.
+    into: Vec<Place>,
+    looking: Mutex<Looking>,
+    directories: Mutex<Vec<(RemotePath, Offering)>>,
+    entries: AtomicU64,
+    segment: AtomicU64,
+    /// Workers, and connections that what was found is worth.
+    size: AtomicUsize,
+    worth: AtomicUsize,
+}
+
+/// The places that are being looked through.
+#[derive(Default)]
+struct Looking {
+    /// Those that are not looked through to their end.
+    open: usize,
+    /// Those that wait until there is room for what they name.
+    parked: VecDeque<Root>,
 }
 
 /// The channel of files that are whole.
@@ -45,13 +79,122 @@ pub(super) fn run(
     options: &Options,
     downloads: Vec<Download>,
     into: &Path,
-    get: &GetOptions,
+    get: &JobOptions,
     monitor: &Monitor,
 ) -> Result<Summary, Error> {
-    let explain = |error| route.explain(error, options);
+    let roots: Vec<Root> = downloads.into_iter().map(Root::new).collect();
+    let open = roots.len();
+    let mut batches = looking::batches(roots).into_iter();
     let mut session = route.open(options)?;
-    let found = plan::list(&mut session, downloads).map_err(explain)?;
-    let segment = session.welcome().map_err(explain)?.segment;
+    let mut asked = VecDeque::new();
+    looking::look(&mut session, batches.next().unwrap_or_default(), &mut asked);
+    // Nothing is made here before the server has spoken.
+    let welcome = session.welcome();
+    let segment = welcome
+        .map_err(|error| route.explain(error, options))?
+        .segment;
+    let transfer = random_transfer();
+    let store = receive(into, get.effect, transfer, options)?;
+    let (job, work) = Job::new(monitor, 1);
+    let pull = Pull {
+        job,
+        route,
+        connect: options,
+        options: *get,
+        transfer,
+        reception: Arc::default(),
+        into: store
+            .as_ref()
+            .map_or_else(Vec::new, |store| store.places(None)),
+        store,
+        looking: Mutex::new(Looking {
+            open,
+            parked: VecDeque::new(),
+        }),
+        directories: Mutex::default(),
+        entries: AtomicU64::new(0),
+        segment: AtomicU64::new(segment),
+        size: AtomicUsize::new(1),
+        worth: AtomicUsize::new(0),
+    };
+    pull.job.set_durable(true);
+    if open == 0 {
+        pull.job.all_found([]);
+    }
+    batches.for_each(|batch| pull.job.hand_out(Work::Look(batch)));
+    thread::scope(|scope| {
+        let pull = &pull;
+        // The publisher ends when every worker has.
+        let (whole, publishing) = unbounded();
+        let publisher = thread::Builder::new().name("publish".to_owned());
+        let publishing = publisher.spawn_scoped(scope, move || publisher::run(pull, &publishing));
+        if let Err(error) = publishing {
+            return pull.job.abort(Error::Thread(error));
+        }
+        let crew = Crew {
+            scope,
+            pull,
+            work,
+            whole,
+        };
+        crew.bring(0, Some((session, asked)));
+    });
+    pull.settle();
+    pull.job.into_summary()
+}
+
+impl<S: Store> Pull<'_, S> {
+    /// Takes note of a directory that was listed, to be settled in the end.
+    fn directory(&self, from: RemotePath, offering: Offering) {
+        let mut all = self
+            .directories
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
+        all.push((from, offering));
+    }
+
+    /// Ends the job where a tree was to be fetched into itself.
+    fn meet(&self, root: &Root, server: &Welcome) {
+        let target = (&self.into[..], root.to.as_ref());
+        if into_itself::get(target, root.from.as_ref(), server) {
+            self.job.abort(Error::IntoItself(root.from.clone()));
+        }
+    }
+
+    /// Gives the directories their modes and times: now all is in them. What is deepest
+    /// comes first.
+    fn settle(&self) {
+        let mut all = self
+            .directories
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
+        let Some(store) = self.store.as_ref().filter(|_| !self.job.has_ended()) else {
+            return;
+        };
+        while !all.is_empty() {
+            let last = all.len().saturating_sub(SETTLE);
+            let mut some = all.split_off(last);
+            some.reverse();
+            let (names, offerings): (Vec<RemotePath>, Vec<Offering>) = some.into_iter().unzip();
+            let settled = store.settle(&offerings);
+            for (name, result) in names.into_iter().zip(settled) {
+                match result {
+                    Ok(()) => self.job.place(name, Kind::Dir, Status::Fetched),
+                    Err(error) => self.job.fail_beside(name, error.code(), error.to_string()),
+                }
+            }
+        }
+    }
+}
+
+/// Opens what is downloaded into, making it where it is not there, unless nothing is to
+/// be done.
+fn receive(
+    into: &Path,
+    effect: Effect,
+    transfer: TransferId,
+    options: &Options,
+) -> Result<Option<LocalStore>, Error> {
     // `dir/.` names nothing that could be made.
     let into: PathBuf = into.components().collect();
     let into = if into.as_os_str().is_empty() {
@@ -59,67 +202,16 @@ pub(super) fn run(
     } else {
         &into
     };
-    make_directory(into)?;
-    let transfer = random_transfer();
-    let workers = found.connections(options.connections);
-    let (job, work) = Job::new(monitor, workers);
-    let pull = Pull {
-        job,
-        store: LocalStore::receive(into, transfer, options.fault.clone())?,
-        transfer,
-        options: *get,
-        reception: Arc::default(),
-        segment,
-    };
-    pull.job.set_durable(true);
-    thread::scope(|scope| {
-        let (pull, mut listed) = (&pull, Some(session));
-        // The publisher ends when every holder of its channel has: this thread,
-        // once all is staged, and the workers.
-        let (whole, publishing) = unbounded();
-        let spawn = |name: String| thread::Builder::new().name(name);
-        let publishing = spawn("publish".to_owned())
-            .spawn_scoped(scope, move || publisher::run(pull, &publishing));
-        if let Err(error) = publishing {
-            return pull.job.abort(Error::Thread(error));
-        }
-        for number in 0..workers {
-            let (work, whole) = (work.clone(), whole.clone());
-            // The connection that listed is a worker's like the others.
-            let session = listed.take();
-            let worker = spawn(format!("get-{number}")).spawn_scoped(scope, move || {
-                let ended = work_on(pull, (route, options), session, work, whole);
-                pull.job.worker_ended(ended);
-            });
-            if let Err(error) = worker {
-                return pull.job.abort(Error::Thread(error));
-            }
-        }
-        found.stage(pull, &whole);
-        pull.job.all_found();
-    });
-    pull.job.into_summary()
-}
-
-fn work_on<S: Store>(
-    pull: &Pull<'_, S>,
-    (route, options): (&Route, &Options),
-    session: Option<Session>,
-    work: Receiver<Work<S::Staged>>,
-    whole: Whole<S>,
-) -> Result<(), Error> {
-    let session = session.map_or_else(|| route.open(options), Ok)?;
-    let mut worker = Worker::new(pull, session, work, whole);
-    match worker.run(&options.cancel) {
-        Ok(()) => {
-            worker.end();
-            Ok(())
-        }
-        Err(error) => {
-            worker.give_back();
-            Err(route.explain(error, options))
-        }
+    match effect {
+        Effect::Dry if !into.exists() => return Ok(None),
+        Effect::Dry => {}
+        Effect::Real => make_directory(into)?,
     }
+    Ok(Some(LocalStore::receive(
+        into,
+        transfer,
+        options.fault.clone(),
+    )?))
 }
 
 /// Makes the directory and all above it, and flushes each directory that a new name

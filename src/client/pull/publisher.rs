@@ -12,7 +12,8 @@ use super::Pull;
 use super::incoming_file::Incoming;
 use crate::client::monitor::Status;
 use crate::content::{Node, merge};
-use crate::store::{Claim, Staged, Standing, Store};
+use crate::entry::Kind;
+use crate::store::{Claim, Published, Staged, Standing, Store};
 
 /// Files and bytes of one commit.
 const FILES_MAX: usize = 1024;
@@ -21,11 +22,11 @@ const BYTES_MAX: u64 = 64 << 20;
 /// Publishes what comes until nobody is left to send more.
 pub(super) fn run<S: Store>(pull: &Pull<'_, S>, whole: &Receiver<Arc<Incoming<S::Staged>>>) {
     for first in whole {
-        let mut bytes = first.geometry.size();
+        let mut bytes = first.entry().size();
         let mut files = vec![first];
         while files.len() < FILES_MAX && bytes < BYTES_MAX {
             let Ok(next) = whole.try_recv() else { break };
-            bytes += next.geometry.size();
+            bytes += next.entry().size();
             files.push(next);
         }
         publish(pull, &files);
@@ -37,26 +38,39 @@ fn publish<S: Store>(pull: &Pull<'_, S>, files: &[Arc<Incoming<S::Staged>>]) {
         .iter()
         .map(|file| (Arc::clone(&file.staged), claim(file)))
         .collect();
-    let results = pull.store.commit(batch);
+    let Some(store) = &pull.store else { return };
+    let results = store.commit(batch);
     for (file, result) in files.iter().zip(results) {
         pull.reception.take(file.id);
         if !file.settle() {
             continue;
         }
         match result {
-            Ok(published) => {
-                let status = match file.staged.standing() {
-                    Standing::Same(_) => Status::Unchanged,
-                    Standing::Absent | Standing::Replaces(_) => Status::Fetched,
-                };
-                let checksum = file.second.get().copied().or(published.checksum);
-                pull.job.finish(&file.subject(), checksum, status);
-            }
+            Ok(published) => tell(pull, file, published),
             Err(error) => {
-                pull.job.unmoved(file.geometry.size());
+                pull.job.unmoved(file.entry().size());
                 pull.job
                     .fail(&file.subject(), error.code(), error.to_string());
             }
+        }
+    }
+    pull.go_on_looking();
+}
+
+fn tell<S: Store>(pull: &Pull<'_, S>, file: &Incoming<S::Staged>, published: Published) {
+    let status = match file.staged.standing() {
+        Standing::Same(_) => Status::Unchanged,
+        Standing::SameIf(..) if file.same.get().is_some() => Status::Unchanged,
+        Standing::SameIf(..) | Standing::Absent | Standing::Replaces(_) => Status::Fetched,
+    };
+    let subject = file.subject();
+    match &file.entry().kind {
+        Kind::File(_) => {
+            let checksum = file.second.get().copied().or(published.checksum);
+            pull.job.finish(&subject, checksum, status);
+        }
+        kind @ (Kind::Dir | Kind::Link(_)) => {
+            pull.job.placed(subject.path, kind.clone(), status);
         }
     }
 }
@@ -66,6 +80,12 @@ fn publish<S: Store>(pull: &Pull<'_, S>, files: &[Arc<Incoming<S::Staged>>]) {
 fn claim<T: Staged>(file: &Incoming<T>) -> Claim {
     if matches!(file.staged.standing(), Standing::Same(_)) {
         return Claim::default();
+    }
+    if let Some(same) = file.same.get() {
+        return Claim {
+            whole: Some(*same),
+            second: None,
+        };
     }
     let nodes: Option<Vec<Node>> = file.staged.held().into_iter().collect();
     Claim {

@@ -9,10 +9,12 @@ use std::ops::Range;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
-use crossbeam_channel::{Receiver, RecvTimeoutError};
+use crossbeam_channel::RecvTimeoutError;
 
-use super::incoming_file::{Incoming, Part, Work};
-use super::{Pull, Whole};
+use super::Pull;
+use super::crew::{Begun, Crew};
+use super::incoming_file::{Incoming, Part, Purpose, Question, Work};
+use super::looking::{self, Listing};
 use crate::client::monitor::Cancel;
 use crate::client::session::Session;
 use crate::code::Code;
@@ -28,42 +30,42 @@ use crate::wire::{self, Message};
 /// Requests that may be unanswered.
 const UNANSWERED: usize = 2;
 
-pub(super) struct Worker<'p, 'm, S: Store> {
-    pull: &'p Pull<'m, S>,
-    session: Session,
-    work: Receiver<Work<S::Staged>>,
-    whole: Whole<S>,
-    asked: VecDeque<(Request, Asked<S::Staged>)>,
+pub(super) struct Worker<'scope, 'env, S: Store> {
+    pub(super) crew: Crew<'scope, 'env, S>,
+    pub(super) pull: &'env Pull<'env, S>,
+    pub(super) session: Session,
+    pub(super) asked: VecDeque<(Request, Asked<S::Staged>)>,
     buffer: Vec<u8>,
 }
 
-enum Asked<T> {
+/// What the server was asked and has not answered.
+pub(super) enum Asked<T> {
+    /// What there is at a place.
+    Listing(Box<Listing>),
     /// Runs of blocks, in the order in which they must come.
     Blocks(Vec<Coming<T>>),
-    Sum(Arc<Incoming<T>>),
+    /// A checksum.
+    Sum(Question<T>),
 }
 
 /// The file that a block is due for, and its place in the request.
 type Due<T> = (Arc<Incoming<T>>, usize);
 
-struct Coming<T> {
+pub(super) struct Coming<T> {
     part: Part<T>,
     next: u64,
 }
 
-impl<'p, 'm, S: Store> Worker<'p, 'm, S> {
-    pub(super) fn new(
-        pull: &'p Pull<'m, S>,
-        session: Session,
-        work: Receiver<Work<S::Staged>>,
-        whole: Whole<S>,
-    ) -> Self {
+impl<'scope, 'env, S: Store + 'env> Worker<'scope, 'env, S>
+where
+    S::Staged: 'env,
+{
+    pub(super) fn new(crew: Crew<'scope, 'env, S>, (session, asked): Begun<S>) -> Self {
         Self {
-            pull,
+            pull: crew.pull,
+            crew,
             session,
-            work,
-            whole,
-            asked: VecDeque::new(),
+            asked,
             buffer: Vec::new(),
         }
     }
@@ -78,7 +80,7 @@ impl<'p, 'm, S: Store> Worker<'p, 'm, S> {
                 return Ok(());
             }
             while self.asked.len() < UNANSWERED {
-                match self.work.try_recv() {
+                match self.crew.work.try_recv() {
                     Ok(work) => self.ask(work),
                     Err(_) => break,
                 }
@@ -88,7 +90,7 @@ impl<'p, 'm, S: Store> Worker<'p, 'm, S> {
                 continue;
             }
             self.session.link.flush()?;
-            match self.work.recv_timeout(PULSE) {
+            match self.crew.work.recv_timeout(PULSE) {
                 Ok(work) => self.ask(work),
                 // The server must not take this connection for dead meanwhile.
                 Err(RecvTimeoutError::Timeout) => say_working(&mut self.session.link)?,
@@ -101,15 +103,16 @@ impl<'p, 'm, S: Store> Worker<'p, 'm, S> {
         match work {
             Work::Segment(part) => self.fetch(vec![part]),
             Work::Small(parts) => self.fetch(parts),
-            Work::Sum(file) => {
+            Work::Look(roots) => looking::look(&mut self.session, roots, &mut self.asked),
+            Work::Sum(question) => {
                 let request = self.session.request();
                 self.session.link.say(&Sum {
                     request,
-                    path: file.from.clone(),
-                    version: file.version,
-                    algorithm: Algorithm::Sha256,
+                    path: question.path.clone(),
+                    version: question.version,
+                    algorithm: question.algorithm(),
                 });
-                self.asked.push_back((request, Asked::Sum(file)));
+                self.asked.push_back((request, Asked::Sum(question)));
             }
         }
     }
@@ -137,6 +140,7 @@ impl<'p, 'm, S: Store> Worker<'p, 'm, S> {
         match self.session.next()? {
             wire::Incoming::Block(header, len) => self.block(&header, len),
             wire::Incoming::Message(Message::Sent(sent)) => self.sent(&sent),
+            wire::Incoming::Message(Message::Entries(page)) => self.page(page),
             wire::Incoming::Message(Message::SumIs(sum)) => self.sum_is(&sum),
             wire::Incoming::Message(Message::Fail(fail)) => self.refused(&fail),
             // What this version does not know, it did not ask for.
@@ -147,8 +151,9 @@ impl<'p, 'm, S: Store> Worker<'p, 'm, S> {
 
     fn block(&mut self, header: &Block, len: usize) -> Result<(), Error> {
         let (file, place) = self.expect(header)?;
+        let store = self.pull.store.as_ref();
         let received = receive::block(
-            &self.pull.store,
+            store.ok_or(Error::OutOfOrder(wire::Kind::Block))?,
             &self.pull.reception,
             &mut self.session.link,
             (header, len),
@@ -231,17 +236,35 @@ impl<'p, 'm, S: Store> Worker<'p, 'm, S> {
     }
 
     fn sum_is(&mut self, sum: &SumIs) -> Result<(), Error> {
-        match self.asked.pop_front() {
-            Some((request, Asked::Sum(file)))
-                if request == sum.request && sum.checksum.algorithm() == Algorithm::Sha256 =>
+        let question = match self.asked.pop_front() {
+            Some((request, Asked::Sum(question)))
+                if request == sum.request && sum.checksum.algorithm() == question.algorithm() =>
             {
+                question
+            }
+            Some(other) => {
+                self.asked.push_front(other);
+                return Err(Error::OutOfOrder(wire::Kind::SumIs));
+            }
+            None => return Err(Error::OutOfOrder(wire::Kind::SumIs)),
+        };
+        match question.purpose {
+            Purpose::Proof(file) => {
                 file.second.get_or_init(|| sum.checksum);
                 // The publisher lives as long as a worker does.
-                let _ = self.whole.send(file);
-                Ok(())
+                let _ = self.crew.whole.send(file);
             }
-            _ => Err(Error::OutOfOrder(wire::Kind::SumIs)),
+            Purpose::Rehearsal(subject, here) => self.pull.would(&subject, here == sum.checksum),
+            Purpose::Doubt(file, here) => {
+                let pull = self.pull;
+                let differs = !pull.is_same(&file, (here, sum.checksum), &self.crew.whole);
+                if differs && pull.expects(&file) {
+                    pull.fetch_alone(&file);
+                }
+            }
         }
+        self.pull.go_on_looking();
+        Ok(())
     }
 
     /// A file has failed, or a whole request.
@@ -249,7 +272,7 @@ impl<'p, 'm, S: Store> Worker<'p, 'm, S> {
         if let Some(entry) = fail.entry {
             let parts = self.asked.iter().filter_map(|(_, asked)| match asked {
                 Asked::Blocks(coming) => Some(coming),
-                Asked::Sum(_) => None,
+                Asked::Listing(_) | Asked::Sum(_) => None,
             });
             let mut files = parts.flatten().map(|coming| &coming.part.file);
             if let Some(file) = files.find(|file| file.id == entry).map(Arc::clone) {
@@ -268,7 +291,17 @@ impl<'p, 'm, S: Store> Worker<'p, 'm, S> {
                     self.fail(&coming.part.file, fail.code, fail.text.clone());
                 }
             }
-            Some((_, Asked::Sum(file))) => self.fail(&file, fail.code, fail.text.clone()),
+            Some((_, Asked::Listing(listing))) => {
+                self.not_listed(&listing.root, fail.code, fail.text.clone());
+            }
+            Some((_, Asked::Sum(question))) => match question.purpose {
+                Purpose::Proof(file) | Purpose::Doubt(file, _) => {
+                    self.fail(&file, fail.code, fail.text.clone());
+                }
+                Purpose::Rehearsal(subject, _) => {
+                    self.pull.job.fail(&subject, fail.code, fail.text.clone());
+                }
+            },
             None => return Err(fail.clone().into()),
         }
         Ok(())
@@ -277,10 +310,14 @@ impl<'p, 'm, S: Store> Worker<'p, 'm, S> {
     /// All blocks of a file are written and vouched for.
     fn complete(&mut self, file: &Arc<Incoming<S::Staged>>) {
         if self.pull.options.checksum == Algorithm::Sha256 {
-            self.pull.job.hand_out(Work::Sum(Arc::clone(file)));
+            self.pull.job.hand_out(Work::Sum(Question {
+                path: file.from.clone(),
+                version: file.version,
+                purpose: Purpose::Proof(Arc::clone(file)),
+            }));
         } else {
             // The publisher lives as long as a worker does.
-            let _ = self.whole.send(Arc::clone(file));
+            let _ = self.crew.whole.send(Arc::clone(file));
         }
     }
 
@@ -289,6 +326,7 @@ impl<'p, 'm, S: Store> Worker<'p, 'm, S> {
             self.pull.reception.fail(file.id, code, String::new());
             self.pull.job.unmoved(file.done.load(Ordering::Relaxed));
             self.pull.job.fail(&file.subject(), code, text);
+            self.pull.go_on_looking();
         }
     }
 
@@ -296,9 +334,13 @@ impl<'p, 'm, S: Store> Worker<'p, 'm, S> {
     pub(super) fn give_back(&mut self) {
         for (_, asked) in self.asked.drain(..) {
             match asked {
-                Asked::Sum(file) => self.pull.job.hand_out(Work::Sum(file)),
+                Asked::Listing(listing) => {
+                    self.pull.job.hand_out(Work::Look(vec![listing.root]));
+                }
+                Asked::Sum(question) => self.pull.job.hand_out(Work::Sum(question)),
                 Asked::Blocks(coming) => {
                     for Coming { part, next } in coming {
+                        let geometry = part.geometry;
                         if part.file.is_settled() {
                             continue;
                         }
@@ -309,7 +351,11 @@ impl<'p, 'm, S: Store> Worker<'p, 'm, S> {
                         part.file.wrote(from - start);
                         let file = part.file;
                         let blocks = from..end;
-                        let part = Part { file, blocks };
+                        let part = Part {
+                            file,
+                            geometry,
+                            blocks,
+                        };
                         self.pull.job.hand_out(Work::Segment(part));
                     }
                 }

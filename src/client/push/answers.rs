@@ -5,15 +5,19 @@ use std::ops::Range;
 use std::sync::Arc;
 
 use super::Shared;
+use super::comparing::Doubt;
 use super::outgoing_file::Work;
-use super::worker::Worker;
-use crate::client::monitor::Status;
+use super::worker::{Ending, Worker};
+use crate::client::Effect;
+use crate::client::monitor::{Skip, Status};
 use crate::code::Code;
-use crate::offer::Verdict;
+use crate::content::Geometry;
+use crate::entry::Entry;
+use crate::offer::{Reason, Verdict};
 use crate::store::Source;
 use crate::transfer::Error;
 use crate::wire::Message;
-use crate::wire::message::{Exception, Fail, Receipt, Want};
+use crate::wire::message::{Exception, Fail, Receipt, Request, Want};
 
 impl<S: Source> Worker<'_, '_, S> {
     /// Acts on a message.
@@ -37,29 +41,67 @@ impl<S: Source> Worker<'_, '_, S> {
             self.offers.push_front((request, files));
             return Err(Error::Broken("verdicts for another offer"));
         }
-        let durable = self.session.welcome()?.durable;
-        self.push.job.set_durable(durable);
+        self.push.meet(self.session.welcome()?);
         let mut unanswered: HashMap<_, _> = files.iter().map(|file| (file.id, file)).collect();
         for answered in want.verdicts {
             let file = unanswered
                 .remove(&answered.entry)
                 .ok_or(Error::Broken("a verdict on an entry that has none to come"))?;
-            match (answered.verdict, file.geometry.is_single()) {
-                (Verdict::Send(None), true) => self.granted.push_back(Arc::clone(file)),
-                (Verdict::Send(Some(ticket)), false) => self.begin(file, ticket)?,
-                (Verdict::Here, _) => {
-                    file.set_here();
-                    self.written.add(file);
-                }
-                (Verdict::Kept, _) => self.kept(file),
-                (Verdict::Refused(code), _) => self.fail(file, code, refusal(code)),
-                _ => return Err(Error::Broken("a verdict that this client did not ask for")),
-            }
+            self.judged(file, answered.verdict)?;
         }
         Ok(())
     }
 
+    fn judged(&mut self, file: &Shared<S>, verdict: Verdict) -> Result<(), Error> {
+        let unasked = Error::Broken("a verdict that this client did not ask for");
+        let is_file = file.geometry().is_some();
+        match (verdict, self.push.options.effect) {
+            (Verdict::Here, _) => self.is_here(file),
+            (Verdict::Kept, Effect::Dry) => self.would(file, Status::WouldSkip),
+            (Verdict::Kept, Effect::Real) => self.kept(file),
+            (Verdict::Refused(code, reason), _) => self.fail(file, code, refusal(code, reason)),
+            (Verdict::SameIf(there, ticket), _) if is_file => self.doubts.push_back(Doubt {
+                file: Arc::clone(file),
+                there,
+                ticket,
+            }),
+            (Verdict::Send(None), Effect::Dry) => self.would(file, Status::WouldStore),
+            (Verdict::Replace, Effect::Dry) => self.would(file, Status::WouldReplace),
+            (Verdict::Send(Some(ticket)), Effect::Real) if file.is_large() => {
+                self.begin(file, ticket)?;
+            }
+            (Verdict::Send(None), Effect::Real) if file.is_large() => return Err(unasked),
+            (Verdict::Send(None), Effect::Real) if is_file => {
+                self.granted.push_back(Arc::clone(file))
+            }
+            // A link has no body: its target was in the offer.
+            (Verdict::Send(None), Effect::Real) => self.written.add(file),
+            _ => return Err(unasked),
+        }
+        Ok(())
+    }
+
+    /// Directories have their modes and times.
+    fn settled(&mut self, (_, ids, directories): Ending, receipt: &Receipt) {
+        let job = &self.push.job;
+        for (id, directory) in ids.into_iter().zip(directories) {
+            let Entry { path, kind, .. } = directory.entry;
+            match receipt.exceptions.iter().find(|e| e.entry == id) {
+                None => job.place(path, kind, Status::Stored),
+                Some(e) => job.fail_beside(path, e.code, said(e.code, &e.text)),
+            }
+        }
+        job.finale_ended();
+    }
+
     fn receipted(&mut self, receipt: &Receipt) -> Result<(), Error> {
+        if let Some(end) = self
+            .end
+            .take_if(|(request, ..)| *request == receipt.request)
+        {
+            self.settled(end, receipt);
+            return Ok(());
+        }
         let (request, files) = self
             .commits
             .pop_front()
@@ -84,7 +126,7 @@ impl<S: Source> Worker<'_, '_, S> {
 
     fn kept(&self, file: &Shared<S>) {
         if file.settle() {
-            self.push.job.moved(file.geometry.size());
+            self.push.job.moved(file.entry().size());
             self.push.job.finish(&file.subject(), None, Status::Kept);
         }
     }
@@ -93,21 +135,25 @@ impl<S: Source> Worker<'_, '_, S> {
         if !file.settle() {
             return;
         }
-        let (checksum, status) = if file.is_here() {
-            self.push.job.moved(file.geometry.size());
-            (None, Status::Unchanged)
+        let status = if file.is_here() {
+            self.push.job.moved(file.entry().size());
+            Status::Unchanged
         } else {
-            (
-                file.second.get().copied().or(file.checksum()),
-                Status::Stored,
-            )
+            Status::Stored
         };
-        self.push.job.finish(&file.subject(), checksum, status);
+        let subject = file.subject();
+        if file.geometry().is_some() {
+            let checksum = file.second.get().copied().or(file.checksum());
+            self.push.job.finish(&subject, checksum, status);
+        } else {
+            let kind = file.entry().kind.clone();
+            self.push.job.placed(subject.path, kind, status);
+        }
     }
 
     /// Blocks went down with another connection: they are sent again.
     fn send_missing(&mut self, file: &Shared<S>, exception: &Exception) -> Result<(), Error> {
-        let blocks = file.geometry.blocks();
+        let blocks = file.geometry().map_or(0, Geometry::blocks);
         let mut runs: Vec<Range<u64>> = Vec::new();
         for run in &exception.missing {
             let end = run
@@ -146,6 +192,17 @@ impl<S: Source> Worker<'_, '_, S> {
         let request = match (offers, commits) {
             (Some(at), _) => self.offers.remove(at),
             (None, Some(at)) => self.commits.remove(at),
+            (None, None) if self.is_end(fail.request) => {
+                if let Some((_, _, directories)) = self.end.take() {
+                    for directory in directories {
+                        let text = said(fail.code, &fail.text);
+                        let path = directory.entry.path;
+                        self.push.job.fail_beside(path, fail.code, text);
+                    }
+                    self.push.job.finale_ended();
+                }
+                return Ok(());
+            }
             (None, None) => return Err(Error::from(fail.clone())),
         };
         for file in request.into_iter().flat_map(|(_, files)| files) {
@@ -154,12 +211,24 @@ impl<S: Source> Worker<'_, '_, S> {
         Ok(())
     }
 
+    /// The source is not there any more: that is no failure, and is said.
+    pub(super) fn vanished(&mut self, file: &Shared<S>) {
+        if file.settle() {
+            self.push.job.unmoved(file.take_back(u64::MAX));
+            self.push.job.leave_out(file.subject().path, Skip::Vanished);
+        }
+    }
+
     /// Settles a file as failed, unless it is settled already.
     pub(super) fn fail(&mut self, file: &Shared<S>, code: Code, text: String) {
         if file.settle() {
             self.push.job.unmoved(file.take_back(u64::MAX));
             self.push.job.fail(&file.subject(), code, text);
         }
+    }
+
+    fn is_end(&self, request: Option<Request>) -> bool {
+        self.end.as_ref().map(|(end, ..)| *end) == request
     }
 
     /// Gives what was offered on a lost connection to the others. A file's blocks
@@ -171,6 +240,9 @@ impl<S: Source> Worker<'_, '_, S> {
                 self.push.job.unmoved(file.take_back(u64::MAX));
                 self.push.job.hand_out(Work::Again(file));
             }
+        }
+        if let Some((_, _, directories)) = self.end.take() {
+            self.push.job.hand_out(Work::End(directories));
         }
         // What others offered: a commit without an answer may have been done, which
         // a second offer finds out; one that was not asked for yet can still be.
@@ -188,14 +260,25 @@ impl<S: Source> Worker<'_, '_, S> {
     }
 }
 
-/// What a refusal at the offer means: the code is all that the server says.
-fn refusal(code: Code) -> String {
-    match code {
-        Code::Exists => "exists with other content".to_owned(),
-        Code::Limit => "no space for it on the server, or over a limit".to_owned(),
-        Code::NotAuthorised => "not allowed to put it there".to_owned(),
-        Code::File => "the server cannot store it there".to_owned(),
-        other => format!("refused by the server: {other}"),
+/// What a refusal at the offer means.
+pub(super) fn refusal(code: Code, reason: Reason) -> String {
+    match (code, reason) {
+        (_, Reason::OtherContent) => "exists with other content".to_owned(),
+        (_, Reason::OtherKind) => {
+            "something of another kind has its name there, or that of a directory above it"
+                .to_owned()
+        }
+        (_, Reason::Link) => {
+            "a symbolic link stands in its way there, and is not followed".to_owned()
+        }
+        (_, Reason::Mount) => "it would be on another file system there".to_owned(),
+        (_, Reason::LeadsOut) => "the link would lead out of the tree there".to_owned(),
+        (_, Reason::Space) => "there is no space for it on the server".to_owned(),
+        (Code::Exists, Reason::Unsaid) => "exists there".to_owned(),
+        (Code::Limit, Reason::Unsaid) => "over a limit of the server".to_owned(),
+        (Code::NotAuthorised, Reason::Unsaid) => "not allowed to put it there".to_owned(),
+        (Code::File, Reason::Unsaid) => "the server cannot store it there".to_owned(),
+        (other, Reason::Unsaid) => format!("refused by the server: {other}"),
     }
 }
 

@@ -1,31 +1,38 @@
-//! Putting files: search, offer, send, commit.
+//! Putting files and trees: search, offer, send, commit, settle.
 //!
 //! One thread searches the sources and feeds what it finds to the workers. Each
 //! worker owns a connection, offers what it takes from the feed, and sends what
 //! the server wants: small files itself, large ones in segments that any worker
-//! may take.
+//! may take. What is in a directory changes its time, so directories come last.
 
 mod answers;
+mod comparing;
+mod feeding;
+mod local_files;
 mod outgoing_file;
 mod requests;
-mod sources;
+mod search;
 mod worker;
 
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::thread;
 
 use crossbeam_channel::{Receiver, bounded};
 
-pub use sources::LocalFiles;
+pub use local_files::LocalFiles;
 
+use super::into_itself;
 use super::job::Job;
 use super::session::Route;
-use super::{Error, Monitor, Options, PutOptions, Summary, Upload};
+use super::{Error, JobOptions, Monitor, Options, Summary, Upload};
 use crate::offer::{EntryId, TransferId};
-use crate::store::Source;
+use crate::path::RemotePath;
+use crate::store::{Place, Source};
+use crate::wire::message::Welcome;
+use feeding::{Feeding, FirstLook};
 use outgoing_file::{Item, Work};
-use sources::{FIRST_LOOK, Search};
+use search::Search;
 use worker::Worker;
 
 /// Files that are found ahead of being offered: two offers' worth.
@@ -35,14 +42,50 @@ const FEED: usize = 512;
 struct Push<'m, S: Source> {
     job: Job<'m, Work<S>>,
     transfer: TransferId,
-    options: PutOptions,
+    options: JobOptions,
     entries: AtomicU64,
+    trees: Mutex<Trees>,
+}
+
+/// The trees that are put, and where they go.
+#[derive(Default)]
+struct Trees {
+    server: Option<Welcome>,
+    tops: Vec<(Vec<Place>, Option<RemotePath>)>,
 }
 
 impl<S: Source> Push<'_, S> {
     /// An entry's number that no other entry of the transfer has.
     fn next_entry(&self) -> EntryId {
         EntryId(self.entries.fetch_add(1, Ordering::Relaxed))
+    }
+
+    /// Notes where a tree is and where it goes.
+    fn begin_tree(&self, places: Vec<Place>, to: Option<RemotePath>) {
+        let mut trees = self.trees.lock().unwrap_or_else(PoisonError::into_inner);
+        trees.tops.push((places, to));
+        self.check_trees(&trees);
+    }
+
+    /// Notes what the server said of itself.
+    fn meet(&self, server: &Welcome) {
+        self.job.set_durable(server.durable);
+        let mut trees = self.trees.lock().unwrap_or_else(PoisonError::into_inner);
+        if trees.server.is_none() {
+            trees.server = Some(server.clone());
+            self.check_trees(&trees);
+        }
+    }
+
+    /// Ends the job where a tree was to go into itself. Nothing of it is committed yet:
+    /// the server has spoken, and has given no receipt.
+    fn check_trees(&self, trees: &Trees) {
+        let Some(server) = &trees.server else { return };
+        for (places, to) in &trees.tops {
+            if into_itself::put(places, to.as_ref(), server) {
+                self.job.abort(Error::IntoItself(to.clone()));
+            }
+        }
     }
 }
 
@@ -51,11 +94,11 @@ pub(super) fn run<S: Source>(
     route: &Route,
     options: &Options,
     uploads: impl Iterator<Item = Upload<S>>,
-    put: &PutOptions,
+    put: &JobOptions,
     monitor: &Monitor,
 ) -> Result<Summary, Error> {
-    let mut search = Search::new(uploads);
-    let first = search.look(FIRST_LOOK);
+    let mut search = Search::new(uploads, put.links);
+    let first = FirstLook::of(&mut search);
     let workers = first.connections(options.connections);
     let (job, work) = Job::new(monitor, workers);
     let push = Push {
@@ -63,6 +106,7 @@ pub(super) fn run<S: Source>(
         transfer: super::session::random_transfer(),
         options: *put,
         entries: AtomicU64::new(0),
+        trees: Mutex::default(),
     };
     thread::scope(|scope| {
         let push = &push;
@@ -81,9 +125,10 @@ pub(super) fn run<S: Source>(
         }
         // Held here too, the feed would take files that no worker is left to offer.
         drop(feed);
-        first.tell(&push.job, &found);
-        search.tell_rest(&push.job, &found);
-        push.job.all_found();
+        let mut feeding = Feeding::new(push, found);
+        first.into_iter().for_each(|found| feeding.tell(found));
+        search.for_each(|found| feeding.tell(found));
+        push.job.all_found(feeding.finale());
     });
     push.job.into_summary()
 }
@@ -111,5 +156,5 @@ fn work_on<S: Source>(
     }
 }
 
-/// A file as its segments are handed out.
+/// What was offered, as its segments are handed out.
 type Shared<S> = Arc<outgoing_file::Outgoing<S>>;

@@ -1,4 +1,4 @@
-//! One file on its way out.
+//! One file or link on its way out.
 
 use std::ops::Range;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -7,10 +7,10 @@ use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use crate::client::job::Subject;
 use crate::content::{BlockIndex, Checksum, Geometry, Node, merge};
 use crate::entry::{Entry, Version};
-use crate::offer::{EntryId, Ticket};
+use crate::offer::{EntryId, Offering, Ticket};
 use crate::path::RemotePath;
 
-/// A file that was found.
+/// Something that was found.
 #[derive(Debug)]
 pub(super) struct Item<S> {
     pub(super) source: Arc<S>,
@@ -19,7 +19,26 @@ pub(super) struct Item<S> {
     /// The version that was found.
     pub(super) version: Option<Version>,
     /// What it is to be on the server.
-    pub(super) entry: Entry,
+    pub(super) offering: Offering,
+}
+
+impl<S> Item<S> {
+    /// What it is to be on the server.
+    pub(super) fn entry(&self) -> &Entry {
+        &self.offering.entry
+    }
+}
+
+// Derived, it would ask the same of the source.
+impl<S> Clone for Item<S> {
+    fn clone(&self) -> Self {
+        Self {
+            source: Arc::clone(&self.source),
+            from: self.from.clone(),
+            version: self.version,
+            offering: self.offering.clone(),
+        }
+    }
 }
 
 /// What a worker can be given to do.
@@ -30,17 +49,20 @@ pub(super) enum Work<S> {
     Again(super::Shared<S>),
     /// A file whose blocks are all written, and whose commit was not asked for yet.
     Commit(super::Shared<S>),
+    /// Directories to be settled, deepest first.
+    End(Vec<Offering>),
 }
 
-/// A file that was offered.
+/// What was offered.
 #[derive(Debug)]
 pub(super) struct Outgoing<S> {
     pub(super) id: EntryId,
     pub(super) item: Item<S>,
-    pub(super) geometry: Geometry,
     /// The worker whose connection it was offered on.
     pub(super) offered_by: usize,
     pub(super) ticket: OnceLock<Ticket>,
+    /// The checksum that it has in common with the one on the server.
+    pub(super) same: OnceLock<Checksum>,
     pub(super) second: OnceLock<Checksum>,
     /// Bytes that were sent, for a screen.
     pub(super) done: Arc<AtomicU64>,
@@ -58,21 +80,17 @@ struct State {
 }
 
 impl<S> Outgoing<S> {
-    pub(super) fn new(
-        id: EntryId,
-        (item, geometry): (Item<S>, Geometry),
-        offered_by: usize,
-    ) -> Self {
+    pub(super) fn new(id: EntryId, item: Item<S>, offered_by: usize) -> Self {
         Self {
             id,
-            geometry,
             offered_by,
             ticket: OnceLock::new(),
+            same: OnceLock::new(),
             second: OnceLock::new(),
             done: Arc::default(),
             state: Mutex::new(State {
                 nodes: Vec::new(),
-                left: geometry.blocks(),
+                left: item.entry().geometry().map_or(0, Geometry::blocks),
                 here: false,
                 committing: false,
                 settled: false,
@@ -81,14 +99,20 @@ impl<S> Outgoing<S> {
         }
     }
 
-    /// The item of a file that has to be offered again.
-    pub(super) fn again(&self) -> Item<S> {
-        Item {
-            source: Arc::clone(&self.item.source),
-            from: self.item.from.clone(),
-            version: self.item.version,
-            entry: self.item.entry.clone(),
-        }
+    /// What it is to be on the server.
+    pub(super) fn entry(&self) -> &Entry {
+        self.item.entry()
+    }
+
+    /// How a file is cut; a link or directory is not.
+    pub(super) fn geometry(&self) -> Option<Geometry> {
+        self.entry().geometry()
+    }
+
+    /// Whether it is a file of more than one block, which goes by its ticket.
+    pub(super) fn is_large(&self) -> bool {
+        self.geometry()
+            .is_some_and(|geometry| !geometry.is_single())
     }
 
     fn state(&self) -> MutexGuard<'_, State> {
@@ -97,8 +121,8 @@ impl<S> Outgoing<S> {
 
     pub(super) fn subject(&self) -> Subject {
         Subject {
-            path: self.item.entry.path.clone(),
-            size: self.geometry.size(),
+            path: self.entry().path.clone(),
+            size: self.entry().size(),
         }
     }
 
@@ -106,7 +130,8 @@ impl<S> Outgoing<S> {
     pub(super) fn note(&self, index: BlockIndex, node: Node, len: usize) {
         let mut state = self.state();
         if state.nodes.is_empty() {
-            state.nodes = vec![None; self.geometry.blocks() as usize];
+            let blocks = self.geometry().map_or(0, Geometry::blocks);
+            state.nodes = vec![None; blocks as usize];
         }
         state.nodes[index.number() as usize] = Some(node);
         self.done.fetch_add(len as u64, Ordering::Relaxed);
@@ -125,8 +150,8 @@ impl<S> Outgoing<S> {
         let mut state = self.state();
         for number in runs.iter().cloned().flatten() {
             state.left += 1;
-            let index = self.geometry.index(number);
-            bytes += index.map_or(0, |index| self.geometry.len(index) as u64);
+            let len = self.geometry().and_then(|g| Some(g.len(g.index(number)?)));
+            bytes += len.unwrap_or(0) as u64;
         }
         drop(state);
         self.take_back(bytes)
@@ -160,8 +185,12 @@ impl<S> Outgoing<S> {
         self.state().committing = committing;
     }
 
-    /// The merge of all nodes; `None` while some are missing.
+    /// What is known of its content: the merge of all nodes, or what it has in common
+    /// with the one on the server.
     pub(super) fn checksum(&self) -> Option<Checksum> {
+        if self.is_here() {
+            return self.same.get().copied();
+        }
         let nodes: Option<Vec<Node>> = self.state().nodes.iter().copied().collect();
         merge(&nodes?)
     }

@@ -1,4 +1,4 @@
-//! What a put's connection says: offers, blocks, commits.
+//! What a put's connection says: offers, blocks, commits, ends.
 
 use std::collections::VecDeque;
 use std::ops::{ControlFlow, Range};
@@ -6,17 +6,17 @@ use std::sync::Arc;
 
 use super::Shared;
 use super::outgoing_file::{Item, Outgoing, Work};
-use super::sources::source_code;
 use super::worker::Worker;
+use crate::client::Effect;
 use crate::client::monitor::Event;
 use crate::content::Algorithm;
-use crate::offer::{EntryId, Ticket};
-use crate::store::{self, Source};
+use crate::offer::{EntryId, Offering, Ticket};
+use crate::store::Source;
 use crate::transfer::heartbeat::{patiently, say_working};
 use crate::transfer::send::{Ended, Run, Tag, in_order, send};
 use crate::transfer::{Error, Link, Wait};
 use crate::wire::frame::LIST_MAX;
-use crate::wire::message::{Commit, Committed, Drop, OFFER_MAX, Offer, Offered, fits};
+use crate::wire::message::{Commit, Committed, Drop, End, OFFER_MAX, Offer, Offered, fits};
 use crate::wire::{Incoming, Kind, Message};
 
 /// Bytes of the first offer, which is to fit a connection's first flight.
@@ -32,17 +32,15 @@ impl<S: Source> Worker<'_, '_, S> {
         let (mut entries, mut files, mut len) = (Vec::new(), Vec::new(), 0);
         let mut next = Some(first);
         while let Some(item) = next.take() {
-            let Some(geometry) = item.entry.geometry() else {
-                continue;
-            };
             let offered = Offered {
                 entry: self.push.next_entry(),
-                what: item.entry.clone(),
+                what: item.entry().clone(),
+                base: item.offering.base,
             };
             // The one that no longer fits goes all the same: the limit leaves room
             // for one entry of the longest name.
             let room = fits(&offered, &mut len, max - ROOM_FOR_ONE.min(max / 2));
-            let file = Arc::new(Outgoing::new(offered.entry, (item, geometry), self.number));
+            let file = Arc::new(Outgoing::new(offered.entry, item, self.number));
             self.known.insert(file.id, Arc::clone(&file));
             entries.push(offered);
             files.push(file);
@@ -55,7 +53,8 @@ impl<S: Source> Worker<'_, '_, S> {
             request,
             transfer: self.push.transfer,
             on: self.push.options.on_existing,
-            dry: false,
+            dry: self.push.options.effect == Effect::Dry,
+            compare: self.push.options.compare,
             entries,
         });
         self.offers.push_back((request, files));
@@ -65,13 +64,16 @@ impl<S: Source> Worker<'_, '_, S> {
     /// Announces a file above one block and hands its segments out.
     pub(super) fn begin(&mut self, file: &Shared<S>, ticket: Ticket) -> Result<(), Error> {
         let segment = self.session.welcome()?.segment;
+        let Some(geometry) = file.geometry() else {
+            return Err(Error::Broken("a ticket for something that has no blocks"));
+        };
         file.ticket.get_or_init(|| ticket);
         self.push.job.tell(Event::Started {
-            path: file.item.entry.path.clone(),
-            size: file.geometry.size(),
+            path: file.entry().path.clone(),
+            size: geometry.size(),
             done: Arc::clone(&file.done),
         });
-        for blocks in file.geometry.segments(segment) {
+        for blocks in geometry.segments(segment) {
             self.push
                 .job
                 .hand_out(Work::Segment(Arc::clone(file), blocks));
@@ -81,9 +83,9 @@ impl<S: Source> Worker<'_, '_, S> {
 
     /// Sends some blocks of a file; whoever sends its last one sees to its commit.
     pub(super) fn send(&mut self, file: &Shared<S>, blocks: Range<u64>) -> Result<(), Error> {
-        if file.is_settled() {
+        let Some(geometry) = file.geometry().filter(|_| !file.is_settled()) else {
             return Ok(());
-        }
+        };
         // What is heard between blocks begins with the server's preface; it came
         // while the verdict did, on whatever connection that was.
         self.session.welcome()?;
@@ -99,13 +101,13 @@ impl<S: Source> Worker<'_, '_, S> {
         let shown = !self.tagged.insert(file.id);
         let tag = file.ticket.get().filter(|_| !shown).map(|ticket| Tag {
             ticket,
-            path: &item.entry.path,
+            path: &item.entry().path,
         });
         let run = Run {
             transfer: self.push.transfer,
             entry: file.id,
             reader: &reader,
-            geometry: file.geometry,
+            geometry,
             blocks: blocks.clone(),
             tag,
         };
@@ -172,11 +174,7 @@ impl<S: Source> Worker<'_, '_, S> {
             .iter()
             .map(|file| Committed {
                 entry: file.id,
-                checksum: if file.is_here() {
-                    None
-                } else {
-                    file.checksum()
-                },
+                checksum: file.checksum(),
                 second: file.second.get().copied(),
             })
             .collect();
@@ -189,9 +187,22 @@ impl<S: Source> Worker<'_, '_, S> {
         self.commits.push_back((request, files));
     }
 
-    fn source_failed(&mut self, file: &Shared<S>, error: &store::Error) {
-        self.say_drop(file.id);
-        self.fail(file, source_code(error), error.to_string());
+    /// Asks for directories to be settled.
+    pub(super) fn end_transfer(&mut self, directories: Vec<Offering>) {
+        let offered = directories.iter().map(|directory| Offered {
+            entry: self.push.next_entry(),
+            what: directory.entry.clone(),
+            base: directory.base,
+        });
+        let offered: Vec<Offered> = offered.collect();
+        let request = self.session.request();
+        let ids = offered.iter().map(|offered| offered.entry).collect();
+        self.session.link.say(&End {
+            request,
+            transfer: self.push.transfer,
+            directories: offered,
+        });
+        self.end = Some((request, ids, directories));
     }
 
     pub(super) fn say_drop(&mut self, entry: EntryId) {

@@ -11,11 +11,12 @@ use std::time::{Duration, Instant};
 
 use crossbeam_channel::{Receiver, never, select};
 
+use super::comparing::Doubt;
 use super::outgoing_file::{Item, Work};
 use super::{Push, Shared};
 use crate::client::monitor::Cancel;
 use crate::client::session::Session;
-use crate::offer::EntryId;
+use crate::offer::{EntryId, Offering};
 use crate::store::Source;
 use crate::transfer::Error;
 use crate::transfer::heartbeat::{PULSE, say_working};
@@ -36,6 +37,10 @@ pub(super) struct Worker<'p, 'm, S: Source> {
     work: Receiver<Work<S>>,
     pub(super) offers: VecDeque<(Request, Vec<Shared<S>>)>,
     pub(super) commits: VecDeque<(Request, Vec<Shared<S>>)>,
+    /// The end that is unanswered: its directories, and their numbers.
+    pub(super) end: Option<Ending>,
+    /// Files that may be on the server already.
+    pub(super) doubts: VecDeque<Doubt<S>>,
     /// Files of one block that the server wants.
     pub(super) granted: VecDeque<Shared<S>>,
     /// Files that are written whole and not yet committed.
@@ -54,6 +59,9 @@ pub(super) struct Written<S> {
     bytes: u64,
     since: Option<Instant>,
 }
+
+/// An end's request, and the numbers of its directories.
+pub(super) type Ending = (Request, Vec<EntryId>, Vec<Offering>);
 
 enum Next<S> {
     Item(Item<S>),
@@ -78,6 +86,8 @@ impl<'p, 'm, S: Source> Worker<'p, 'm, S> {
             work,
             offers: VecDeque::new(),
             commits: VecDeque::new(),
+            end: None,
+            doubts: VecDeque::new(),
             granted: VecDeque::new(),
             written: Written {
                 files: Vec::new(),
@@ -112,12 +122,13 @@ impl<'p, 'm, S: Source> Worker<'p, 'm, S> {
     }
 
     fn awaits_answer(&self) -> bool {
-        !self.offers.is_empty() || !self.commits.is_empty()
+        !self.offers.is_empty() || !self.commits.is_empty() || self.end.is_some()
     }
 
     /// Does the next thing that needs no waiting; `false` where there is none.
     fn do_something(&mut self) -> Result<bool, Error> {
-        let may_offer = self.offers.len() < UNANSWERED && self.granted.len() < OFFER_MAX;
+        let waiting = self.granted.len() + self.doubts.len();
+        let may_offer = self.offers.len() < UNANSWERED && waiting < OFFER_MAX;
         if may_offer && let Ok(item) = self.feed.try_recv() {
             self.offer(item);
             return Ok(true);
@@ -125,8 +136,9 @@ impl<'p, 'm, S: Source> Worker<'p, 'm, S> {
         if self.written.is_due() && self.commits.len() < UNANSWERED {
             self.commit();
         } else if let Some(file) = self.granted.pop_front() {
-            let all = 0..file.geometry.blocks();
-            self.send(&file, all)?;
+            self.send(&file, 0..1)?;
+        } else if let Some(doubt) = self.doubts.pop_front() {
+            self.compare(doubt)?;
         } else if let Ok(work) = self.work.try_recv() {
             self.take(work)?;
         } else if !self.written.files.is_empty() && self.commits.len() < UNANSWERED {
@@ -179,11 +191,15 @@ impl<'p, 'm, S: Source> Worker<'p, 'm, S> {
             }
             Work::Again(file) => {
                 self.say_drop(file.id);
-                self.offer(file.again());
+                self.offer(file.item.clone());
                 Ok(())
             }
             Work::Commit(file) => {
                 self.written.add(&file);
+                Ok(())
+            }
+            Work::End(directories) => {
+                self.end_transfer(directories);
                 Ok(())
             }
         }
@@ -212,7 +228,7 @@ impl<'p, 'm, S: Source> Worker<'p, 'm, S> {
 
 impl<S> Written<S> {
     pub(super) fn add(&mut self, file: &Shared<S>) {
-        self.bytes += file.geometry.size();
+        self.bytes += file.entry().size();
         self.since.get_or_insert_with(Instant::now);
         self.files.push(Arc::clone(file));
     }

@@ -5,9 +5,15 @@
 //! Every name is resolved beneath a held directory and through no link, so what a
 //! local user with write access does to the tree meanwhile leads nowhere else.
 
+mod blocks;
 mod checksum_record;
+mod directories;
 mod flush;
+mod judging;
+mod places;
 mod publish;
+mod sealing;
+mod settling;
 mod staging;
 mod staging_area;
 mod sys;
@@ -19,22 +25,20 @@ use std::path::Path;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 
-use rustix::fs::FileType;
-
 pub use staging::LocalStaged;
 pub use tree::{LocalReader, Tree};
 pub use walk::Walk;
 
 use flush::FlushPoint;
 use staging_area::{Area, Keeper};
-use tree::{Held, file_type, mtime_of, size_of, version_of};
+use tree::Held;
 
 use super::error::{Action, Error};
-use super::{Claim, Durability, Published, Source, Staged, Standing, Store};
-use crate::entry::{Cursor, Entry, Version};
+use super::{Claim, Durability, Place, Published, Source, Staged, Standing, Store};
+use crate::entry::{Cursor, Entry, Kind, Version};
 use crate::fault::Fault;
 use crate::identity::Identity;
-use crate::offer::{OnExisting, Ticket, TransferId};
+use crate::offer::{Offering, Terms, Ticket, TransferId};
 use crate::path::RemotePath;
 
 /// A directory that files can be put into, on behalf of one identity.
@@ -151,15 +155,16 @@ impl LocalStore {
     fn stage_one(
         &self,
         (area, flush): (&Arc<Area>, &Arc<FlushPoint>),
-        (entry, on): (&Entry, OnExisting),
+        (offering, terms): (&Offering, Terms),
         free: &mut u64,
     ) -> Result<Arc<LocalStaged>, Error> {
-        let standing = self.judge(entry, on)?;
-        let geometry = entry
-            .geometry()
-            .ok_or_else(|| Error::NotStorable(entry.path.clone()))?;
-        if !matches!(standing, Standing::Same(_)) {
-            let needed = geometry.size();
+        let entry = &offering.entry;
+        if entry.kind == Kind::Dir {
+            return Err(Error::NotStorable(entry.path.clone()));
+        }
+        let standing = self.judge(entry, terms)?;
+        if matches!(standing, Standing::Absent | Standing::Replaces(_)) {
+            let needed = entry.size();
             *free = free.checked_sub(needed).ok_or_else(|| Error::NoRoom {
                 path: entry.path.clone(),
                 needed,
@@ -169,8 +174,8 @@ impl LocalStore {
         let staged = LocalStaged::new(
             &self.shared,
             (area, flush),
-            (entry, geometry),
-            (standing, on),
+            offering,
+            (standing, terms.on),
             |number| self.seal(number),
         );
         let staged = Arc::new(staged);
@@ -247,6 +252,10 @@ impl Source for LocalStore {
     type Reader = LocalReader;
     type Walk = Walk;
 
+    fn places(&self, under: Option<&RemotePath>) -> Vec<Place> {
+        self.tree().places(under)
+    }
+
     fn walk(
         &self,
         under: Option<&RemotePath>,
@@ -275,41 +284,18 @@ impl Store for LocalStore {
         self.shared.durability
     }
 
-    fn judge(&self, entry: &Entry, on: OnExisting) -> Result<Standing, Error> {
-        let path = &entry.path;
-        let stat = match self.shared.tree.stat(path) {
-            Err(Error::NotFound(_)) => return self.judge_absent(path),
-            other => other?,
-        };
-        if file_type(&stat) != FileType::RegularFile {
-            return Err(Error::Occupied(path.clone()));
-        }
-        let there = version_of(&stat);
-        if size_of(&stat) == entry.size() && mtime_of(&stat) == entry.mtime {
-            return Ok(Standing::Same(there));
-        }
-        match on {
-            OnExisting::IfNewer if entry.mtime <= mtime_of(&stat) => {
-                Err(Error::Newer(path.clone()))
-            }
-            OnExisting::Refuse => Err(Error::Exists(path.clone())),
-            OnExisting::ReplaceVersion(expected) if expected != there => {
-                Err(Error::Exists(path.clone()))
-            }
-            OnExisting::IfNewer | OnExisting::Replace | OnExisting::ReplaceVersion(_) => {
-                Ok(Standing::Replaces(there))
-            }
-        }
+    fn judge(&self, entry: &Entry, terms: Terms) -> Result<Standing, Error> {
+        judging::judge(&self.shared.tree, entry, terms)
     }
 
-    fn stage(&self, batch: &[Entry], on: OnExisting) -> Vec<Result<Arc<LocalStaged>, Error>> {
+    fn stage(&self, batch: &[Offering], terms: Terms) -> Vec<Result<Arc<LocalStaged>, Error>> {
         let (area, flush, mut free) = match self.prepare() {
             Ok(prepared) => prepared,
             Err(error) => return batch.iter().map(|_| Err(error.clone())).collect(),
         };
         batch
             .iter()
-            .map(|entry| self.stage_one((&area, &flush), (entry, on), &mut free))
+            .map(|offering| self.stage_one((&area, &flush), (offering, terms), &mut free))
             .collect()
     }
 
@@ -326,20 +312,8 @@ impl Store for LocalStore {
     fn commit(&self, batch: Vec<(Arc<LocalStaged>, Claim)>) -> Vec<Result<Published, Error>> {
         publish::commit(&self.shared, batch)
     }
-}
 
-impl LocalStore {
-    /// Nothing has the name; but what should be a directory on the way may be a file.
-    fn judge_absent(&self, path: &RemotePath) -> Result<Standing, Error> {
-        let mut above = path.parent();
-        while let Some(directory) = above {
-            match self.shared.tree.stat(&directory) {
-                Ok(stat) if file_type(&stat) == FileType::Directory => break,
-                Ok(_) => return Err(Error::Occupied(path.clone())),
-                Err(Error::NotFound(_)) => above = directory.parent(),
-                Err(error) => return Err(error),
-            }
-        }
-        Ok(Standing::Absent)
+    fn settle(&self, directories: &[Offering]) -> Vec<Result<(), Error>> {
+        settling::settle(&self.shared, directories)
     }
 }

@@ -1,4 +1,4 @@
-//! A file on its way: blocks written, counted, and guarded by a lock on its life.
+//! An entry on its way: what was agreed about it, and its life until it has its name.
 //!
 //! A write holds the life shared, a commit takes it whole and ends it. So a block
 //! that arrives late, for a file that was published or given up meanwhile, finds
@@ -7,49 +7,44 @@
 use std::ops::Range;
 use std::os::fd::OwnedFd;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, PoisonError, RwLock};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
 
-use rustix::fs::OFlags;
 use rustix::io::Errno;
 
 use super::Shared;
-use super::checksum_record;
+use super::blocks::{Arrival, Blocks};
 use super::flush::FlushPoint;
 use super::staging_area::Area;
-use crate::content::{Checksum, Geometry, Node, Pass, Verified, merge};
+use crate::content::{Checksum, Geometry, Node, Verified};
 use crate::entry::{Entry, Mode};
-use crate::offer::{OnExisting, Ticket};
+use crate::offer::{Offering, OnExisting, Ticket};
 use crate::store::error::{Action, Error};
-use crate::store::{Claim, Staged, Standing};
+use crate::store::{Staged, Standing};
 
 /// What a staged file is until it is finished: its owner's alone.
-const PRIVATE: Mode = Mode::OWNER_ONLY;
+pub(super) const PRIVATE: Mode = Mode::OWNER_ONLY;
 
-/// Bytes of a file that are read at once to hash it in order.
-const AT_ONCE: usize = 1 << 20;
-
-/// One file that is staged, or was found to be there.
+/// One entry that is staged, or was found to be there.
 #[derive(Debug)]
 pub struct LocalStaged {
-    shared: Arc<Shared>,
+    pub(super) shared: Arc<Shared>,
     pub(super) area: Arc<Area>,
     pub(super) flush: Arc<FlushPoint>,
-    entry: Entry,
-    geometry: Geometry,
+    offering: Offering,
     standing: Standing,
     on_existing: OnExisting,
     number: u64,
     ticket: Option<Ticket>,
     blocks: Mutex<Blocks>,
-    life: RwLock<Life>,
-    /// Whether the staged file's name is still in the staging directory.
+    pub(super) life: RwLock<Life>,
+    /// Whether the staged name is still in the staging directory.
     named: AtomicBool,
 }
 
-/// What became of the staged file.
+/// What became of what is staged.
 #[derive(Debug)]
-enum Life {
-    /// Nothing was written yet: the file is made with its first block.
+pub(super) enum Life {
+    /// Nothing was written yet: a file is made with its first block.
     Unborn,
     /// Blocks are being written.
     Open(OwnedFd),
@@ -60,46 +55,35 @@ enum Life {
     Ended,
 }
 
-#[derive(Debug)]
-struct Blocks {
-    states: Vec<State>,
-    left: u64,
-}
-
-#[derive(Clone, Copy, Debug)]
-enum State {
-    Free,
-    Writing,
-    Verified(Node),
-}
-
 impl LocalStaged {
     /// Judged but not yet written to. It takes neither a descriptor nor memory for its
     /// blocks before the first of them comes: what is only offered costs little.
     pub(super) fn new(
         shared: &Arc<Shared>,
         (area, flush): (&Arc<Area>, &Arc<FlushPoint>),
-        (entry, geometry): (&Entry, Geometry),
+        offering: &Offering,
         (standing, on_existing): (Standing, OnExisting),
         seal: impl FnOnce(u64) -> Ticket,
     ) -> Self {
-        let here = matches!(standing, Standing::Same(_));
         let number = area.next_name();
-        let sealed = !here && !geometry.is_single();
+        let expected = match standing {
+            Standing::Same(_) => None,
+            Standing::SameIf(..) if !on_existing.may_replace() => None,
+            Standing::SameIf(..) | Standing::Absent | Standing::Replaces(_) => {
+                offering.entry.geometry()
+            }
+        };
+        let sealed = expected.is_some_and(|geometry| !geometry.is_single());
         Self {
             shared: Arc::clone(shared),
             area: Arc::clone(area),
             flush: Arc::clone(flush),
-            entry: entry.clone(),
-            geometry,
+            offering: offering.clone(),
             standing,
             on_existing,
             number,
             ticket: sealed.then(|| seal(number)),
-            blocks: Mutex::new(Blocks {
-                states: Vec::new(),
-                left: if here { 0 } else { geometry.blocks() },
-            }),
+            blocks: Mutex::new(Blocks::expected(expected.map_or(0, Geometry::blocks))),
             life: RwLock::new(Life::Unborn),
             named: AtomicBool::new(false),
         }
@@ -110,23 +94,18 @@ impl LocalStaged {
         self.on_existing
     }
 
-    /// Whether the file is one block.
-    pub(super) fn is_single(&self) -> bool {
-        self.geometry.is_single()
+    /// How many components of its path are the destination's own.
+    pub(super) fn base(&self) -> u16 {
+        self.offering.base
     }
 
-    fn create(&self) -> Result<OwnedFd, Error> {
-        let file = self
-            .shared
-            .tree
-            .sys
-            .create(&self.area.directory, &self.name())
-            .map_err(|errno| self.failed(Action::Stage, errno))?;
-        self.named.store(true, Ordering::Relaxed);
-        Ok(file)
+    /// Whether it is a file of more than one block.
+    pub(super) fn is_large(&self) -> bool {
+        self.geometry()
+            .is_some_and(|geometry| !geometry.is_single())
     }
 
-    /// The staged file's name.
+    /// The staged name.
     pub(super) fn name(&self) -> String {
         format!("{:x}", self.number)
     }
@@ -136,148 +115,57 @@ impl LocalStaged {
         self.number
     }
 
-    /// The staged file has its final name now.
+    /// Something has the staged name from now on.
+    pub(super) fn was_named(&self) {
+        self.named.store(true, Ordering::Relaxed);
+    }
+
+    /// It has its final name now.
     pub(super) fn was_renamed(&self) {
         self.named.store(false, Ordering::Relaxed);
     }
 
     pub(super) fn failed(&self, action: Action, errno: Errno) -> Error {
-        Error::system(action, &self.entry.path, errno)
+        Error::system(action, &self.entry().path, errno)
     }
 
-    /// Ends the staging and proves what its sender claimed: every block verified,
-    /// their merge and the second checksum as announced. Mode, time and checksum
-    /// are set. Returns the descriptor that saw all writes, if it is still open.
-    ///
-    /// # Errors
-    ///
-    /// [`Error::Incomplete`] leaves the staging as it was; any other ends it.
-    pub(super) fn seal(&self, claim: &Claim) -> Result<(Option<OwnedFd>, Checksum), Error> {
-        let path = || self.entry.path.clone();
-        let mut life = self.life.write().unwrap_or_else(PoisonError::into_inner);
-        if matches!(*life, Life::Ended) {
-            return Err(Error::NoStaging);
-        }
-        let nodes: Option<Vec<Node>> = self.held().into_iter().collect();
-        let nodes = nodes.filter(|nodes| !nodes.is_empty());
-        let nodes = nodes.ok_or_else(|| Error::Incomplete(path()))?;
-        let (file, finished) = match std::mem::replace(&mut *life, Life::Ended) {
-            Life::Open(file) => (Some(file), false),
-            Life::Written(file) => (file, true),
-            Life::Unborn | Life::Ended => return Err(Error::NoStaging),
-        };
-        let whole = merge(&nodes).ok_or_else(|| Error::Incomplete(path()))?;
-        if claim.whole != Some(whole) {
-            return Err(Error::Mismatch(path()));
-        }
-        if finished && claim.second.is_none() {
-            return Ok((file, whole));
-        }
-        let reopened;
-        let open = if let Some(file) = &file {
-            file
-        } else {
-            let name = self.name();
-            let sys = &self.shared.tree.sys;
-            reopened = sys
-                .open_in(&self.area.directory, &name, OFlags::RDONLY)
-                .map_err(|errno| self.failed(Action::Open, errno))?;
-            &reopened
-        };
-        self.prove_second(open, claim.second)?;
-        self.finish(open, whole, claim.second)?;
-        Ok((file, whole))
+    pub(super) fn blocks(&self) -> MutexGuard<'_, Blocks> {
+        self.blocks.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Reads the staged bytes in order and holds them against a second checksum.
-    fn prove_second(&self, file: &OwnedFd, second: Option<Checksum>) -> Result<(), Error> {
-        let Some(second) = second else {
-            return Ok(());
-        };
-        let mut pass = Pass::new(second.algorithm());
-        let mut buffer = vec![0; AT_ONCE];
-        let mut offset = 0;
-        while offset < self.geometry.size() {
-            let n = self
-                .shared
-                .tree
-                .sys
-                .read_at(file, &mut buffer, offset)
-                .map_err(|errno| self.failed(Action::Read, errno))?;
-            if n == 0 {
-                break;
-            }
-            pass.update(&buffer[..n]);
-            offset += n as u64;
-        }
-        if pass.finish() == second {
-            Ok(())
-        } else {
-            Err(Error::Mismatch(self.entry.path.clone()))
-        }
+    fn geometry(&self) -> Option<Geometry> {
+        self.entry().geometry()
     }
 
-    /// Sets mode, checksum and time. The time comes last: recording the checksum
-    /// is a change too.
-    fn finish(
-        &self,
-        file: &OwnedFd,
-        whole: Checksum,
-        second: Option<Checksum>,
-    ) -> Result<(), Error> {
-        let sys = &self.shared.tree.sys;
-        let of = (self.geometry.size(), self.entry.mtime);
-        let sums: Vec<Checksum> = std::iter::once(whole).chain(second).collect();
-        // An attribute is refused to a file that its owner may not write, which it
-        // is when it was finished before.
-        let writable = match second {
-            Some(_) => sys.set_mode(file, PRIVATE),
-            None => Ok(()),
-        };
-        writable
-            .and_then(|()| checksum_record::record(sys, file, of, &sums))
-            .and_then(|()| sys.set_mode(file, self.entry.mode))
-            .and_then(|()| sys.set_mtime(file, self.entry.mtime))
-            .map_err(|errno| self.failed(Action::Record, errno))
+    fn create(&self) -> Result<OwnedFd, Error> {
+        let file = self
+            .shared
+            .tree
+            .sys
+            .create(&self.area.directory, &self.name())
+            .map_err(|errno| self.failed(Action::Stage, errno))?;
+        self.was_named();
+        Ok(file)
     }
 
-    /// Claims a block for writing. `false` where it is verified or being written:
-    /// the same block may come twice when a connection was lost.
-    fn claim_block(&self, block: &Verified<'_>) -> Result<bool, Error> {
-        let mut blocks = self.blocks.lock().unwrap_or_else(PoisonError::into_inner);
-        if blocks.states.is_empty() && blocks.left > 0 {
-            let count = self
-                .shared
-                .remember_blocks(&self.entry, self.geometry.blocks())?;
-            blocks.states = vec![State::Free; count];
+    /// Claims a block for writing. `false` where it is verified or being written.
+    fn claim(&self, block: &Verified<'_>) -> Result<bool, Error> {
+        let mut blocks = self.blocks();
+        if blocks.are_untouched() && !blocks.missing().is_empty() {
+            let count = self.geometry().map_or(0, Geometry::blocks);
+            let count = self.shared.remember_blocks(self.entry(), count)?;
+            blocks.track(count);
         }
-        let number = block.index().number() as usize;
-        let state = blocks.states.get_mut(number).ok_or(Error::NoStaging)?;
-        match *state {
-            State::Free => {
-                *state = State::Writing;
-                Ok(true)
-            }
-            State::Verified(node) if node != block.node() => {
-                Err(Error::Mismatch(self.entry.path.clone()))
-            }
-            State::Writing | State::Verified(_) => Ok(false),
-        }
-    }
-
-    fn settle_block(&self, block: &Verified<'_>, written: bool) {
-        let mut blocks = self.blocks.lock().unwrap_or_else(PoisonError::into_inner);
-        let number = block.index().number() as usize;
-        if written {
-            blocks.states[number] = State::Verified(block.node());
-            blocks.left -= 1;
-        } else {
-            blocks.states[number] = State::Free;
+        match blocks.claim(block) {
+            Arrival::Write => Ok(true),
+            Arrival::Again => Ok(false),
+            Arrival::Different => Err(Error::Mismatch(self.entry().path.clone())),
+            Arrival::None => Err(Error::NoStaging),
         }
     }
 
     /// Makes the file, unless another connection's block has done so.
-    fn be_born(&self) -> Result<(), Error> {
+    fn be_born(&self, size: u64) -> Result<(), Error> {
         let unborn = |life: &Life| matches!(life, Life::Unborn);
         if !unborn(&self.life.read().unwrap_or_else(PoisonError::into_inner)) {
             return Ok(());
@@ -285,7 +173,7 @@ impl LocalStaged {
         let mut life = self.life.write().unwrap_or_else(PoisonError::into_inner);
         if unborn(&life) {
             let file = self.create()?;
-            let sized = self.shared.tree.sys.resize(&file, self.geometry.size());
+            let sized = self.shared.tree.sys.resize(&file, size);
             sized.map_err(|errno| self.failed(Action::Stage, errno))?;
             *life = Life::Open(file);
         }
@@ -293,14 +181,15 @@ impl LocalStaged {
     }
 
     fn write(&self, block: &Verified<'_>) -> Result<(), Error> {
-        let offset = self.geometry.offset(block.index());
+        let geometry = self.geometry().ok_or(Error::NoStaging)?;
+        let offset = geometry.offset(block.index());
         let write = |file: &OwnedFd| {
             let sys = &self.shared.tree.sys;
             sys.write_at(file, block.bytes(), offset)
                 .map_err(|errno| self.failed(Action::Write, errno))
         };
-        if !self.geometry.is_single() {
-            self.be_born()?;
+        if !geometry.is_single() {
+            self.be_born(geometry.size())?;
             let life = self.life.read().unwrap_or_else(PoisonError::into_inner);
             return match &*life {
                 Life::Open(file) => write(file),
@@ -315,7 +204,7 @@ impl LocalStaged {
         let file = self.create()?;
         write(&file)?;
         self.finish(&file, Checksum::Blake3(block.node().0), None)?;
-        let reopens = self.entry.mode.bits() & PRIVATE.bits() == PRIVATE.bits();
+        let reopens = self.entry().mode.bits() & PRIVATE.bits() == PRIVATE.bits();
         let keep = !reopens || self.shared.may_keep();
         *life = Life::Written(keep.then_some(file));
         Ok(())
@@ -324,47 +213,29 @@ impl LocalStaged {
 
 impl Staged for LocalStaged {
     fn put(&self, block: Verified<'_>) -> Result<(), Error> {
-        if !self.claim_block(&block)? {
+        if !self.claim(&block)? {
             return Ok(());
         }
         let written = self.write(&block);
-        self.settle_block(&block, written.is_ok());
+        self.blocks().settle(&block, written.is_ok());
         written
     }
 
     fn held(&self) -> Vec<Option<Node>> {
-        let blocks = self.blocks.lock().unwrap_or_else(PoisonError::into_inner);
-        blocks
-            .states
-            .iter()
-            .map(|state| match state {
-                State::Verified(node) => Some(*node),
-                State::Free | State::Writing => None,
-            })
-            .collect()
+        self.blocks().held()
     }
 
     fn missing(&self) -> Vec<Range<u64>> {
-        let blocks = self.blocks.lock().unwrap_or_else(PoisonError::into_inner);
-        if blocks.left == 0 {
+        let blocks = self.blocks();
+        let may_be_here = matches!(self.standing, Standing::SameIf(..));
+        if may_be_here && blocks.are_untouched() {
             return Vec::new();
         }
-        if blocks.states.is_empty() {
-            return std::iter::once(0..blocks.left).collect();
-        }
-        let mut runs: Vec<Range<u64>> = Vec::new();
-        for (number, state) in (0u64..).zip(&blocks.states) {
-            match (state, runs.last_mut()) {
-                (State::Verified(_), _) => {}
-                (_, Some(run)) if run.end == number => run.end += 1,
-                _ => runs.push(number..number + 1),
-            }
-        }
-        runs
+        blocks.missing()
     }
 
     fn entry(&self) -> &Entry {
-        &self.entry
+        &self.offering.entry
     }
 
     fn standing(&self) -> Standing {
@@ -379,11 +250,8 @@ impl Staged for LocalStaged {
 impl Drop for LocalStaged {
     fn drop(&mut self) {
         self.shared.forget(self.number);
-        let blocks = self
-            .blocks
-            .get_mut()
-            .unwrap_or_else(PoisonError::into_inner);
-        self.shared.forget_blocks(blocks.states.len());
+        let tracked = self.blocks().tracked();
+        self.shared.forget_blocks(tracked);
         if self.named.load(Ordering::Relaxed) {
             let _ = self
                 .shared

@@ -21,6 +21,9 @@ use crate::store::error::{Action, Error};
 /// How often a directory that was removed meanwhile is made again.
 const ATTEMPTS: usize = 16;
 
+/// Nobody but its owner can enter it.
+const PRIVATE: Mode = Mode::OWNERS_DIRECTORY;
+
 /// Who stages in a tree, and so how the directory is called.
 #[derive(Clone, Debug)]
 pub(super) enum Keeper {
@@ -166,7 +169,7 @@ fn is_private(tree: &Held, directory: &OwnedFd) -> Result<bool, Errno> {
 }
 
 fn make(tree: &Held, within: &OwnedFd, name: &str) -> Result<(), Error> {
-    match tree.sys.make_dir(within, name) {
+    match tree.sys.make_dir(within, name, PRIVATE) {
         Ok(()) | Err(Errno::EXIST) => Ok(()),
         Err(errno) => Err(failed(tree, Action::MakeDir, errno)),
     }

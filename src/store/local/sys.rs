@@ -99,9 +99,14 @@ impl Sys {
         fs::openat(directory, name, flags, Mode::empty())
     }
 
-    pub(super) fn make_dir(&self, directory: &OwnedFd, name: &str) -> Result<()> {
+    pub(super) fn make_dir(&self, directory: &OwnedFd, name: &str, mode: EntryMode) -> Result<()> {
         self.ask(Call::MakeDir)?;
-        fs::mkdirat(directory, name, Mode::RWXU)
+        fs::mkdirat(directory, name, Mode::from_bits_truncate(mode.bits()))
+    }
+
+    pub(super) fn make_link(&self, target: &str, directory: &OwnedFd, name: &str) -> Result<()> {
+        self.ask(Call::MakeLink)?;
+        fs::symlinkat(target, directory, name)
     }
 
     pub(super) fn stat(&self, file: impl AsFd) -> Result<Stat> {
@@ -172,17 +177,18 @@ impl Sys {
 
     pub(super) fn set_mtime(&self, file: &OwnedFd, mtime: Mtime) -> Result<()> {
         self.ask(Call::SetTimes)?;
-        let times = Timestamps {
-            last_access: Timespec {
-                tv_sec: 0,
-                tv_nsec: UTIME_OMIT,
-            },
-            last_modification: Timespec {
-                tv_sec: mtime.seconds(),
-                tv_nsec: mtime.nanos().into(),
-            },
-        };
-        fs::futimens(file, &times)
+        fs::futimens(file, &times(mtime))
+    }
+
+    /// Sets the time of a link, not of what it leads to.
+    pub(super) fn set_link_mtime(
+        &self,
+        directory: &OwnedFd,
+        name: &str,
+        mtime: Mtime,
+    ) -> Result<()> {
+        self.ask(Call::SetTimes)?;
+        fs::utimensat(directory, name, &times(mtime), AtFlags::SYMLINK_NOFOLLOW)
     }
 
     pub(super) fn set_attribute(&self, file: &OwnedFd, name: &CStr, value: &[u8]) -> Result<()> {
@@ -252,6 +258,19 @@ impl Sys {
     pub(super) fn lock(&self, directory: &OwnedFd) -> Result<()> {
         self.ask(Call::Lock)?;
         fs::flock(directory, FlockOperation::NonBlockingLockExclusive)
+    }
+}
+
+fn times(mtime: Mtime) -> Timestamps {
+    Timestamps {
+        last_access: Timespec {
+            tv_sec: 0,
+            tv_nsec: UTIME_OMIT,
+        },
+        last_modification: Timespec {
+            tv_sec: mtime.seconds(),
+            tv_nsec: mtime.nanos().into(),
+        },
     }
 }
 

@@ -8,6 +8,7 @@ use rustix::fs::{FileType, OFlags, Stat};
 use rustix::io::Errno;
 
 use super::checksum_record;
+use super::places;
 use super::sys::Sys;
 use super::walk::Walk;
 use crate::content::Checksum;
@@ -15,7 +16,7 @@ use crate::entry::{Cursor, Entry, Kind, LinkTarget, Mode, Mtime, Version};
 use crate::fault::Fault;
 use crate::path::RemotePath;
 use crate::store::error::{Action, Error};
-use crate::store::{ReadAt, Source};
+use crate::store::{Place, ReadAt, Source};
 
 /// A held directory. Clones are handles to the same.
 #[derive(Clone, Debug)]
@@ -55,11 +56,47 @@ impl Tree {
         let path = path.to_owned();
         Ok(Self(Arc::new(Held { sys, root, path })))
     }
+
+    /// What is at `path`, links in it followed: the real directory that holds it, and
+    /// its name there; `None` for the top of all, which has none.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Root`] where nothing is there, [`Error::Unusable`] where its name
+    /// cannot be sent.
+    pub fn locate(path: &Path) -> Result<(PathBuf, Option<RemotePath>), Error> {
+        let mut real = path.canonicalize().map_err(|error| Error::Root {
+            action: Action::Open,
+            path: path.to_owned(),
+            errno: Errno::from_io_error(&error).unwrap_or(Errno::IO),
+        })?;
+        let name = real.file_name().map(|name| {
+            RemotePath::from_local(name).map_err(|why| Error::Unusable {
+                under: None,
+                why,
+                count: 1,
+            })
+        });
+        let name = name.transpose()?;
+        if name.is_some() {
+            real.pop();
+        }
+        Ok((real, name))
+    }
 }
 
 impl Source for Tree {
     type Reader = LocalReader;
     type Walk = Walk;
+
+    fn places(&self, under: Option<&RemotePath>) -> Vec<Place> {
+        places::of(&self.0, under)
+    }
+
+    fn follow(&self, path: &RemotePath) -> Result<(Self, Option<RemotePath>), Error> {
+        let (holder, name) = Self::locate(&self.0.path.join(path.as_path()))?;
+        Ok((Self::open(&holder, Fault::default())?, name))
+    }
 
     fn walk(
         &self,
@@ -190,19 +227,26 @@ impl Held {
         checksum_record::recorded(&self.sys, file, size_of(stat), mtime_of(stat))
     }
 
-    fn link_target(&self, path: &RemotePath) -> Result<LinkTarget, Error> {
+    /// The directory that something is in, and what is there.
+    pub(super) fn look_in(&self, path: &RemotePath) -> Result<(OwnedFd, Stat), Error> {
         let failed = |errno| Error::system(Action::Look, path, errno);
-        let within = match path.parent() {
-            None => self.root.try_clone().map_err(|_| failed(Errno::MFILE))?,
-            Some(parent) => self
-                .sys
-                .open_beneath(
-                    &self.root,
-                    parent.as_path(),
-                    OFlags::PATH | OFlags::DIRECTORY,
-                )
-                .map_err(failed)?,
-        };
+        let within = self.directory_of(path).map_err(failed)?;
+        let stat = self.sys.stat_in(&within, path.name()).map_err(failed)?;
+        Ok((within, stat))
+    }
+
+    fn directory_of(&self, path: &RemotePath) -> Result<OwnedFd, Errno> {
+        let parent = path.parent();
+        let parent = parent
+            .as_ref()
+            .map_or(".".as_ref(), |parent| parent.as_path());
+        let flags = OFlags::PATH | OFlags::DIRECTORY;
+        self.sys.open_beneath(&self.root, parent, flags)
+    }
+
+    pub(super) fn link_target(&self, path: &RemotePath) -> Result<LinkTarget, Error> {
+        let failed = |errno| Error::system(Action::Look, path, errno);
+        let within = self.directory_of(path).map_err(failed)?;
         let text = self.sys.read_link(&within, path.name()).map_err(failed)?;
         let text = std::str::from_utf8(&text).ok();
         text.and_then(LinkTarget::new)

@@ -105,14 +105,19 @@ impl Walk {
             .open_beneath(&self.tree.root, path, DIRECTORY)
             .map_err(failed)?;
         let mut least: BinaryHeap<Box<str>> = BinaryHeap::new();
-        let (mut more, mut unnamed) = (false, 0);
+        let (mut more, mut unnamed, mut reserved) = (false, 0, 0);
         for item in self.tree.sys.read_dir(&opened).map_err(failed)? {
             let item = item.map_err(failed)?;
             let Ok(name) = item.file_name().to_str() else {
                 unnamed += 1;
                 continue;
             };
-            if matches!(name, "." | ".." | RESERVED) {
+            if matches!(name, "." | "..") {
+                continue;
+            }
+            if name == RESERVED {
+                // At the root it is where files are staged, and nobody's affair.
+                reserved += u64::from(directory.is_some());
                 continue;
             }
             let is_dir = match item.file_type() {
@@ -137,13 +142,19 @@ impl Walk {
                 more = true;
             }
         }
-        // A later pass over the same directory sees the same ones again.
-        if unnamed > 0 && from.is_none() {
-            self.pending.push_back(Err(Error::Unusable {
-                under: directory.clone(),
-                why: PathError::NotUtf8,
-                count: unnamed,
-            }));
+        let unusable = [
+            (unnamed, PathError::NotUtf8),
+            (reserved, PathError::Reserved),
+        ];
+        for (count, why) in unusable {
+            // A later pass over the same directory sees the same ones again.
+            if count > 0 && from.is_none() {
+                self.pending.push_back(Err(Error::Unusable {
+                    under: directory.clone(),
+                    why,
+                    count,
+                }));
+            }
         }
         let mut names = least.into_sorted_vec();
         let more_after = more.then(|| names.last().cloned()).flatten();
@@ -270,7 +281,8 @@ mod tests {
         let after = after.map(|text| Cursor::parse(text).unwrap());
         tree.walk(None, depth, after)
             .unwrap()
-            .map(|entry| entry.unwrap().cursor().as_str().to_owned())
+            .filter_map(Result::ok)
+            .map(|entry| entry.cursor().as_str().to_owned())
             .collect()
     }
 
@@ -282,6 +294,19 @@ mod tests {
         let all = ["a.txt", "a/", "a/b/", "a/b/c", "a/b0", "a0", "z/"];
         assert_eq!(listed(&tree, None, None), all);
         assert_eq!(listed(&tree, Some(1), None), ["a.txt", "a/", "a0", "z/"]);
+    }
+
+    #[test]
+    fn what_has_haul_s_name_below_the_root_is_told_of() {
+        let (_dir, tree) = tree(&FILES);
+        let told: Vec<Error> = tree
+            .walk(None, None, None)
+            .unwrap()
+            .filter_map(Result::err)
+            .collect();
+        let under = Some(RemotePath::parse("z").unwrap());
+        let (why, count) = (PathError::Reserved, 1);
+        assert_eq!(told, [Error::Unusable { under, why, count }]);
     }
 
     #[test]

@@ -40,6 +40,22 @@ pub struct Welcome {
     /// Whether a receipt means durable; a server can be told to skip that.
     #[n(5)]
     pub durable: bool,
+    /// What the directories above the served one would be as stores, innermost first:
+    /// a client that is to put one of them would put the tree into itself. At most 64;
+    /// left out, none is known.
+    #[n(6)]
+    #[cbor(default, skip_if = "Above::is_empty")]
+    pub above: Above,
+}
+
+/// Stores one in the other: a CBOR byte string of 16 for each.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Above(pub Vec<StoreId>);
+
+impl Above {
+    fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
 }
 
 /// A store's random name: a CBOR byte string of 16.

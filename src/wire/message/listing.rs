@@ -24,6 +24,16 @@ pub struct List {
     /// Only what comes after this place.
     #[n(3)]
     pub after: Option<Cursor>,
+    /// Whether the path's own entry comes first, where it is a directory: who does not
+    /// know what is there need not ask twice. Left out, it does not.
+    #[n(4)]
+    #[cbor(default, skip_if = "is_no")]
+    pub itself: bool,
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "as the derive calls it")]
+fn is_no(flag: &bool) -> bool {
+    !*flag
 }
 
 /// One page of entries, in the byte order of their cursors. Body: a list of entry maps.

@@ -10,12 +10,12 @@ mod download;
 mod listing;
 mod upload;
 
-pub use control::{Fail, Hello, Rights, Stop, StoreId, Welcome, Working, short};
+pub use control::{Above, Fail, Hello, Rights, Stop, StoreId, Welcome, Working, short};
 pub use download::{FETCH_MAX, Fetch, Sent, Unsent, Wanted};
 pub use listing::{Entries, List, Nodes, NodesAre, Sum, SumIs};
 pub use upload::{
-    Answered, Block, COMMIT_MAX, Commit, Committed, Directory, Done, Drop, End, Exception,
-    OFFER_MAX, Offer, Offered, Range, Receipt, Want,
+    Answered, Block, COMMIT_MAX, Commit, Committed, Done, Drop, End, Exception, OFFER_MAX, Offer,
+    Offered, Range, Receipt, Want,
 };
 
 use minicbor::{Decode, Encode};

@@ -5,8 +5,8 @@ use minicbor::{Decode, Encode};
 use super::{Request, encoded};
 use crate::code::Code;
 use crate::content::{Checksum, Node};
-use crate::entry::{Entry, Mode, Mtime};
-use crate::offer::{EntryId, OnExisting, Ticket, TransferId, Verdict};
+use crate::entry::Entry;
+use crate::offer::{Compare, EntryId, OnExisting, Ticket, TransferId, Verdict};
 use crate::path::RemotePath;
 use crate::wire::{Error, Kind, cbor, frame};
 
@@ -25,15 +25,21 @@ pub struct Offer {
     /// newer, `[2, null]` replace, `[3, version]` replace that version.
     #[n(2)]
     pub on: OnExisting,
-    /// Whether only the verdicts are wanted, and nothing will be sent.
+    /// Whether only the verdicts are wanted, and nothing will be sent. Only then may
+    /// directories be among the entries.
     #[n(3)]
     pub dry: bool,
+    /// When a file that exists is the same: 0 with equal size and time, 1 with equal
+    /// checksums. Left out, 0.
+    #[n(4)]
+    #[cbor(default, skip_if = "Compare::is_quick")]
+    pub compare: Compare,
     /// The entries.
     #[cbor(skip)]
     pub entries: Vec<Offered>,
 }
 
-/// Most entries in one offer, so that its verdicts fit idle socket buffers.
+/// Most entries in one offer or end, so that its answer fits idle socket buffers.
 pub const OFFER_MAX: usize = 256;
 
 /// One entry of an [`Offer`].
@@ -46,6 +52,17 @@ pub struct Offered {
     /// What it is; version and checksum are left out.
     #[n(1)]
     pub what: Entry,
+    /// How many of its path's first components are the destination's own: directories
+    /// that are missing among those are made with the usual mode, all others private.
+    /// Left out, 0.
+    #[n(2)]
+    #[cbor(default, skip_if = "is_none")]
+    pub base: u16,
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "as the derive calls it")]
+fn is_none(components: &u16) -> bool {
+    *components == 0
 }
 
 /// A verdict for each offered entry, in any order. Body: a list of [`Answered`].
@@ -61,7 +78,9 @@ pub struct Want {
 }
 
 /// One verdict: a map of 0 verdict (0 send, 1 here, 2 same if, 3 partly,
-/// 4 refused, 5 kept), 1 ticket, 2 checksum, 3 code, each where the verdict has it.
+/// 4 refused, 5 kept, 6 would replace), 1 ticket, 2 checksum, 3 code, 4 reason
+/// (1 other content, 2 other kind, 3 link on the way, 4 other file system, 5 leads out,
+/// 6 space), each where the verdict has it.
 #[derive(Clone, Debug, PartialEq, Encode, Decode)]
 #[cbor(map)]
 pub struct Answered {
@@ -164,7 +183,8 @@ pub struct Committed {
     pub second: Option<Checksum>,
 }
 
-/// Says that all of a [`Commit`] is published and durable, but for the exceptions.
+/// Says that all of a [`Commit`] or an [`End`] is published and durable, but for the
+/// exceptions.
 /// Body: a list of [`Exception`].
 #[derive(Clone, Debug, PartialEq, Encode, Decode)]
 #[cbor(map)]
@@ -207,8 +227,9 @@ pub struct Range {
     pub count: u64,
 }
 
-/// Sets modes and times of directories once all is in them. Answered by [`Done`].
-/// Body: a list of [`Directory`], deepest first.
+/// Sets modes and times of directories once all is in them, and makes those that are
+/// not there. Answered by [`Receipt`]. Body: a list of [`Offered`], at most 256, all
+/// directories, deepest first.
 #[derive(Clone, Debug, PartialEq, Encode, Decode)]
 #[cbor(map)]
 pub struct End {
@@ -220,22 +241,7 @@ pub struct End {
     pub transfer: TransferId,
     /// The directories.
     #[cbor(skip)]
-    pub directories: Vec<Directory>,
-}
-
-/// One directory of an [`End`].
-#[derive(Clone, Debug, PartialEq, Encode, Decode)]
-#[cbor(map)]
-pub struct Directory {
-    /// Its path.
-    #[n(0)]
-    pub path: RemotePath,
-    /// Its permission bits.
-    #[n(1)]
-    pub mode: Mode,
-    /// Its modification time.
-    #[n(2)]
-    pub mtime: Mtime,
+    pub directories: Vec<Offered>,
 }
 
 /// Says that a request is done.

@@ -6,13 +6,13 @@
 use haul::code::Code;
 use haul::content::{Algorithm, Checksum, Node};
 use haul::entry::{Cursor, Entry, Kind, LinkTarget, Mode, Mtime, Version};
-use haul::offer::{EntryId, OnExisting, Ticket, TransferId, Verdict};
+use haul::offer::{Compare, EntryId, OnExisting, Reason, Ticket, TransferId, Verdict};
 use haul::path::RemotePath;
 use haul::wire::Message;
 use haul::wire::message::{
-    Answered, Block, Commit, Committed, Directory, Done, Drop, End, Entries, Exception, Fail,
-    Fetch, Hello, List, Nodes, NodesAre, Offer, Offered, Range, Receipt, Rights, Sent, Stop,
-    StoreId, Sum, SumIs, Unsent, Want, Wanted, Welcome, Working, write,
+    Above, Answered, Block, Commit, Committed, Done, Drop, End, Entries, Exception, Fail, Fetch,
+    Hello, List, Nodes, NodesAre, Offer, Offered, Range, Receipt, Rights, Sent, Stop, StoreId, Sum,
+    SumIs, Unsent, Want, Wanted, Welcome, Working, write,
 };
 
 use super::{Said, cut, nodes, plain, sample};
@@ -65,6 +65,7 @@ fn offer(request: u64, on: OnExisting) -> Offer {
         transfer: TRANSFER,
         on,
         dry: false,
+        compare: Compare::Quick,
         entries: Vec::new(),
     }
 }
@@ -99,11 +100,24 @@ fn wanted(entry: EntryId, name: &str, count: u64) -> Wanted {
     }
 }
 
-fn directory(name: &str) -> Directory {
-    Directory {
-        path: path(name),
-        mode: Mode::masked(0o755),
-        mtime: Mtime::new(-1, 999_999_999).unwrap(),
+fn directory(number: u64, name: &str) -> Offered {
+    Offered {
+        entry: EntryId(number),
+        what: Entry {
+            kind: Kind::Dir,
+            mode: Mode::masked(0o755),
+            mtime: Mtime::new(-1, 999_999_999).unwrap(),
+            ..file(name, 0)
+        },
+        base: 0,
+    }
+}
+
+fn link(name: &str, target: &str) -> Entry {
+    Entry {
+        kind: Kind::Link(LinkTarget::new(target).unwrap()),
+        mode: Mode::masked(0o777),
+        ..file(name, 0)
     }
 }
 
@@ -132,10 +146,22 @@ fn around_files() -> Vec<Row> {
         "welcome" Welcome {
             request: 0, agent: "haul/0.1.0".into(), rights: Rights::ALL,
             segment: 8 << 20, store: StoreId([0xb2; 16]), durable: true,
+            above: Above(vec![]),
         }
-        "list" List { request: 4, path: Some(path("a")), depth: Some(1), after: None }
+        "welcome-above" Welcome {
+            request: 0, agent: "haul/0.1.0".into(), rights: Rights::READ,
+            segment: 8 << 20, store: StoreId([0xb2; 16]), durable: true,
+            above: Above(vec![StoreId([0xb3; 16]), StoreId([0xb4; 16])]),
+        }
+        "list" List {
+            request: 4, path: Some(path("a")), depth: Some(1), after: None, itself: false,
+        }
+        "list-itself" List {
+            request: 4, path: Some(path("a")), depth: None, after: None, itself: true,
+        }
         "list-all-after" List {
             request: 5, path: None, depth: None, after: Some(Cursor::parse("a/b/").unwrap()),
+            itself: false,
         }
         "entries-directory" Entries { ..listed(Entry {
             kind: Kind::Dir, mode: Mode::masked(0o755), ..file("a/b", 0)
@@ -167,10 +193,16 @@ fn around_files() -> Vec<Row> {
 fn puts() -> Vec<Row> {
     table! {
         "offer" Offer { entries: vec![
-            Offered { entry: SMALL, what: file("a/hello.txt", 5) },
-            Offered { entry: LARGE, what: file("a/sample.bin", SIZE) },
+            Offered { entry: SMALL, what: file("a/hello.txt", 5), base: 0 },
+            Offered { entry: LARGE, what: file("a/sample.bin", SIZE), base: 0 },
         ], ..offer(2, OnExisting::Refuse) }
         "offer-if-newer-dry" Offer { dry: true, ..offer(6, OnExisting::IfNewer) }
+        "offer-content" Offer {
+            compare: Compare::Content, ..offer(6, OnExisting::Refuse)
+        }
+        "offer-link" Offer { entries: vec![
+            Offered { entry: EntryId(2), what: link("x/y/a/link", "../b"), base: 2 },
+        ], ..offer(2, OnExisting::Refuse) }
         "offer-replace" Offer { ..offer(7, OnExisting::Replace) }
         "offer-replace-version" Offer { ..offer(8, OnExisting::ReplaceVersion(VERSION)) }
         "want" Want { request: 2, verdicts: vec![
@@ -178,10 +210,17 @@ fn puts() -> Vec<Row> {
             Answered { entry: LARGE, verdict: Verdict::Send(Some(ticket())) },
         ] }
         "want-here" Want { ..want(SMALL, Verdict::Here) }
-        "want-same-if" Want { ..want(SMALL, Verdict::SameIf(sum_of_hello())) }
+        "want-same-if" Want { ..want(SMALL, Verdict::SameIf(sum_of_hello(), None)) }
+        "want-same-if-or-send" Want {
+            ..want(LARGE, Verdict::SameIf(sum_of_hello(), Some(ticket())))
+        }
+        "want-replace" Want { ..want(SMALL, Verdict::Replace) }
         "want-partly" Want { ..want(LARGE, Verdict::Partly(ticket())) }
         "want-kept" Want { ..want(SMALL, Verdict::Kept) }
-        "want-refused" Want { ..want(SMALL, Verdict::Refused(Code::Exists)) }
+        "want-refused" Want { ..want(SMALL, Verdict::Refused(Code::Exists, Reason::OtherContent)) }
+        "want-refused-unsaid" Want {
+            ..want(SMALL, Verdict::Refused(Code::NotAuthorised, Reason::Unsaid))
+        }
         "drop" Drop { transfer: TRANSFER, entry: LARGE }
         "commit" Commit { request: 3, transfer: TRANSFER, entries: vec![
             Committed { entry: SMALL, checksum: Some(sum_of_hello()), second: None },
@@ -194,7 +233,9 @@ fn puts() -> Vec<Row> {
         ]) }
         "receipt-mismatch" Receipt { ..except(Code::Mismatch, "", vec![]) }
         "end" End {
-            request: 9, transfer: TRANSFER, directories: vec![directory("a/b"), directory("a")],
+            request: 9, transfer: TRANSFER, directories: vec![
+                directory(8, "a/b"), directory(9, "a"),
+            ],
         }
         "done" Done { request: 9 }
     }

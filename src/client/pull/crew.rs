@@ -1,0 +1,105 @@
+//! The workers of a get: the first one looks what there is, and what it finds brings
+//! others.
+
+use std::collections::VecDeque;
+use std::sync::atomic::Ordering;
+use std::thread::{Builder, Scope};
+
+use crossbeam_channel::Receiver;
+
+use super::incoming_file::Work;
+use super::worker::{Asked, Worker};
+use super::{Pull, Whole};
+use crate::client::Error;
+use crate::client::job::connections;
+use crate::client::session::Session;
+use crate::content::Geometry;
+use crate::store::Store;
+use crate::wire::message::Request;
+
+/// What it takes to bring another worker.
+pub(super) struct Crew<'scope, 'env, S: Store> {
+    pub(super) scope: &'scope Scope<'scope, 'env>,
+    pub(super) pull: &'env Pull<'env, S>,
+    pub(super) work: Receiver<Work<S::Staged>>,
+    pub(super) whole: Whole<S>,
+}
+
+/// A connection, and what it was asked already.
+pub(super) type Begun<S> = (Session, VecDeque<(Request, Asked<<S as Store>::Staged>)>);
+
+// Derived, it would ask the same of the store.
+impl<S: Store> Clone for Crew<'_, '_, S> {
+    fn clone(&self) -> Self {
+        Self {
+            work: self.work.clone(),
+            whole: self.whole.clone(),
+            ..*self
+        }
+    }
+}
+
+impl<'scope, 'env, S: Store + 'env> Crew<'scope, 'env, S>
+where
+    S::Staged: 'env,
+{
+    /// Brings as many workers as can be of use now that this was found too.
+    pub(super) fn grow(&self, found: &[Option<Geometry>]) {
+        let pull = self.pull;
+        let worth = connections(found.iter().copied(), pull.connect.connections);
+        let worth = worth + pull.worth.fetch_add(worth, Ordering::Relaxed);
+        let wanted = worth.min(pull.connect.connections);
+        loop {
+            let one_more = |size| (size < wanted).then_some(size + 1);
+            let (some, any) = (Ordering::AcqRel, Ordering::Acquire);
+            match pull.size.fetch_update(some, any, one_more) {
+                Ok(number) => {
+                    pull.job.enlist();
+                    self.bring(number, None);
+                }
+                Err(_) => return,
+            }
+        }
+    }
+
+    /// Brings a worker, with the connection that it has begun, or one of its own.
+    pub(super) fn bring(&self, number: usize, begun: Option<Begun<S>>) {
+        let crew = self.clone();
+        let spawned =
+            Builder::new()
+                .name(format!("get-{number}"))
+                .spawn_scoped(self.scope, move || {
+                    let pull = crew.pull;
+                    let ended = work(crew, begun);
+                    pull.job.worker_ended(ended);
+                });
+        if let Err(error) = spawned {
+            self.pull.job.abort(Error::Thread(error));
+        }
+    }
+}
+
+fn work<'env, S: Store + 'env>(
+    crew: Crew<'_, 'env, S>,
+    begun: Option<Begun<S>>,
+) -> Result<(), Error>
+where
+    S::Staged: 'env,
+{
+    let pull = crew.pull;
+    let begun = match begun {
+        Some(begun) => begun,
+        None => (pull.route.open(pull.connect)?, VecDeque::new()),
+    };
+    let mut worker = Worker::new(crew, begun);
+    match worker.run(&pull.connect.cancel) {
+        Ok(()) => {
+            worker.end();
+            Ok(())
+        }
+        Err(error) => {
+            worker.give_back();
+            Err(pull.route.explain(error, pull.connect))
+        }
+    }
+}

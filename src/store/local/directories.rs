@@ -1,0 +1,221 @@
+//! The directories that a batch publishes into: found or made, held, flushed.
+//!
+//! A file is durable only with its name, and its name only with the names of all
+//! directories above it: any of them may be so young, made by this batch, by another,
+//! or by one whose flush failed, that its own name is not durable yet. So all of them
+//! are flushed.
+
+use std::collections::HashMap;
+use std::os::fd::OwnedFd;
+use std::sync::Arc;
+
+use rustix::io::Errno;
+
+use super::Shared;
+use super::sys::DIRECTORY;
+use super::tree::Held;
+use crate::entry::Mode;
+use crate::path::RemotePath;
+use crate::store::Durability;
+use crate::store::error::{Action, Error};
+
+/// Directories that are held open during one batch.
+const HELD_MAX: usize = 64;
+
+/// The directories that a batch publishes into.
+pub(super) struct Directories<'s> {
+    tree: &'s Held,
+    held: HashMap<Option<RemotePath>, Receiving>,
+    /// Those that were made for this batch, outermost first.
+    made: Vec<RemotePath>,
+}
+
+/// One directory of a batch.
+#[derive(Default)]
+struct Receiving {
+    /// Held where something is published into it. One that is only above such a one is
+    /// opened for its flush: a deep path has more of them than there are descriptors.
+    directory: Option<Arc<OwnedFd>>,
+    /// The mode that it gets back: its owner may not write to it otherwise.
+    restore: Option<Mode>,
+}
+
+impl<'s> Directories<'s> {
+    pub(super) fn new(tree: &'s Held) -> Self {
+        Self {
+            tree,
+            held: HashMap::new(),
+            made: Vec::new(),
+        }
+    }
+
+    pub(super) fn are_many(&self) -> bool {
+        let held = self.held.values().filter(|r| r.directory.is_some());
+        held.count() >= HELD_MAX
+    }
+
+    /// The directory `at`, made with all above it where it is not there.
+    ///
+    /// What is missing among the first `base` components is made with the usual mode,
+    /// the rest private, until its sender says what it is to be. Errors name `path`,
+    /// for whose sake it is.
+    pub(super) fn reach(
+        &mut self,
+        at: Option<&RemotePath>,
+        base: u16,
+        path: &RemotePath,
+    ) -> Result<Arc<OwnedFd>, Error> {
+        let directory = match (self.open(at, path), at) {
+            (Err(Error::NotFound(_)), Some(at)) => self.make(at, base, path)?,
+            (other, _) => other?,
+        };
+        self.hold(at.cloned()).directory = Some(Arc::clone(&directory));
+        Ok(directory)
+    }
+
+    /// Resolves a directory anew beneath the root, or takes the one this batch resolved.
+    fn open(&self, at: Option<&RemotePath>, path: &RemotePath) -> Result<Arc<OwnedFd>, Error> {
+        let known = self.held.get(&at.cloned());
+        if let Some(directory) = known.and_then(|known| known.directory.as_ref()) {
+            return Ok(Arc::clone(directory));
+        }
+        let name = at.map_or(".".as_ref(), RemotePath::as_path);
+        match self.tree.sys.open_beneath(&self.tree.root, name, DIRECTORY) {
+            Ok(directory) => Ok(Arc::new(directory)),
+            Err(Errno::NOTDIR) => Err(Error::Occupied(path.clone())),
+            Err(errno) => Err(Error::system(Action::Open, path, errno)),
+        }
+    }
+
+    /// Counts a directory, and all above it, among those to be flushed.
+    fn hold(&mut self, at: Option<RemotePath>) -> &mut Receiving {
+        let mut above = at.as_ref().and_then(RemotePath::parent);
+        let mut is_root = at.is_none();
+        while !is_root && !self.held.contains_key(&above) {
+            is_root = above.is_none();
+            let next = above.as_ref().and_then(RemotePath::parent);
+            self.held.insert(above, Receiving::default());
+            above = next;
+        }
+        self.held.entry(at).or_default()
+    }
+
+    fn make(
+        &mut self,
+        at: &RemotePath,
+        base: u16,
+        path: &RemotePath,
+    ) -> Result<Arc<OwnedFd>, Error> {
+        let mut above: Option<RemotePath> = None;
+        let mut directory = self.open(None, path)?;
+        for (depth, name) in at.components().enumerate() {
+            let mode = if depth < usize::from(base) {
+                Mode::EVERYTHING
+            } else {
+                Mode::OWNERS_DIRECTORY
+            };
+            let made = self.make_in((above.as_ref(), &directory), name, mode);
+            // The components of a checked path joined again are a checked path.
+            let next = RemotePath::beneath(above.as_ref(), name)
+                .map_err(|_| Error::NotFound(path.clone()))?;
+            match made {
+                Ok(()) => self.made.push(next.clone()),
+                Err(Errno::EXIST) => {}
+                Err(errno) => return Err(Error::system(Action::MakeDir, path, errno)),
+            }
+            directory = self.open(Some(&next), path)?;
+            above = Some(next);
+        }
+        Ok(directory)
+    }
+
+    fn make_in(
+        &mut self,
+        (above, directory): (Option<&RemotePath>, &OwnedFd),
+        name: &str,
+        mode: Mode,
+    ) -> Result<(), Errno> {
+        let sys = &self.tree.sys;
+        match sys.make_dir(directory, name, mode) {
+            Err(Errno::ACCESS) if self.unlock(above, directory) => {
+                sys.make_dir(directory, name, mode)
+            }
+            other => other,
+        }
+    }
+
+    /// Lets the owner write to a directory of theirs until the next flush. `false`
+    /// where that is not what keeps them from it.
+    pub(super) fn unlock(&mut self, at: Option<&RemotePath>, directory: &OwnedFd) -> bool {
+        let sys = &self.tree.sys;
+        let Ok(stat) = sys.stat(directory) else {
+            return false;
+        };
+        let old = Mode::masked(stat.st_mode);
+        let is_ours = stat.st_uid == rustix::process::geteuid().as_raw();
+        let new = Mode::masked(old.bits() | Mode::OWNERS_DIRECTORY.bits());
+        if !is_ours || new == old || sys.set_mode(directory, new).is_err() {
+            return false;
+        }
+        self.hold(at.cloned()).restore.get_or_insert(old);
+        true
+    }
+
+    /// A directory has got the mode that it is to keep.
+    pub(super) fn keeps_mode(&mut self, at: &RemotePath) {
+        self.hold(Some(at.clone())).restore = None;
+    }
+
+    /// Takes back directories that were made for files that failed. What got a file
+    /// is not empty, and stays.
+    pub(super) fn take_back(&self) {
+        for path in self.made.iter().rev() {
+            if let Ok(above) = self.open(path.parent().as_ref(), path) {
+                let _ = self.tree.sys.remove_dir(&above, path.name());
+            }
+        }
+    }
+
+    /// Flushes and lets go of all. `failed` hears of each whose flush failed: what is
+    /// in it, and beneath it, is in place, but not to be called stored.
+    pub(super) fn flush(
+        &mut self,
+        shared: &Shared,
+        mut failed: impl FnMut(Option<&RemotePath>, Errno),
+    ) {
+        let sys = &self.tree.sys;
+        for (at, receiving) in self.held.drain() {
+            let opened;
+            let directory = if let Some(directory) = &receiving.directory {
+                Ok(&**directory)
+            } else if receiving.restore.is_some() || shared.durability == Durability::Batch {
+                let name = at.as_ref().map_or(".".as_ref(), RemotePath::as_path);
+                opened = sys.open_beneath(&self.tree.root, name, DIRECTORY);
+                opened.as_ref().map_err(|errno| *errno)
+            } else {
+                continue;
+            };
+            let flushed = directory.and_then(|directory| {
+                receiving
+                    .restore
+                    .map_or(Ok(()), |mode| sys.set_mode(directory, mode))?;
+                match shared.durability {
+                    Durability::Batch => sys.flush_directory(directory),
+                    Durability::None => Ok(()),
+                }
+            });
+            if let Err(errno) = flushed {
+                failed(at.as_ref(), errno);
+            }
+        }
+    }
+}
+
+/// Whether `path` is in or beneath `directory`, or the root.
+pub(super) fn is_beneath(path: &RemotePath, directory: Option<&RemotePath>) -> bool {
+    directory.is_none_or(|directory| {
+        path.as_str()
+            .strip_prefix(directory.as_str())
+            .is_some_and(|rest| rest.starts_with('/'))
+    })
+}

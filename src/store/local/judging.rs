@@ -1,0 +1,124 @@
+//! How what is offered stands against what exists.
+//!
+//! Size and modification time decide, as rsync has it. Where only the time differs
+//! the checksums do: the one on record, or, for a file that came here by other means,
+//! one that is computed now.
+
+use rustix::fs::{FileType, Stat};
+
+use super::tree::{Held, file_type, mtime_of, size_of, version_of};
+use crate::content::{Algorithm, Checksum, Pass};
+use crate::entry::{Entry, Kind, LinkTarget, Version};
+use crate::offer::{Compare, OnExisting, Terms};
+use crate::path::RemotePath;
+use crate::store::Standing;
+use crate::store::error::{Action, Error};
+
+/// Bytes of a file that are read at once to hash it in order.
+pub(super) const AT_ONCE: usize = 1 << 20;
+
+/// Says how `entry` stands, and refuses what the terms do not allow.
+pub(super) fn judge(tree: &Held, entry: &Entry, terms: Terms) -> Result<Standing, Error> {
+    let path = &entry.path;
+    if let Kind::Link(target) = &entry.kind
+        && !target.stays_within(entry.depth())
+    {
+        return Err(Error::LeadsOut(path.clone()));
+    }
+    let stat = match tree.stat(path) {
+        Err(Error::NotFound(_)) => return judge_absent(tree, path),
+        other => other?,
+    };
+    match (&entry.kind, file_type(&stat)) {
+        (Kind::File(_), FileType::RegularFile) => judge_file(tree, entry, terms, &stat),
+        (Kind::Dir, FileType::Directory) => Ok(Standing::Same(version_of(&stat))),
+        (Kind::Link(target), FileType::Symlink) => judge_link(tree, entry, target, terms.on, &stat),
+        _ => Err(Error::Occupied(path.clone())),
+    }
+}
+
+/// Nothing has the name; but what should be a directory on the way may be a file.
+fn judge_absent(tree: &Held, path: &RemotePath) -> Result<Standing, Error> {
+    let mut above = path.parent();
+    while let Some(directory) = above {
+        match tree.stat(&directory) {
+            Ok(stat) if file_type(&stat) == FileType::Directory => break,
+            Ok(_) => return Err(Error::Occupied(path.clone())),
+            Err(Error::NotFound(_)) => above = directory.parent(),
+            Err(error) => return Err(error),
+        }
+    }
+    Ok(Standing::Absent)
+}
+
+fn judge_file(tree: &Held, entry: &Entry, terms: Terms, stat: &Stat) -> Result<Standing, Error> {
+    let there = version_of(stat);
+    let is_as_long = size_of(stat) == entry.size();
+    if is_as_long && mtime_of(stat) == entry.mtime && terms.compare == Compare::Quick {
+        return Ok(Standing::Same(there));
+    }
+    let replaces = may_replace(entry, terms.on, stat);
+    if !is_as_long || matches!(replaces, Err(Error::Newer(_))) {
+        return replaces.map(|()| Standing::Replaces(there));
+    }
+    let (version, checksum) = checksum_of(tree, &entry.path)?;
+    Ok(Standing::SameIf(version, checksum))
+}
+
+fn judge_link(
+    tree: &Held,
+    entry: &Entry,
+    target: &LinkTarget,
+    on: OnExisting,
+    stat: &Stat,
+) -> Result<Standing, Error> {
+    let there = version_of(stat);
+    if tree.link_target(&entry.path)? == *target {
+        return Ok(Standing::Same(there));
+    }
+    may_replace(entry, on, stat).map(|()| Standing::Replaces(there))
+}
+
+fn may_replace(entry: &Entry, on: OnExisting, stat: &Stat) -> Result<(), Error> {
+    let path = &entry.path;
+    match on {
+        OnExisting::IfNewer if entry.mtime <= mtime_of(stat) => Err(Error::Newer(path.clone())),
+        OnExisting::Refuse => Err(Error::Exists(path.clone())),
+        OnExisting::ReplaceVersion(expected) if expected != version_of(stat) => {
+            Err(Error::Exists(path.clone()))
+        }
+        OnExisting::IfNewer | OnExisting::Replace | OnExisting::ReplaceVersion(_) => Ok(()),
+    }
+}
+
+/// A file's version, and the checksum of that very version.
+fn checksum_of(tree: &Held, path: &RemotePath) -> Result<(Version, Checksum), Error> {
+    let (file, stat) = tree.open_file(path)?;
+    let version = version_of(&stat);
+    if let Some(recorded) = tree.recorded(&file, &stat) {
+        return Ok((version, recorded));
+    }
+    let mut pass = Pass::new(Algorithm::Blake3);
+    let mut buffer = vec![0; AT_ONCE.min(size_of(&stat).max(1) as usize)];
+    let mut offset = 0;
+    loop {
+        let n = tree
+            .sys
+            .read_at(&file, &mut buffer, offset)
+            .map_err(|errno| Error::system(Action::Read, path, errno))?;
+        if n == 0 {
+            break;
+        }
+        pass.update(&buffer[..n]);
+        offset += n as u64;
+    }
+    let after = tree
+        .sys
+        .stat(&file)
+        .map_err(|errno| Error::system(Action::Look, path, errno))?;
+    if version_of(&after) == version {
+        Ok((version, pass.finish()))
+    } else {
+        Err(Error::Changed(path.clone()))
+    }
+}

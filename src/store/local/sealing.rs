@@ -1,0 +1,237 @@
+//! From staged to ready: what its sender claimed is proved, and all that is to be said
+//! of a file beside its bytes is set.
+
+use std::os::fd::OwnedFd;
+use std::sync::PoisonError;
+
+use rustix::fs::OFlags;
+use rustix::io::Errno;
+
+use super::checksum_record;
+use super::judging::AT_ONCE;
+use super::staging::{Life, LocalStaged, PRIVATE};
+use super::tree::{mtime_of, version_of};
+use crate::content::{Checksum, Node, Pass, merge};
+use crate::entry::{Kind, LinkTarget, Mode, Version};
+use crate::store::error::{Action, Error};
+use crate::store::{Claim, Staged, Standing};
+
+/// What is proved and waits to be flushed.
+#[derive(Debug)]
+pub(super) struct Sealed {
+    /// The descriptor that saw all writes, if it is still open; for a file that was
+    /// here already, the file itself.
+    pub(super) file: Option<OwnedFd>,
+    /// What was proved of its content.
+    pub(super) checksum: Option<Checksum>,
+    /// Where it is.
+    pub(super) at: At,
+}
+
+/// Where a sealed entry is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum At {
+    /// Under its staged name, to be renamed.
+    Staging,
+    /// Under its own name, since before it was offered.
+    Home,
+}
+
+impl LocalStaged {
+    /// Ends the staging and proves what its sender claimed.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Incomplete`] leaves the staging as it was; any other ends it.
+    pub(super) fn seal(&self, claim: &Claim) -> Result<Sealed, Error> {
+        match (&self.entry().kind, self.standing()) {
+            (Kind::Link(_), Standing::Same(version)) => self.settle_link(version),
+            (Kind::Link(target), _) => self.make_link(target),
+            (_, Standing::Same(version)) => self.settle_file(version, None),
+            (_, Standing::SameIf(version, checksum)) if self.blocks().are_untouched() => {
+                if claim.whole == Some(checksum) {
+                    self.settle_file(version, Some(checksum))
+                } else {
+                    Err(Error::Incomplete(self.entry().path.clone()))
+                }
+            }
+            _ => self.seal_blocks(claim),
+        }
+    }
+
+    /// Every block is verified, their merge and the second checksum are as announced.
+    fn seal_blocks(&self, claim: &Claim) -> Result<Sealed, Error> {
+        let path = || self.entry().path.clone();
+        let mut life = self.life.write().unwrap_or_else(PoisonError::into_inner);
+        if matches!(*life, Life::Ended) {
+            return Err(Error::NoStaging);
+        }
+        let nodes: Option<Vec<Node>> = self.held().into_iter().collect();
+        let nodes = nodes.filter(|nodes| !nodes.is_empty());
+        let nodes = nodes.ok_or_else(|| Error::Incomplete(path()))?;
+        let (file, finished) = match std::mem::replace(&mut *life, Life::Ended) {
+            Life::Open(file) => (Some(file), false),
+            Life::Written(file) => (file, true),
+            Life::Unborn | Life::Ended => return Err(Error::NoStaging),
+        };
+        let whole = merge(&nodes).ok_or_else(|| Error::Incomplete(path()))?;
+        if claim.whole != Some(whole) {
+            return Err(Error::Mismatch(path()));
+        }
+        if !finished || claim.second.is_some() {
+            let reopened;
+            let open = if let Some(file) = &file {
+                file
+            } else {
+                let name = self.name();
+                let sys = &self.shared.tree.sys;
+                reopened = sys
+                    .open_in(&self.area.directory, &name, OFlags::RDONLY)
+                    .map_err(|errno| self.failed(Action::Open, errno))?;
+                &reopened
+            };
+            self.prove_second(open, claim.second)?;
+            self.finish(open, whole, claim.second)?;
+        }
+        Ok(Sealed {
+            file,
+            checksum: Some(whole),
+            at: At::Staging,
+        })
+    }
+
+    /// The file is here: its mode is set, and its time where its content was compared.
+    fn settle_file(&self, version: Version, proved: Option<Checksum>) -> Result<Sealed, Error> {
+        let entry = self.entry();
+        let tree = &self.shared.tree;
+        let (file, stat) = tree.open_file(&entry.path)?;
+        if version_of(&stat) != version {
+            return Err(Error::Changed(entry.path.clone()));
+        }
+        let checksum = proved.or_else(|| tree.recorded(&file, &stat));
+        let old = Mode::masked(stat.st_mode);
+        let set = || {
+            if mtime_of(&stat) != entry.mtime {
+                self.touch(&file, checksum, old)?;
+            }
+            if entry.mode != old {
+                tree.sys.set_mode(&file, entry.mode)?;
+            }
+            Ok(())
+        };
+        set().map_err(|errno| self.failed(Action::Record, errno))?;
+        Ok(Sealed {
+            file: Some(file),
+            checksum,
+            at: At::Home,
+        })
+    }
+
+    /// Gives a file that is here its time, and a record that holds with it.
+    fn touch(&self, file: &OwnedFd, checksum: Option<Checksum>, old: Mode) -> Result<(), Errno> {
+        let sys = &self.shared.tree.sys;
+        let of = (self.entry().size(), self.entry().mtime);
+        let sums: Vec<Checksum> = checksum.into_iter().collect();
+        match checksum_record::record(sys, file, of, &sums) {
+            // An attribute is refused to a file that its owner may not write.
+            Err(Errno::ACCESS) => {
+                sys.set_mode(file, Mode::masked(old.bits() | PRIVATE.bits()))?;
+                let recorded = checksum_record::record(sys, file, of, &sums);
+                sys.set_mode(file, old)?;
+                recorded?;
+            }
+            other => other?,
+        }
+        sys.set_mtime(file, self.entry().mtime)
+    }
+
+    fn settle_link(&self, version: Version) -> Result<Sealed, Error> {
+        let entry = self.entry();
+        let tree = &self.shared.tree;
+        let (directory, stat) = tree.look_in(&entry.path)?;
+        if version_of(&stat) != version {
+            return Err(Error::Changed(entry.path.clone()));
+        }
+        if mtime_of(&stat) != entry.mtime {
+            tree.sys
+                .set_link_mtime(&directory, entry.path.name(), entry.mtime)
+                .map_err(|errno| self.failed(Action::Record, errno))?;
+        }
+        Ok(Sealed {
+            file: None,
+            checksum: None,
+            at: At::Home,
+        })
+    }
+
+    fn make_link(&self, target: &LinkTarget) -> Result<Sealed, Error> {
+        let mut life = self.life.write().unwrap_or_else(PoisonError::into_inner);
+        if matches!(std::mem::replace(&mut *life, Life::Ended), Life::Ended) {
+            return Err(Error::NoStaging);
+        }
+        let sys = &self.shared.tree.sys;
+        let name = self.name();
+        sys.make_link(target.as_str(), &self.area.directory, &name)
+            .map_err(|errno| self.failed(Action::MakeLink, errno))?;
+        self.was_named();
+        sys.set_link_mtime(&self.area.directory, &name, self.entry().mtime)
+            .map_err(|errno| self.failed(Action::Record, errno))?;
+        Ok(Sealed {
+            file: None,
+            checksum: None,
+            at: At::Staging,
+        })
+    }
+
+    /// Reads the staged bytes in order and holds them against a second checksum.
+    fn prove_second(&self, file: &OwnedFd, second: Option<Checksum>) -> Result<(), Error> {
+        let Some(second) = second else {
+            return Ok(());
+        };
+        let mut pass = Pass::new(second.algorithm());
+        let mut buffer = vec![0; AT_ONCE];
+        let mut offset = 0;
+        while offset < self.entry().size() {
+            let n = self
+                .shared
+                .tree
+                .sys
+                .read_at(file, &mut buffer, offset)
+                .map_err(|errno| self.failed(Action::Read, errno))?;
+            if n == 0 {
+                break;
+            }
+            pass.update(&buffer[..n]);
+            offset += n as u64;
+        }
+        if pass.finish() == second {
+            Ok(())
+        } else {
+            Err(Error::Mismatch(self.entry().path.clone()))
+        }
+    }
+
+    /// Sets mode, checksum and time. The time comes last: recording the checksum
+    /// is a change too.
+    pub(super) fn finish(
+        &self,
+        file: &OwnedFd,
+        whole: Checksum,
+        second: Option<Checksum>,
+    ) -> Result<(), Error> {
+        let sys = &self.shared.tree.sys;
+        let of = (self.entry().size(), self.entry().mtime);
+        let sums: Vec<Checksum> = std::iter::once(whole).chain(second).collect();
+        // An attribute is refused to a file that its owner may not write, which it
+        // is when it was finished before.
+        let writable = match second {
+            Some(_) => sys.set_mode(file, PRIVATE),
+            None => Ok(()),
+        };
+        writable
+            .and_then(|()| checksum_record::record(sys, file, of, &sums))
+            .and_then(|()| sys.set_mode(file, self.entry().mode))
+            .and_then(|()| sys.set_mtime(file, self.entry().mtime))
+            .map_err(|errno| self.failed(Action::Record, errno))
+    }
+}
