@@ -14,6 +14,7 @@ mod exclusive_flags;
 mod failure;
 mod get;
 mod json;
+mod lookalike;
 mod ls;
 mod output;
 mod progress;

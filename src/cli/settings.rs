@@ -27,6 +27,7 @@ use super::destination::{LocalPlace, Place};
 use super::escape;
 use super::exclusive_flags::{Which, one_of};
 use super::failure::usage;
+use super::lookalike;
 use super::remote::{Ending, Remote};
 
 /// How to talk: the same for every command.
@@ -185,6 +186,10 @@ pub(super) fn put(args: PutArgs, matches: &ArgMatches) -> anyhow::Result<Put> {
     let mut sources = args.places;
     let last = sources.pop().filter(|_| !sources.is_empty());
     let last = last.ok_or_else(|| usage("a put takes PATH... REMOTE: what, and where to"))?;
+    refuse_local(
+        &last,
+        "put uploads to an address, HOST[:PORT][/PATH], its last argument: to download, use get",
+    )?;
     let remote = remote(&last)?;
     Ok(Put {
         sources: sources.into_iter().map(PathBuf::from).collect(),
@@ -203,6 +208,12 @@ pub(super) fn get(args: &GetArgs, matches: &ArgMatches) -> anyhow::Result<Get> {
         [sources @ .., last] if !sources.is_empty() => (sources, last.as_os_str()),
         only => (only, OsStr::new(".")),
     };
+    for source in sources {
+        refuse_local(
+            source,
+            "get downloads from an address, HOST[:PORT][/PATH]: to upload, use put",
+        )?;
+    }
     let to = LocalPlace::parse(Path::new(last))
         .with_context(|| escape::path(Path::new(last)).into_owned())?;
     let address = remote(&sources[0])?.address;
@@ -253,6 +264,17 @@ fn source(argument: &OsString, address: &Address) -> anyhow::Result<RemotePath> 
                 "{shown} is a directory: haul moves single files so far"
             ))
         })
+}
+
+/// Refuses a path of this machine where the verb wants an address, and says which verb
+/// has it the other way round.
+fn refuse_local(argument: &OsStr, way_out: &str) -> anyhow::Result<()> {
+    let argument = Path::new(argument);
+    if !lookalike::is_local(argument) {
+        return Ok(());
+    }
+    let shown = escape::path(argument);
+    Err(usage(format!("{shown} is a path here, and {way_out}")))
 }
 
 /// Reads an address that a person may have mixed up with a file of theirs.

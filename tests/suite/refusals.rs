@@ -62,11 +62,38 @@ fn what_looks_like_something_else_gets_a_hint() {
             "put a me@nas:dir",
             "haul knows no users: for \"me@nas:dir\" write nas/dir",
         ),
+        (
+            "put a nas:dir",
+            "\"dir\" is no port: if it is a path, write nas/dir",
+        ),
+        ("put a nas:/srv/x", "if it is a path, write nas/srv/x"),
+        ("get nas:srv/x back/", "if it is a path, write nas/srv/x"),
+        (
+            "ls nas::module/x",
+            "knows no modules: for \"nas::module/x\" write nas/module/x",
+        ),
+        (
+            "put a rsync://nas/mod",
+            "knows no rsync://: for \"rsync://nas/mod\" write nas/mod",
+        ),
+        ("put a ssh://me@nas:22/srv", "write nas/srv"),
+        ("get scp://nas/x", "write nas/x"),
+        ("get sftp://nas/x", "write nas/x"),
+        ("get http://nas:8080/x", "write nas/x"),
+        ("get https://nas/x", "write nas/x"),
+        ("get ftp://nas/x", "write nas/x"),
+        ("get gopher://nas/x", "write nas/x"),
+        ("get file:///srv/x", "\"file:///srv/x\" is on this machine"),
+        ("put a me@nas", "write nas/"),
         ("put a C:\\x", "looks like a path on Windows"),
-        ("put a nas:dir", "a path follows its host after a slash"),
+        ("put a C:/x", "looks like a path on Windows"),
+        (
+            "put a \\\\nas\\share",
+            "knows no Windows shares*write nas/share",
+        ),
         ("put a b", "b is a file here*haul://b"),
         ("get a", "a is a file here*haul://a"),
-        ("put a /tmp", "names no host"),
+        ("ls ./d", "names no host"),
         ("put a :b", "HAUL_REMOTE is not set"),
         ("put a [ADDRESS]x", "no port"),
         ("HAUL_REMOTE=me@nas put a :b", "haul knows no users"),
@@ -74,6 +101,18 @@ fn what_looks_like_something_else_gets_a_hint() {
         ("get [ADDRESS]/a host.invalid/b into/", "two servers"),
     ] {
         refused(&place, line, 2, words);
+    }
+}
+
+#[test]
+fn a_path_where_the_verb_wants_an_address_gets_the_other_verb() {
+    let place = Place::serving("");
+    place.file("a", b"abc");
+    for path in ["./a", "/a", "../a", "~/a", ".", "..", "/", "~"] {
+        let words = format!("haul: {path} is a path here, and *: to download, use get\n");
+        place.says(&format!("put [ADDRESS]/a {path}"), 2, "", &words);
+        let words = format!("haul: {path} is a path here, and *: to upload, use put\n");
+        place.says(&format!("get {path} [ADDRESS]"), 2, "", &words);
     }
 }
 
