@@ -52,6 +52,8 @@ pub(super) enum AddressError {
     Key(String),
     #[error("{0:?} is a path on the default remote, and HAUL_REMOTE is not set")]
     NoDefault(String),
+    #[error("HAUL_REMOTE: {0}")]
+    Default(Box<AddressError>),
     #[error("{0:?} is not percent-encoded: a percent sign is %25, and a slash always itself")]
     BadEscape(String),
     #[error("{path:?}: {why}")]
@@ -62,6 +64,7 @@ impl AddressError {
     /// The exit code: an unusable name has its own.
     pub(super) fn code(&self) -> Code {
         match self {
+            Self::Default(error) => error.code(),
             Self::NotUtf8 | Self::Path { .. } => Code::Protocol,
             _ => Code::Usage,
         }

@@ -1,6 +1,7 @@
 //! The command line as it is spelled: clap's declarations, and nothing decided yet.
 //!
-//! Every flag can come from the environment, as `HAUL_` and its long name in capitals.
+//! Every flag can come from the environment, as `HAUL_` and its long name in capitals; what
+//! is empty there counts as not set.
 //! What the values mean together is [`settings`](super::settings)'s affair.
 
 use std::ffi::OsString;
@@ -14,6 +15,7 @@ use clap::{ValueEnum, value_parser};
 
 use crate::code::Code;
 
+use super::environment;
 use super::failure::failure;
 use super::quantity;
 
@@ -241,7 +243,12 @@ pub(super) struct DemoArgs {
 pub(super) fn parse(
     line: impl IntoIterator<Item = OsString>,
 ) -> Result<(Args, ArgMatches), clap::Error> {
-    let matches = Args::command().try_get_matches_from(line)?;
+    let line: Vec<OsString> = line.into_iter().collect();
+    let command = environment::without_empty(Args::command());
+    let matches = command
+        .clone()
+        .try_get_matches_from(&line)
+        .map_err(|error| environment::blame(error, &command, &line))?;
     let args = Args::from_arg_matches(&matches)?;
     Ok((args, matches))
 }
@@ -264,6 +271,19 @@ mod tests {
     #[test]
     fn clap_finds_no_fault_in_the_declarations() {
         Args::command().debug_assert();
+    }
+
+    #[test]
+    fn every_flag_with_a_long_name_has_its_variable() {
+        let top = Args::command();
+        for command in [&top].into_iter().chain(top.get_subcommands()) {
+            for arg in command.get_arguments() {
+                let long = arg.get_long().filter(|long| *long != "version");
+                let variable = long.map(|long| long.to_uppercase().replace('-', "_"));
+                let variable = variable.map(|name| OsString::from(format!("HAUL_{name}")));
+                assert_eq!(arg.get_env(), variable.as_deref(), "{}", arg.get_id());
+            }
+        }
     }
 
     #[track_caller]

@@ -9,6 +9,7 @@ mod address;
 mod args;
 mod demo;
 mod destination;
+mod environment;
 mod escape;
 mod exclusive_flags;
 mod failure;
@@ -56,7 +57,7 @@ pub fn run(line: impl IntoIterator<Item = OsString>) -> anyhow::Result<Option<Co
     };
     let manner = settings::manner(args.everywhere, &matches)?;
     match args.command {
-        Command::Serve(serve) => serve::run(&settings::serve(serve)?, manner),
+        Command::Serve(serve) => serve::run(&settings::serve(serve, &matches)?, manner),
         Command::Verb(verb) => {
             let mut report = Report::new(manner);
             let result = run_verb(verb, &matches, &mut report);

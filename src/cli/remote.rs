@@ -43,7 +43,8 @@ impl Remote {
             && let Some(path) = text.strip_prefix(':')
         {
             let home = home.ok_or_else(|| AddressError::NoDefault(text.to_owned()))?;
-            return Self::parse(home, None)?.join(path.strip_prefix('/').unwrap_or(path));
+            let home = Self::parse(home, None).map_err(|error| AddressError::Default(error.into()));
+            return home?.join(path.strip_prefix('/').unwrap_or(path));
         }
         let encoded = text.strip_prefix(SCHEME);
         let rest = encoded.unwrap_or(text);

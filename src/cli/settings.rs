@@ -24,6 +24,7 @@ use super::address::{Address, AddressError};
 use super::args::{ChecksumArg, ColorArg, DurabilityArg, Everywhere, GetArgs, LogArg, LsArgs};
 use super::args::{PutArgs, ServeArgs};
 use super::destination::{LocalPlace, Place};
+use super::environment;
 use super::escape;
 use super::exclusive_flags::{Which, one_of};
 use super::failure::usage;
@@ -146,8 +147,10 @@ pub(super) fn manner(args: Everywhere, matches: &ArgMatches) -> anyhow::Result<M
     })
 }
 
-pub(super) fn serve(args: ServeArgs) -> anyhow::Result<Serve> {
+pub(super) fn serve(args: ServeArgs, matches: &ArgMatches) -> anyhow::Result<Serve> {
+    let matches = matches.subcommand().map_or(matches, |(_, matches)| matches);
     let listen: Result<_, AddressError> = args.listen.iter().map(|a| Address::parse(a)).collect();
+    let listen = listen.with_context(|| environment::spelling(matches, "listen"));
     let reach = if args.trust_network {
         Reach::Network
     } else {
@@ -287,7 +290,8 @@ fn remote(argument: &OsString) -> anyhow::Result<Remote> {
              if it is one too, write haul://{text}"
         )));
     }
-    let home = match env::var_os("HAUL_REMOTE").map(OsString::into_string) {
+    let home = env::var_os("HAUL_REMOTE").filter(|home| !home.is_empty());
+    let home = match home.map(OsString::into_string) {
         None => None,
         Some(Ok(home)) => Some(home),
         Some(Err(_)) => return Err(usage("HAUL_REMOTE is not UTF-8")),

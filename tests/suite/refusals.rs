@@ -32,10 +32,44 @@ fn lines_that_are_no_commands_are_refused() {
             "put --connections 99999999999999999999 a [ADDRESS]",
             "--connections",
         ),
-        ("HAUL_CONNECTIONS=65 get [ADDRESS]/a", "--connections"),
+        (
+            "HAUL_CONNECTIONS=65 get [ADDRESS]/a",
+            "'65' for 'HAUL_CONNECTIONS'",
+        ),
         ("put --checksum md5 a [ADDRESS]", "md5"),
-        ("HAUL_OVERWRITE=maybe put a [ADDRESS]", "maybe"),
-        ("HAUL_JSON=2 ls [ADDRESS]", "--json"),
+        (
+            "HAUL_OVERWRITE=maybe put a [ADDRESS]",
+            "'maybe' for 'HAUL_OVERWRITE'",
+        ),
+        ("HAUL_JSON=2 ls [ADDRESS]", "'2' for 'HAUL_JSON'"),
+        ("HAUL_COLOR=blue ls [ADDRESS]", "'blue' for 'HAUL_COLOR'"),
+        (
+            "HAUL_CHECKSUM=md5 get [ADDRESS]/a",
+            "'md5' for 'HAUL_CHECKSUM'",
+        ),
+        // What is typed is what is wrong, whatever the variable says.
+        (
+            "HAUL_CHECKSUM=md5 get --checksum md5 [ADDRESS]/a",
+            "'md5' for '--checksum ",
+        ),
+        (
+            "HAUL_CHECKSUM=md5 get --connections 0 [ADDRESS]/a",
+            "'0' for '--connections ",
+        ),
+        ("HAUL_IDLE_TIMEOUT=0 serve", "'0' for 'HAUL_IDLE_TIMEOUT'"),
+        (
+            "HAUL_LISTEN=127.0.0.1:x serve",
+            "HAUL_LISTEN: \"x\" is no port",
+        ),
+        ("serve --listen 127.0.0.1:x", "--listen: \"x\" is no port"),
+        (
+            "HAUL_UPDATE=1 HAUL_OVERWRITE=1 put a [ADDRESS]",
+            "HAUL_OVERWRITE and HAUL_UPDATE exclude",
+        ),
+        (
+            "HAUL_QUIET=1 HAUL_VERBOSE=true ls [ADDRESS]",
+            "HAUL_QUIET and HAUL_VERBOSE exclude",
+        ),
         ("put --overwrite --update a [ADDRESS]", "exclude each other"),
         ("-q -v ls [ADDRESS]", "exclude each other"),
         ("serve --idle-timeout 0", "--idle-timeout"),
@@ -96,7 +130,11 @@ fn what_looks_like_something_else_gets_a_hint() {
         ("ls ./d", "names no host"),
         ("put a :b", "HAUL_REMOTE is not set"),
         ("put a [ADDRESS]x", "no port"),
-        ("HAUL_REMOTE=me@nas put a :b", "haul knows no users"),
+        ("HAUL_REMOTE= put a :b", "HAUL_REMOTE is not set"),
+        (
+            "HAUL_REMOTE=me@nas put a :b",
+            "HAUL_REMOTE: haul knows no users",
+        ),
         ("get [ADDRESS]", "is a directory"),
         ("get [ADDRESS]/a host.invalid/b into/", "two servers"),
     ] {
