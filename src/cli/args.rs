@@ -13,10 +13,7 @@ use clap::builder::BoolishValueParser;
 use clap::{ArgMatches, Args as ClapArgs, CommandFactory, FromArgMatches, Parser, Subcommand};
 use clap::{ValueEnum, value_parser};
 
-use crate::code::Code;
-
 use super::environment;
-use super::failure::failure;
 use super::quantity;
 
 /// Moves files between machines and proves that every byte arrived.
@@ -251,17 +248,6 @@ pub(super) fn parse(
         .map_err(|error| environment::blame(error, &command, &line))?;
     let args = Args::from_arg_matches(&matches)?;
     Ok((args, matches))
-}
-
-/// Prints the answer to a command line that is not to be run, and returns its code.
-pub(super) fn print(answer: &clap::Error) -> anyhow::Result<Option<Code>> {
-    match answer.print() {
-        Err(error) if error.kind() != std::io::ErrorKind::BrokenPipe => {
-            let text = format!("cannot write to standard output: {error}");
-            Err(failure(Code::File, text))
-        }
-        _ => Ok((answer.exit_code() != 0).then_some(Code::Usage)),
-    }
 }
 
 #[cfg(test)]

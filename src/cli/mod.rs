@@ -6,6 +6,7 @@
 //! of the same things. The exit codes are the numbers of [`Code`].
 
 mod address;
+mod answer;
 mod args;
 mod demo;
 mod destination;
@@ -13,6 +14,7 @@ mod environment;
 mod escape;
 mod exclusive_flags;
 mod failure;
+mod first_look;
 mod get;
 mod json;
 mod lookalike;
@@ -40,7 +42,9 @@ pub use failure::{code_of, explain};
 use crate::code::Code;
 
 use args::{Command, Verb};
+use failure::usage;
 use report::Report;
+use settings::{Format, Manner};
 
 /// Does what a command line says, the program's name first.
 ///
@@ -51,13 +55,24 @@ use report::Report;
 /// What kept the command from being done at all. [`code_of`] has its exit code,
 /// [`explain`] the words.
 pub fn run(line: impl IntoIterator<Item = OsString>) -> anyhow::Result<Option<Code>> {
+    let line: Vec<OsString> = line.into_iter().collect();
+    let format = first_look::format(&line);
+    let refused = |error| Report::new(Manner::before_parsing(format)).close(Err(error));
     let (args, matches) = match args::parse(line) {
         Ok(parsed) => parsed,
-        Err(answer) => return args::print(&answer),
+        Err(told) if format == Format::Json && told.use_stderr() => {
+            return refused(usage(answer::in_one_line(&told)));
+        }
+        Err(told) => return answer::print(&told),
     };
-    let manner = settings::manner(args.everywhere, &matches)?;
+    let manner = match settings::manner(args.everywhere, &matches) {
+        Ok(manner) => manner,
+        Err(error) => return refused(error),
+    };
     match args.command {
-        Command::Serve(serve) => serve::run(&settings::serve(serve, &matches)?, manner),
+        Command::Serve(serve) => settings::serve(serve, &matches)
+            .and_then(|serve| serve::run(&serve, manner))
+            .or_else(|error| Report::new(manner).close(Err(error))),
         Command::Verb(verb) => {
             let mut report = Report::new(manner);
             let result = run_verb(verb, &matches, &mut report);

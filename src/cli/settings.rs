@@ -39,6 +39,17 @@ pub(super) struct Manner {
     pub(super) color: bool,
 }
 
+impl Manner {
+    /// How to talk of a line that could not be understood.
+    pub(super) fn before_parsing(format: Format) -> Self {
+        Self {
+            loudness: Loudness::Usual,
+            format,
+            color: false,
+        }
+    }
+}
+
 /// How much to say on standard error.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Loudness {

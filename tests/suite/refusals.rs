@@ -5,6 +5,7 @@ use std::net::SocketAddr;
 
 use socket2::{Domain, Socket, Type};
 
+use crate::objects::objects;
 use crate::place::Place;
 
 /// Checks that a line is refused with this code and these words, and that it said nothing
@@ -84,6 +85,58 @@ fn lines_that_are_no_commands_are_refused() {
         concat!("haul ", env!("CARGO_PKG_VERSION"), "\n"),
         "",
     );
+}
+
+/// Checks that a line's error comes as an event and as one line for people.
+#[track_caller]
+fn refused_in_json(place: &Place, line: &str, words: &str) {
+    let ended = place.run(line);
+    let read = objects(&ended.stdout);
+    let [error, done] = read.as_slice() else {
+        panic!("{line}: {ended:?}");
+    };
+    let seen = ["v", "event", "code", "message"].map(|key| &*error[key]);
+    assert_eq!(seen[..3], ["1", "error", "2"], "{line}");
+    assert!(seen[3].contains(words), "{line}: {seen:?}");
+    let seen = ["event", "files", "bytes", "failed"].map(|key| &*done[key]);
+    assert_eq!(seen, ["done", "0", "0", "0"], "{line}");
+    let message = format!("haul: {}\n", error["message"]);
+    assert_eq!((ended.code, ended.stderr), (Some(2), message), "{line}");
+}
+
+#[test]
+fn a_program_hears_in_json_that_its_line_is_wrong() {
+    let place = Place::serving("");
+    place.file("a", b"abc");
+    for (line, words) in [
+        ("--json", "a command is wanted"),
+        ("HAUL_JSON=1", "a command is wanted"),
+        ("fetch --json", "unrecognized subcommand 'fetch'"),
+        ("put --what a [ADDRESS] --json", "'--what'"),
+        (
+            "HAUL_JSON=true put --connections 0 a [ADDRESS]",
+            "'0' for '--connections <N>'",
+        ),
+        (
+            "HAUL_CHECKSUM=md5 get --json [ADDRESS]/a",
+            "'md5' for 'HAUL_CHECKSUM'",
+        ),
+        ("-q -v ls --json [ADDRESS]", "exclude each other"),
+        ("put --json a", "a put takes PATH... REMOTE"),
+        ("put --json a nas:dir", "write nas/dir"),
+        ("serve --json --what", "'--what'"),
+        ("serve --json --listen 0.0.0.0:0", "--trust-network"),
+        (
+            "serve --json --listen [ADDRESS]",
+            "cannot listen on [ADDRESS]",
+        ),
+    ] {
+        refused_in_json(&place, line, &place.meant(words));
+    }
+    place.says("put --what -- --json [ADDRESS]", 2, "", "error: *--what*");
+    place.says("--help --json", 0, "*Usage: haul*", "");
+    place.says("HAUL_JSON=1 put --help", 0, "*Usage: haul put*", "");
+    place.says("HAUL_JSON=1 --version", 0, "haul *", "");
 }
 
 #[test]
