@@ -14,7 +14,9 @@ use clap::{ArgMatches, Args as ClapArgs, CommandFactory, FromArgMatches, Parser,
 use clap::{ValueEnum, value_parser};
 
 use super::environment;
+use super::first_look;
 use super::quantity;
+use super::terminal;
 
 /// Moves files between machines and proves that every byte arrived.
 #[derive(Debug, Parser)]
@@ -79,9 +81,9 @@ pub(super) struct Everywhere {
     pub(super) color: ColorArg,
 }
 
-#[derive(Clone, Copy, Debug, Default, ValueEnum)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
 pub(super) enum ColorArg {
-    #[value(help = "On a terminal, unless NO_COLOR is set")]
+    #[value(help = "On a terminal, unless NO_COLOR is set or TERM is dumb")]
     #[default]
     Auto,
     Always,
@@ -241,7 +243,8 @@ pub(super) fn parse(
     line: impl IntoIterator<Item = OsString>,
 ) -> Result<(Args, ArgMatches), clap::Error> {
     let line: Vec<OsString> = line.into_iter().collect();
-    let command = environment::without_empty(Args::command());
+    let color = terminal::color_choice(first_look::color(&line));
+    let command = environment::without_empty(Args::command()).color(color);
     let matches = command
         .clone()
         .try_get_matches_from(&line)

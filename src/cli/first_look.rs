@@ -7,9 +7,10 @@
 use std::env;
 use std::ffi::{OsStr, OsString};
 
-use clap::Command;
 use clap::builder::{BoolishValueParser, TypedValueParser};
+use clap::{Command, ValueEnum};
 
+use super::args::ColorArg;
 use super::settings::Format;
 
 /// The form of answers to a line, the program's name first.
@@ -19,6 +20,25 @@ pub(super) fn format(line: &[OsString]) -> Format {
         Format::Json
     } else {
         Format::Human
+    }
+}
+
+/// When answers to a line, the program's name first, are to have colours.
+pub(super) fn color(line: &[OsString]) -> ColorArg {
+    let typed = typed_color(line).map(str::to_owned);
+    let when = typed.or_else(|| env::var("HAUL_COLOR").ok());
+    // What is none of the words is refused when the line is parsed.
+    when.and_then(|when| ColorArg::from_str(&when, false).ok())
+        .unwrap_or_default()
+}
+
+/// The value of `--color`, in either spelling.
+fn typed_color(line: &[OsString]) -> Option<&str> {
+    let mut words = words(line).map(|word| word.to_str().unwrap_or_default());
+    let flag = words.find(|word| *word == "--color" || word.starts_with("--color="))?;
+    match flag.split_once('=') {
+        Some((_, when)) => Some(when),
+        None => words.next(),
     }
 }
 
@@ -37,10 +57,27 @@ fn is_yes(value: &OsStr) -> bool {
 mod tests {
     use super::*;
 
+    fn line(text: &str) -> Vec<OsString> {
+        text.split(' ').map(OsString::from).collect()
+    }
+
     #[track_caller]
-    fn check(line: &str, expected: Format) {
-        let line: Vec<OsString> = line.split(' ').map(OsString::from).collect();
-        assert_eq!(format(&line), expected, "{line:?}");
+    fn check(text: &str, expected: Format) {
+        assert_eq!(format(&line(text)), expected, "{text}");
+    }
+
+    #[track_caller]
+    fn is_typed(text: &str, when: Option<&str>) {
+        assert_eq!(typed_color(&line(text)), when, "{text}");
+    }
+
+    #[test]
+    fn a_colour_is_typed_in_either_spelling_before_names_begin() {
+        is_typed("haul --color always ls", Some("always"));
+        is_typed("haul what --color=never", Some("never"));
+        is_typed("haul ls --color", None);
+        is_typed("haul put --colors always", None);
+        is_typed("haul put -- --color=never nas", None);
     }
 
     #[test]

@@ -30,6 +30,7 @@ mod serve;
 mod settings;
 mod signals;
 mod summary;
+mod terminal;
 mod utc;
 mod watched_job;
 

@@ -5,7 +5,6 @@
 
 use std::env;
 use std::ffi::{OsStr, OsString};
-use std::io::{self, IsTerminal};
 use std::path::{Path, PathBuf};
 
 use anyhow::Context;
@@ -21,7 +20,7 @@ use crate::transfer::Deadlines;
 use crate::wire::message::Rights;
 
 use super::address::{Address, AddressError};
-use super::args::{ChecksumArg, ColorArg, DurabilityArg, Everywhere, GetArgs, LogArg, LsArgs};
+use super::args::{ChecksumArg, DurabilityArg, Everywhere, GetArgs, LogArg, LsArgs};
 use super::args::{PutArgs, ServeArgs};
 use super::destination::{LocalPlace, Place};
 use super::environment;
@@ -30,6 +29,7 @@ use super::exclusive_flags::{Which, one_of};
 use super::failure::usage;
 use super::lookalike;
 use super::remote::{Ending, Remote};
+use super::terminal;
 
 /// How to talk: the same for every command.
 #[derive(Clone, Copy, Debug)]
@@ -143,18 +143,10 @@ pub(super) fn manner(args: Everywhere, matches: &ArgMatches) -> anyhow::Result<M
     } else {
         Format::Human
     };
-    let color = match args.color {
-        ColorArg::Always => true,
-        ColorArg::Never => false,
-        // https://no-color.org: an empty value is no value.
-        ColorArg::Auto => {
-            io::stderr().is_terminal() && env::var_os("NO_COLOR").is_none_or(|v| v.is_empty())
-        }
-    };
     Ok(Manner {
         loudness,
         format,
-        color,
+        color: terminal::has_color(args.color),
     })
 }
 

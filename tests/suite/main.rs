@@ -37,6 +37,7 @@ mod round_trip;
 mod saboteur;
 mod serving;
 mod store;
+mod terminal;
 mod unharmed;
 mod vectors;
 mod watch;
