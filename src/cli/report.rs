@@ -135,6 +135,11 @@ impl Report {
         }
     }
 
+    /// Hands on the data so far, so that what is said now stands behind it on a screen.
+    pub(super) fn flush(&mut self) {
+        self.output.flush();
+    }
+
     /// Says something that is worth knowing, and no error.
     pub(super) fn notice(&self, text: &str) {
         if self.manner.loudness != Loudness::Quiet && self.manner.format == Format::Human {
