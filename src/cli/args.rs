@@ -60,7 +60,7 @@ pub(super) struct Everywhere {
     /// Say nothing but errors
     #[arg(short, long, global = true, env = "HAUL_QUIET", value_parser = BoolishValueParser::new())]
     pub(super) quiet: bool,
-    /// Say more
+    /// Say a line for each file
     #[arg(short, long, global = true, env = "HAUL_VERBOSE", value_parser = BoolishValueParser::new())]
     pub(super) verbose: bool,
     /// Print one JSON object a line on standard output

@@ -20,6 +20,7 @@ mod hostile_uploads;
 mod listings;
 mod lost;
 mod lost_clients;
+mod loudness;
 mod memory;
 mod names;
 mod objects;
