@@ -49,6 +49,13 @@ pub(super) enum Verb {
     Demo(DemoArgs),
 }
 
+impl Verb {
+    /// Whether the same command, given again, goes on where it was broken off.
+    pub(super) fn goes_on(&self) -> bool {
+        matches!(self, Self::Put(_) | Self::Get(_))
+    }
+}
+
 /// The flags of every command.
 #[derive(Clone, Copy, Debug, ClapArgs)]
 #[command(next_help_heading = "Everywhere")]

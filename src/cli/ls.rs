@@ -6,7 +6,7 @@
 use std::borrow::Cow;
 use std::io::{self, IsTerminal};
 
-use crate::client::{Client, Listing, Options};
+use crate::client::{Cancel, Client, Error, Listing, Options};
 use crate::code::Code;
 use crate::entry::{Entry, Kind};
 
@@ -15,11 +15,15 @@ use super::failure::failure;
 use super::quantity;
 use super::report::Report;
 use super::settings::{Depth, Detail, Format, Ls};
+use super::signals;
 use super::utc;
 
 pub(super) fn run(ls: &Ls, report: &mut Report) -> anyhow::Result<Option<Code>> {
+    let cancel = Cancel::default();
+    let _signals = signals::cancelling(cancel.clone())?;
     let options = Options {
         connections: 1,
+        cancel: cancel.clone(),
         ..Options::default()
     };
     let client = Client::new(&ls.remote.address.to_string(), options);
@@ -30,6 +34,10 @@ pub(super) fn run(ls: &Ls, report: &mut Report) -> anyhow::Result<Option<Code>> 
     let listing = client.list(ls.remote.path.as_ref(), depth)?;
     let style = Style::new(ls, &listing.entries);
     for entry in &listing.entries {
+        // A long listing is no less to be stopped for having been fetched already.
+        if cancel.is_cancelled() {
+            return Err(Error::Interrupted.into());
+        }
         match report.manner().format {
             Format::Human => report.data(&style.line(entry)),
             Format::Json => report.entry(entry),

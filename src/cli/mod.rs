@@ -28,6 +28,7 @@ mod report;
 mod scratch;
 mod serve;
 mod settings;
+mod shell;
 mod signals;
 mod summary;
 mod terminal;
@@ -59,7 +60,7 @@ pub fn run(line: impl IntoIterator<Item = OsString>) -> anyhow::Result<Option<Co
     let line: Vec<OsString> = line.into_iter().collect();
     let format = first_look::format(&line);
     let refused = |error| Report::new(Manner::before_parsing(format)).close(Err(error));
-    let (args, matches) = match args::parse(line) {
+    let (args, matches) = match args::parse(line.iter().cloned()) {
         Ok(parsed) => parsed,
         Err(told) if format == Format::Json && told.use_stderr() => {
             return refused(usage(answer::in_one_line(&told)));
@@ -76,6 +77,9 @@ pub fn run(line: impl IntoIterator<Item = OsString>) -> anyhow::Result<Option<Co
             .or_else(|error| Report::new(manner).close(Err(error))),
         Command::Verb(verb) => {
             let mut report = Report::new(manner);
+            if verb.goes_on() {
+                report.resume_with(shell::command(&line));
+            }
             let result = run_verb(verb, &matches, &mut report);
             report.close(result)
         }

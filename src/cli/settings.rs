@@ -48,6 +48,11 @@ impl Manner {
             color: false,
         }
     }
+
+    /// Whether what is no error is told in words.
+    pub(super) fn hears_notices(self) -> bool {
+        self.loudness != Loudness::Quiet && self.format == Format::Human
+    }
 }
 
 /// How much to say on standard error.

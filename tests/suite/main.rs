@@ -17,6 +17,7 @@ mod hostile_openings;
 mod hostile_receivers;
 mod hostile_servers;
 mod hostile_uploads;
+mod interrupted;
 mod listings;
 mod lost;
 mod lost_clients;
