@@ -38,6 +38,7 @@ mod refusals;
 mod rig;
 mod round_trip;
 mod saboteur;
+mod samples;
 mod serving;
 mod store;
 mod terminal;
