@@ -1,7 +1,8 @@
 //! What a person types and sees.
 //!
 //! A command line passes three stations: `args` knows how it is spelled, `settings`
-//! what it means, and the file that is named for the command does it. Whatever is said
+//! what it means, and the file that is named for the command does it. Before them all,
+//! `first_look` finds out how to say that one of them refused. Whatever is said
 //! meanwhile goes through `report`, so that a person and a program (`--json`) hear
 //! of the same things. The exit codes are the numbers of [`Code`].
 

@@ -3,7 +3,7 @@
 //! Three spellings of one address look alike to a person and must not be mixed up:
 //! the plain one takes every character of its path as it is, `haul://` decodes `%20`,
 //! and `:PATH` means a path on the default remote. What other programs would take for
-//! an address is [`lookalike`](super::lookalike)'s affair.
+//! an address is [`lookalike`]'s affair.
 
 use std::net::Ipv6Addr;
 
