@@ -26,22 +26,34 @@ pub(super) enum AddressError {
     NoHost(String),
     #[error("{0:?} is no host name: an address is [haul://]HOST[:PORT][/PATH]")]
     BadHost(String),
-    #[error("{0:?} is no port: a path follows its host after a slash, as in HOST/PATH")]
+    #[error("{0:?} is no port")]
     BadPort(String),
+    #[error("{port:?} is no port: if it is a path, write {place}")]
+    PathForPort { port: String, place: String },
     #[error("{0:?} may end in a port or not: write [ADDRESS] or [ADDRESS]:PORT")]
     Ambiguous(String),
-    #[error("haul knows no users: for {text:?} write {host}/{path}")]
-    LikeScp {
+    #[error("{what}: for {text:?} write {place}")]
+    Lookalike {
+        what: &'static str,
         text: String,
-        host: String,
-        path: String,
+        place: String,
     },
+    #[error("haul knows no {scheme}://: for {text:?} write {place}")]
+    OtherScheme {
+        scheme: String,
+        text: String,
+        place: String,
+    },
+    #[error("{0:?} is on this machine, and an address, HOST[:PORT][/PATH], is wanted")]
+    LikeLocal(String),
     #[error("{0:?} looks like a path on Windows, not like an address: HOST[:PORT][/PATH]")]
     LikeDrive(String),
     #[error("{0:?} names a server's key: keys come with encryption, which is not there yet")]
     Key(String),
     #[error("{0:?} is a path on the default remote, and HAUL_REMOTE is not set")]
     NoDefault(String),
+    #[error("HAUL_REMOTE: {0}")]
+    Default(Box<AddressError>),
     #[error("{0:?} is not percent-encoded: a percent sign is %25, and a slash always itself")]
     BadEscape(String),
     #[error("{path:?}: {why}")]
@@ -52,6 +64,7 @@ impl AddressError {
     /// The exit code: an unusable name has its own.
     pub(super) fn code(&self) -> Code {
         match self {
+            Self::Default(error) => error.code(),
             Self::NotUtf8 | Self::Path { .. } => Code::Protocol,
             _ => Code::Usage,
         }
@@ -82,14 +95,14 @@ impl Address {
             };
         }
         let (host, port) = match text.split_once(':') {
-            Some((host, port)) => (host, parse_port(port)?),
-            None => (text, PORT),
+            Some((host, port)) => (host, Some(port)),
+            None => (text, None),
         };
         let is_plain = |c: char| c.is_alphanumeric() || "-._".contains(c);
         if host.is_empty() || host.chars().all(|c| c == '.') {
             Err(AddressError::NoHost(text.to_owned()))
         } else if host.chars().all(is_plain) {
-            Ok(Self::new(host, port))
+            Ok(Self::new(host, port.map_or(Ok(PORT), parse_port)?))
         } else {
             Err(AddressError::BadHost(text.to_owned()))
         }

@@ -1,6 +1,7 @@
 //! The command line as it is spelled: clap's declarations, and nothing decided yet.
 //!
-//! Every flag can come from the environment, as `HAUL_` and its long name in capitals.
+//! Every flag can come from the environment, as `HAUL_` and its long name in capitals; what
+//! is empty there counts as not set.
 //! What the values mean together is [`settings`](super::settings)'s affair.
 
 use std::ffi::OsString;
@@ -12,10 +13,10 @@ use clap::builder::BoolishValueParser;
 use clap::{ArgMatches, Args as ClapArgs, CommandFactory, FromArgMatches, Parser, Subcommand};
 use clap::{ValueEnum, value_parser};
 
-use crate::code::Code;
-
-use super::failure::failure;
+use super::environment;
+use super::first_look;
 use super::quantity;
+use super::terminal;
 
 /// Moves files between machines and proves that every byte arrived.
 #[derive(Debug, Parser)]
@@ -48,6 +49,13 @@ pub(super) enum Verb {
     Demo(DemoArgs),
 }
 
+impl Verb {
+    /// Whether the same command, given again, goes on where it was broken off.
+    pub(super) fn goes_on(&self) -> bool {
+        matches!(self, Self::Put(_) | Self::Get(_))
+    }
+}
+
 /// The flags of every command.
 #[derive(Clone, Copy, Debug, ClapArgs)]
 #[command(next_help_heading = "Everywhere")]
@@ -59,7 +67,7 @@ pub(super) struct Everywhere {
     /// Say nothing but errors
     #[arg(short, long, global = true, env = "HAUL_QUIET", value_parser = BoolishValueParser::new())]
     pub(super) quiet: bool,
-    /// Say more
+    /// Say a line for each file
     #[arg(short, long, global = true, env = "HAUL_VERBOSE", value_parser = BoolishValueParser::new())]
     pub(super) verbose: bool,
     /// Print one JSON object a line on standard output
@@ -80,9 +88,9 @@ pub(super) struct Everywhere {
     pub(super) color: ColorArg,
 }
 
-#[derive(Clone, Copy, Debug, Default, ValueEnum)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
 pub(super) enum ColorArg {
-    #[value(help = "On a terminal, unless NO_COLOR is set")]
+    #[value(help = "On a terminal, unless NO_COLOR is set or TERM is dumb")]
     #[default]
     Auto,
     Always,
@@ -284,20 +292,15 @@ pub(super) struct DemoArgs {
 pub(super) fn parse(
     line: impl IntoIterator<Item = OsString>,
 ) -> Result<(Args, ArgMatches), clap::Error> {
-    let matches = Args::command().try_get_matches_from(line)?;
+    let line: Vec<OsString> = line.into_iter().collect();
+    let color = terminal::color_choice(first_look::color(&line));
+    let command = environment::without_empty(Args::command()).color(color);
+    let matches = command
+        .clone()
+        .try_get_matches_from(&line)
+        .map_err(|error| environment::blame(error, &command, &line))?;
     let args = Args::from_arg_matches(&matches)?;
     Ok((args, matches))
-}
-
-/// Prints the answer to a command line that is not to be run, and returns its code.
-pub(super) fn print(answer: &clap::Error) -> anyhow::Result<Option<Code>> {
-    match answer.print() {
-        Err(error) if error.kind() != std::io::ErrorKind::BrokenPipe => {
-            let text = format!("cannot write to standard output: {error}");
-            Err(failure(Code::File, text))
-        }
-        _ => Ok((answer.exit_code() != 0).then_some(Code::Usage)),
-    }
 }
 
 #[cfg(test)]
@@ -307,6 +310,19 @@ mod tests {
     #[test]
     fn clap_finds_no_fault_in_the_declarations() {
         Args::command().debug_assert();
+    }
+
+    #[test]
+    fn every_flag_with_a_long_name_has_its_variable() {
+        let top = Args::command();
+        for command in [&top].into_iter().chain(top.get_subcommands()) {
+            for arg in command.get_arguments() {
+                let long = arg.get_long().filter(|long| *long != "version");
+                let variable = long.map(|long| long.to_uppercase().replace('-', "_"));
+                let variable = variable.map(|name| OsString::from(format!("HAUL_{name}")));
+                assert_eq!(arg.get_env(), variable.as_deref(), "{}", arg.get_id());
+            }
+        }
     }
 
     #[track_caller]

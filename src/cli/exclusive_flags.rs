@@ -6,6 +6,7 @@
 use clap::ArgMatches;
 use clap::parser::ValueSource;
 
+use super::environment::spelling;
 use super::failure::usage;
 
 /// The one of two that holds.
@@ -35,7 +36,9 @@ pub(super) fn one_of(
             (true, false) => Ok(Some(Which::First)),
             (false, true) => Ok(Some(Which::Second)),
             _ => Err(usage(format!(
-                "--{first} and --{second} exclude each other"
+                "{} and {} exclude each other",
+                spelling(matches, first),
+                spelling(matches, second)
             ))),
         },
     }

@@ -6,18 +6,24 @@
 use std::borrow::Cow;
 use std::io::{self, IsTerminal};
 
-use crate::client::{Client, Options};
+use crate::client::{Cancel, Client, Error, Listing, Options};
 use crate::code::Code;
 use crate::entry::{Entry, Kind};
 
 use super::escape;
+use super::failure::failure;
+use super::quantity;
 use super::report::Report;
 use super::settings::{Depth, Detail, Format, Ls};
+use super::signals;
 use super::utc;
 
 pub(super) fn run(ls: &Ls, report: &mut Report) -> anyhow::Result<Option<Code>> {
+    let cancel = Cancel::default();
+    let _signals = signals::cancelling(cancel.clone())?;
     let options = Options {
         connections: 1,
+        cancel: cancel.clone(),
         ..Options::default()
     };
     let client = Client::new(&ls.remote.address.to_string(), options);
@@ -28,25 +34,44 @@ pub(super) fn run(ls: &Ls, report: &mut Report) -> anyhow::Result<Option<Code>> 
     let listing = client.list(ls.remote.path.as_ref(), depth)?;
     let style = Style::new(ls, &listing.entries);
     for entry in &listing.entries {
+        // A long listing is no less to be stopped for having been fetched already.
+        if cancel.is_cancelled() {
+            return Err(Error::Interrupted.into());
+        }
         match report.manner().format {
             Format::Human => report.data(&style.line(entry)),
             Format::Json => report.entry(entry),
         }
     }
-    if listing.unnamed > 0 {
-        report.notice(&format!(
-            "{} more there, with names that cannot be sent",
-            listing.unnamed
-        ));
+    report.flush();
+    if let Some(text) = left_out(&listing) {
+        report.notice(&text);
     }
-    if listing.unreadable > 0 {
-        report.notice(&format!(
-            "{} directories could not be read",
-            listing.unreadable
-        ));
-        return Ok(Some(Code::File));
+    match listing.unreadable {
+        0 => Ok(None),
+        count => {
+            let what = quantity::counted(count, "directory or entry", "directories or entries");
+            Err(failure(
+                Code::File,
+                format!("{what} could not be read there"),
+            ))
+        }
     }
-    Ok(None)
+}
+
+/// What is there, and on purpose not listed.
+fn left_out(listing: &Listing) -> Option<String> {
+    let special = [
+        "special file (FIFO, device or socket)",
+        "special files (FIFOs, devices or sockets)",
+    ];
+    let unnamed = ["name that cannot be sent", "names that cannot be sent"];
+    let kinds: Vec<String> = [(listing.special, special), (listing.unnamed, unnamed)]
+        .into_iter()
+        .filter(|(count, _)| *count > 0)
+        .map(|(count, [one, many])| quantity::counted(count, one, many))
+        .collect();
+    (!kinds.is_empty()).then(|| format!("not listed: {}", kinds.join(", ")))
 }
 
 /// How entries are shown.
@@ -145,6 +170,35 @@ mod tests {
     #[track_caller]
     fn check(entry: &Entry, style: &Style, line: &str) {
         assert_eq!(style.line(entry), line);
+    }
+
+    #[track_caller]
+    fn leaves_out(special: u64, unnamed: u64, text: Option<&str>) {
+        let listing = Listing {
+            unnamed,
+            special,
+            ..Listing::default()
+        };
+        assert_eq!(left_out(&listing).as_deref(), text);
+    }
+
+    #[test]
+    fn what_is_left_out_is_counted_by_kind() {
+        leaves_out(0, 0, None);
+        leaves_out(0, 1, Some("not listed: 1 name that cannot be sent"));
+        leaves_out(
+            1,
+            0,
+            Some("not listed: 1 special file (FIFO, device or socket)"),
+        );
+        leaves_out(
+            2,
+            3,
+            Some(
+                "not listed: 2 special files (FIFOs, devices or sockets), \
+                 3 names that cannot be sent",
+            ),
+        );
     }
 
     #[test]

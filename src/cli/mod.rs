@@ -1,19 +1,24 @@
 //! What a person types and sees.
 //!
 //! A command line passes three stations: `args` knows how it is spelled, `settings`
-//! what it means, and the file that is named for the command does it. Whatever is said
+//! what it means, and the file that is named for the command does it. Before them all,
+//! `first_look` finds out how to say that one of them refused. Whatever is said
 //! meanwhile goes through `report`, so that a person and a program (`--json`) hear
 //! of the same things. The exit codes are the numbers of [`Code`].
 
 mod address;
+mod answer;
 mod args;
 mod demo;
 mod destination;
+mod environment;
 mod escape;
 mod exclusive_flags;
 mod failure;
+mod first_look;
 mod get;
 mod json;
+mod lookalike;
 mod ls;
 mod output;
 mod progress;
@@ -24,8 +29,10 @@ mod report;
 mod scratch;
 mod serve;
 mod settings;
+mod shell;
 mod signals;
 mod summary;
+mod terminal;
 mod utc;
 mod watched_job;
 
@@ -38,7 +45,9 @@ pub use failure::{code_of, explain};
 use crate::code::Code;
 
 use args::{Command, Verb};
+use failure::usage;
 use report::Report;
+use settings::{Format, Manner};
 
 /// Does what a command line says, the program's name first.
 ///
@@ -49,15 +58,29 @@ use report::Report;
 /// What kept the command from being done at all. [`code_of`] has its exit code,
 /// [`explain`] the words.
 pub fn run(line: impl IntoIterator<Item = OsString>) -> anyhow::Result<Option<Code>> {
-    let (args, matches) = match args::parse(line) {
+    let line: Vec<OsString> = line.into_iter().collect();
+    let format = first_look::format(&line);
+    let refused = |error| Report::new(Manner::before_parsing(format)).close(Err(error));
+    let (args, matches) = match args::parse(line.iter().cloned()) {
         Ok(parsed) => parsed,
-        Err(answer) => return args::print(&answer),
+        Err(told) if format == Format::Json && told.use_stderr() => {
+            return refused(usage(answer::in_one_line(&told)));
+        }
+        Err(told) => return answer::print(&told),
     };
-    let manner = settings::manner(args.everywhere, &matches)?;
+    let manner = match settings::manner(args.everywhere, &matches) {
+        Ok(manner) => manner,
+        Err(error) => return refused(error),
+    };
     match args.command {
-        Command::Serve(serve) => serve::run(&settings::serve(serve)?, manner),
+        Command::Serve(serve) => settings::serve(serve, &matches)
+            .and_then(|serve| serve::run(&serve, manner))
+            .or_else(|error| Report::new(manner).close(Err(error))),
         Command::Verb(verb) => {
             let mut report = Report::new(manner);
+            if verb.goes_on() {
+                report.resume_with(shell::command(&line));
+            }
             let result = run_verb(verb, &matches, &mut report);
             report.close(result)
         }

@@ -1,11 +1,11 @@
 //! How far a job has come, drawn while it runs.
 //!
-//! On a terminal there is a bar for the whole, and one for each large file in flight;
-//! off a terminal a plain line every ten seconds, so that a log shows life without
-//! filling up. The engine knows nothing of it: it counts, and this room looks.
+//! On a terminal there is a bar for the whole, and one for each large file in flight; off
+//! a terminal, and on one that can draw nothing, a plain line every ten seconds, so that a
+//! log shows life without filling up. The engine knows nothing of it: it counts, and this
+//! room looks.
 
 use std::collections::HashMap;
-use std::io::{self, IsTerminal};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
@@ -19,6 +19,7 @@ use super::escape;
 use super::output;
 use super::quantity;
 use super::settings::{Format, Loudness, Manner};
+use super::terminal;
 
 /// Between two plain lines.
 const LINE_EVERY: Duration = Duration::from_secs(10);
@@ -53,7 +54,7 @@ impl Screen {
     pub(super) fn new(manner: Manner) -> Self {
         if manner.loudness == Loudness::Quiet || manner.format == Format::Json {
             Self::Silent
-        } else if io::stderr().is_terminal() {
+        } else if terminal::can_redraw() {
             Self::Bars(Bars::new(manner.color))
         } else {
             let now = Instant::now();
@@ -112,8 +113,9 @@ impl Bars {
     fn new(color: bool) -> Self {
         let target = ProgressDrawTarget::stderr_with_hz(REDRAWS);
         let all = MultiProgress::with_draw_target(target);
+        // Written out, as indicatif's own colours ask the environment once more.
         let style = if color {
-            "{wide_bar:.cyan} {msg}, {binary_bytes} of {binary_total_bytes}, {binary_bytes_per_sec}, {eta} left"
+            "\x1b[36m{wide_bar}\x1b[0m {msg}, {binary_bytes} of {binary_total_bytes}, {binary_bytes_per_sec}, {eta} left"
         } else {
             "{wide_bar} {msg}, {binary_bytes} of {binary_total_bytes}, {binary_bytes_per_sec}, {eta} left"
         };

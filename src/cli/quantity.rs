@@ -6,10 +6,12 @@ const UNITS: [&str; 6] = ["KiB", "MiB", "GiB", "TiB", "PiB", "EiB"];
 
 /// `1 file`, `128 files`.
 pub(super) fn files(count: u64) -> String {
-    match count {
-        1 => "1 file".to_owned(),
-        _ => format!("{count} files"),
-    }
+    counted(count, "file", "files")
+}
+
+/// A count and what it counts, in one word for one and another for all else.
+pub(super) fn counted(count: u64, one: &str, many: &str) -> String {
+    format!("{count} {}", if count == 1 { one } else { many })
 }
 
 /// `512 B`, `3.1 GiB`: in powers of 1024, with one decimal.

@@ -3,13 +3,14 @@
 //! Three spellings of one address look alike to a person and must not be mixed up:
 //! the plain one takes every character of its path as it is, `haul://` decodes `%20`,
 //! and `:PATH` means a path on the default remote. What other programs would take for
-//! an address (`user@host:dir`, `C:\x`) is answered with what was probably meant.
+//! an address is [`lookalike`]'s affair.
 
 use std::net::Ipv6Addr;
 
 use crate::path::RemotePath;
 
 use super::address::{Address, AddressError};
+use super::lookalike;
 
 const SCHEME: &str = "haul://";
 
@@ -42,18 +43,25 @@ impl Remote {
             && let Some(path) = text.strip_prefix(':')
         {
             let home = home.ok_or_else(|| AddressError::NoDefault(text.to_owned()))?;
-            return Self::parse(home, None)?.join(path.strip_prefix('/').unwrap_or(path));
+            let home = Self::parse(home, None).map_err(|error| AddressError::Default(error.into()));
+            return home?.join(path.strip_prefix('/').unwrap_or(path));
         }
         let encoded = text.strip_prefix(SCHEME);
         let rest = encoded.unwrap_or(text);
         let (authority, path) = rest.split_once('/').unwrap_or((rest, ""));
         if encoded.is_none() {
-            refuse_lookalikes(text)?;
+            lookalike::refuse(text)?;
         } else if authority.contains('@') {
             return Err(AddressError::Key(text.to_owned()));
         }
         let root = Self {
-            address: Address::parse(authority)?,
+            address: Address::parse(authority).map_err(|error| match error {
+                AddressError::BadPort(port) => AddressError::PathForPort {
+                    port,
+                    place: lookalike::of_colon(rest),
+                },
+                error => error,
+            })?,
             path: None,
             ending: Ending::Slash,
         };
@@ -94,26 +102,6 @@ impl Remote {
             ..self
         })
     }
-}
-
-/// Refuses what is an address elsewhere, and says how it is written here.
-fn refuse_lookalikes(text: &str) -> Result<(), AddressError> {
-    if let [drive, b':', b'\\', ..] = text.as_bytes()
-        && drive.is_ascii_alphabetic()
-    {
-        return Err(AddressError::LikeDrive(text.to_owned()));
-    }
-    let before_path = text.split('/').next().unwrap_or(text);
-    if !before_path.contains('@') {
-        return Ok(());
-    }
-    let (_, place) = text.split_once('@').unwrap_or(("", text));
-    let (host, path) = place.split_once([':', '/']).unwrap_or((place, ""));
-    Err(AddressError::LikeScp {
-        text: text.to_owned(),
-        host: host.to_owned(),
-        path: path.trim_start_matches('/').to_owned(),
-    })
 }
 
 /// Decodes `%20` and the like (RFC 3986, section 2.1).
@@ -198,9 +186,9 @@ mod tests {
     #[test]
     fn what_other_programs_take_gets_a_hint() {
         refused("me@nas:backup/x", Code::Usage, "write nas/backup/x");
-        refused("me@nas:/srv", Code::Usage, "write nas/srv");
-        refused("me@nas", Code::Usage, "write nas/");
-        refused("nas:backup/x", Code::Usage, "after a slash");
+        refused("nas:backup/x", Code::Usage, "write nas/backup/x");
+        refused("nas:/srv/x", Code::Usage, "write nas/srv/x");
+        refused("haul://nas:srv/x", Code::Usage, "write nas/srv/x");
         refused("nas:+80", Code::Usage, "no port");
         refused("C:\\x", Code::Usage, "Windows");
         refused("haul://SHA256:x@nas/", Code::Usage, "encryption");

@@ -14,7 +14,7 @@ use crate::entry::{Entry, Kind};
 use crate::path::RemotePath;
 
 use super::escape;
-use super::failure::{code_of, explain};
+use super::failure::{code_of, explain, failure};
 use super::json::Line;
 use super::output::{self, Output};
 use super::quantity;
@@ -33,6 +33,8 @@ pub(super) struct Report {
     files: u64,
     bytes: u64,
     failed: u64,
+    /// The command that goes on where this one is broken off.
+    resume: Option<String>,
 }
 
 impl Report {
@@ -51,7 +53,14 @@ impl Report {
             files: 0,
             bytes: 0,
             failed: 0,
+            resume: None,
         }
+    }
+
+    /// Has the report name, should the command be interrupted, the one that goes on: its
+    /// own line, so nothing secret.
+    pub(super) fn resume_with(&mut self, command: String) {
+        self.resume = Some(command);
     }
 
     /// How to talk.
@@ -230,9 +239,14 @@ impl Report {
         }
     }
 
+    /// Hands on the data so far, so that what is said now stands behind it on a screen.
+    pub(super) fn flush(&mut self) {
+        self.output.flush();
+    }
+
     /// Says something that is worth knowing, and no error.
     pub(super) fn notice(&self, text: &str) {
-        if self.manner.loudness != Loudness::Quiet && self.manner.format == Format::Human {
+        if self.manner.hears_notices() {
             output::say(text);
         }
     }
@@ -247,11 +261,17 @@ impl Report {
         mut self,
         result: anyhow::Result<Option<Code>>,
     ) -> anyhow::Result<Option<Code>> {
+        let is_interrupted = |error| code_of(error) == Code::Interrupted;
+        let resume = self.resume.take();
+        let resume = resume.filter(|_| result.as_ref().is_err_and(is_interrupted));
         if self.manner.format == Format::Json {
             if let Err(error) = &result {
-                let line = Line::event("error")
+                let mut line = Line::event("error")
                     .number("code", u64::from(code_of(error).number()))
                     .text("message", explain(error).as_str());
+                if let Some(command) = &resume {
+                    line = line.text("resume", command.as_str());
+                }
                 self.print(line);
             }
             let done = Line::event("done")
@@ -262,7 +282,13 @@ impl Report {
             self.print(done);
         }
         let written = self.output.finish();
-        let code = result?;
+        let code = result.map_err(|error| match resume {
+            Some(command) if self.manner.hears_notices() => failure(
+                Code::Interrupted,
+                format!("{error:#}: the same command goes on with what is missing: {command}"),
+            ),
+            _ => error,
+        })?;
         written.map(|()| code)
     }
 
@@ -295,7 +321,6 @@ fn kind_word(kind: &Kind) -> &'static str {
 
 #[cfg(test)]
 mod tests {
-    use super::super::failure::failure;
     use super::*;
     use std::cell::RefCell;
     use std::io::Write;
@@ -360,6 +385,32 @@ mod tests {
         let done = r#"{"v":1,"event":"done","files":1,"bytes":7,"failed":1,"seconds":"#;
         assert!(lines[3].starts_with(done), "{}", lines[3]);
         assert_eq!(lines.len(), 4);
+    }
+
+    /// What is left to be said of a command that ended so, and what a program has read.
+    fn ended(format: Format, loudness: Loudness, code: Code) -> (String, String) {
+        let (mut report, reader) = report(format, loudness);
+        report.resume_with("haul put 'a b' nas".to_owned());
+        let error = report.close(Err(failure(code, "why"))).unwrap_err();
+        let read = String::from_utf8(reader.0.take()).unwrap();
+        (explain(&error), read)
+    }
+
+    #[test]
+    fn what_is_interrupted_names_the_command_that_goes_on() {
+        let (said, _) = ended(Format::Human, Loudness::Usual, Code::Interrupted);
+        let end = "the same command goes on with what is missing: haul put 'a b' nas";
+        assert_eq!(said, format!("why: {end}"));
+        let (said, _) = ended(Format::Human, Loudness::Quiet, Code::Interrupted);
+        assert_eq!(said, "why");
+        let (said, read) = ended(Format::Json, Loudness::Usual, Code::Interrupted);
+        assert_eq!(said, "why");
+        let error = r#""event":"error","code":130,"message":"why","resume":"haul put 'a b' nas"}"#;
+        assert!(read.contains(error), "{read}");
+        for format in [Format::Human, Format::Json] {
+            let (said, read) = ended(format, Loudness::Usual, Code::Connection);
+            assert!(said == "why" && !read.contains("resume"), "{said} {read}");
+        }
     }
 
     #[track_caller]

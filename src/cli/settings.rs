@@ -5,7 +5,6 @@
 
 use std::env;
 use std::ffi::{OsStr, OsString};
-use std::io::{self, IsTerminal};
 use std::path::{Path, PathBuf};
 
 use anyhow::Context;
@@ -21,13 +20,16 @@ use crate::transfer::Deadlines;
 use crate::wire::message::Rights;
 
 use super::address::{Address, AddressError};
-use super::args::{ChecksumArg, ColorArg, CompareArg, DurabilityArg, Everywhere, GetArgs};
-use super::args::{LinksArg, LogArg, LsArgs, Moving, PutArgs, ServeArgs};
+use super::args::{ChecksumArg, CompareArg, DurabilityArg, Everywhere, GetArgs, LinksArg};
+use super::args::{LogArg, LsArgs, Moving, PutArgs, ServeArgs};
 use super::destination::{LocalPlace, Place};
+use super::environment;
 use super::escape;
 use super::exclusive_flags::{Which, one_of};
 use super::failure::usage;
+use super::lookalike;
 use super::remote::{Ending, Remote};
+use super::terminal;
 
 /// How to talk: the same for every command.
 #[derive(Clone, Copy, Debug)]
@@ -35,6 +37,22 @@ pub(super) struct Manner {
     pub(super) loudness: Loudness,
     pub(super) format: Format,
     pub(super) color: bool,
+}
+
+impl Manner {
+    /// How to talk of a line that could not be understood.
+    pub(super) fn before_parsing(format: Format) -> Self {
+        Self {
+            loudness: Loudness::Usual,
+            format,
+            color: false,
+        }
+    }
+
+    /// Whether what is no error is told in words.
+    pub(super) fn hears_notices(self) -> bool {
+        self.loudness != Loudness::Quiet && self.format == Format::Human
+    }
 }
 
 /// How much to say on standard error.
@@ -139,23 +157,17 @@ pub(super) fn manner(args: Everywhere, matches: &ArgMatches) -> anyhow::Result<M
     } else {
         Format::Human
     };
-    let color = match args.color {
-        ColorArg::Always => true,
-        ColorArg::Never => false,
-        // https://no-color.org: an empty value is no value.
-        ColorArg::Auto => {
-            io::stderr().is_terminal() && env::var_os("NO_COLOR").is_none_or(|v| v.is_empty())
-        }
-    };
     Ok(Manner {
         loudness,
         format,
-        color,
+        color: terminal::has_color(args.color),
     })
 }
 
-pub(super) fn serve(args: ServeArgs) -> anyhow::Result<Serve> {
+pub(super) fn serve(args: ServeArgs, matches: &ArgMatches) -> anyhow::Result<Serve> {
+    let matches = matches.subcommand().map_or(matches, |(_, matches)| matches);
     let listen: Result<_, AddressError> = args.listen.iter().map(|a| Address::parse(a)).collect();
+    let listen = listen.with_context(|| environment::spelling(matches, "listen"));
     let reach = if args.trust_network {
         Reach::Network
     } else {
@@ -194,6 +206,10 @@ pub(super) fn put(args: PutArgs, matches: &ArgMatches) -> anyhow::Result<Put> {
     let mut sources = args.places;
     let last = sources.pop().filter(|_| !sources.is_empty());
     let last = last.ok_or_else(|| usage("a put takes PATH... REMOTE: what, and where to"))?;
+    refuse_local(
+        &last,
+        "put uploads to an address, HOST[:PORT][/PATH], its last argument: to download, use get",
+    )?;
     let remote = remote(&last)?;
     Ok(Put {
         sources: sources.into_iter().map(PathBuf::from).collect(),
@@ -209,6 +225,12 @@ pub(super) fn get(args: &GetArgs, matches: &ArgMatches) -> anyhow::Result<Get> {
         [sources @ .., last] if !sources.is_empty() => (sources, last.as_os_str()),
         only => (only, OsStr::new(".")),
     };
+    for source in sources {
+        refuse_local(
+            source,
+            "get downloads from an address, HOST[:PORT][/PATH]: to upload, use put",
+        )?;
+    }
     let to = LocalPlace::parse(Path::new(last))
         .with_context(|| escape::path(Path::new(last)).into_owned())?;
     let address = remote(&sources[0])?.address;
@@ -253,6 +275,17 @@ fn source(argument: &OsString, address: &Address) -> anyhow::Result<Source> {
     })
 }
 
+/// Refuses a path of this machine where the verb wants an address, and says which verb
+/// has it the other way round.
+fn refuse_local(argument: &OsStr, way_out: &str) -> anyhow::Result<()> {
+    let argument = Path::new(argument);
+    if !lookalike::is_local(argument) {
+        return Ok(());
+    }
+    let shown = escape::path(argument);
+    Err(usage(format!("{shown} is a path here, and {way_out}")))
+}
+
 /// Reads an address that a person may have mixed up with a file of theirs.
 fn remote(argument: &OsString) -> anyhow::Result<Remote> {
     let text = argument.to_str().ok_or(AddressError::NotUtf8)?;
@@ -263,7 +296,8 @@ fn remote(argument: &OsString) -> anyhow::Result<Remote> {
              if it is one too, write haul://{text}"
         )));
     }
-    let home = match env::var_os("HAUL_REMOTE").map(OsString::into_string) {
+    let home = env::var_os("HAUL_REMOTE").filter(|home| !home.is_empty());
+    let home = match home.map(OsString::into_string) {
         None => None,
         Some(Ok(home)) => Some(home),
         Some(Err(_)) => return Err(usage("HAUL_REMOTE is not UTF-8")),

@@ -148,8 +148,10 @@ pub struct Listing {
     pub entries: Vec<Entry>,
     /// How many were left out because their names cannot be sent.
     pub unnamed: u64,
-    /// How many directories the server could not read.
+    /// How many directories, or entries, the server could not read.
     pub unreadable: u64,
+    /// How many were left out because they are no file, directory or link.
+    pub special: u64,
 }
 
 /// A server that jobs can be done with. It holds no connection between jobs.

@@ -190,8 +190,11 @@ impl Session {
         loop {
             match self.next()? {
                 Incoming::Message(Message::Entries(page)) if page.request == request => {
-                    listing.unnamed += page.unnamed;
-                    listing.unreadable += page.unreadable;
+                    // Page after page, a server can say more than a number holds.
+                    let add = |sum: &mut u64, more| *sum = sum.saturating_add(more);
+                    add(&mut listing.unnamed, page.unnamed);
+                    add(&mut listing.unreadable, page.unreadable);
+                    add(&mut listing.special, page.special.unwrap_or(0));
                     check_page(&page.entries, listing.entries.last(), path)?;
                     listing.entries.extend(page.entries);
                     if !page.more {

@@ -63,8 +63,9 @@ pub(super) fn list<S: Store>(session: &mut Session<'_, S>, list: &List) -> Resul
                 ..
             }) => {}
             Err(store::Error::Unusable { count, .. }) => page.entries.unnamed += count,
-            // What is no file, directory or link has no place in a listing.
-            Err(store::Error::NotAFile(_)) => {}
+            Err(store::Error::NotAFile(_)) => {
+                *page.entries.special.get_or_insert_default() += 1;
+            }
             Err(error) => {
                 warn!(peer, why = error.to_string(), "cannot be listed");
                 page.entries.unreadable += 1;
@@ -131,6 +132,7 @@ impl Page {
                 more: false,
                 unnamed: 0,
                 unreadable: 0,
+                special: None,
                 entries: Vec::new(),
             },
             len: 0,
@@ -145,6 +147,7 @@ impl Page {
                 entries: Vec::new(),
                 unnamed: 0,
                 unreadable: 0,
+                special: None,
                 ..self.entries.clone()
             };
             let mut page = std::mem::replace(&mut self.entries, next);

@@ -127,6 +127,59 @@ fn flags_may_stand_anywhere() {
 }
 
 #[test]
+fn a_variable_that_is_empty_counts_as_not_set() {
+    let place = Place::serving("");
+    place.file("a", b"abc");
+    let empty: String = [
+        "QUIET",
+        "VERBOSE",
+        "JSON",
+        "PLAINTEXT",
+        "COLOR",
+        "OVERWRITE",
+        "UPDATE",
+        "CONNECTIONS",
+        "CHECKSUM",
+        "REMOTE",
+    ]
+    .map(|name| format!("HAUL_{name}= "))
+    .concat();
+    place.says(&format!("{empty}put a [ADDRESS]"), 0, "", "*1 stored*");
+    place.says(&format!("{empty}get [ADDRESS]/a b"), 0, "", "*1 fetched*");
+    place.says(&format!("{empty}ls [ADDRESS]"), 0, "a\n", "");
+    // It would listen, if the one that is set were not wrong.
+    let empty: String = [
+        "READ_ONLY",
+        "DURABILITY",
+        "TRUST_NETWORK",
+        "MAX_CONNECTIONS",
+        "IDLE_TIMEOUT",
+        "DRAIN",
+        "LOG",
+    ]
+    .map(|name| format!("HAUL_{name}= "))
+    .concat();
+    let line = format!("{empty}HAUL_LISTEN=[ADDRESS] serve");
+    place.says(&line, 2, "", "*cannot listen on [ADDRESS]*");
+    place.says(
+        "HAUL_LISTEN= serve --listen [ADDRESS]",
+        2,
+        "",
+        "*cannot listen*",
+    );
+}
+
+#[test]
+fn a_variable_says_yes_or_no_as_a_number_or_a_word() {
+    let place = Place::serving("");
+    place.file("a", b"abc");
+    place.says("put a [ADDRESS]", 0, "", "*");
+    for (value, said) in [("1", ""), ("true", ""), ("0", "*\n"), ("false", "*\n")] {
+        place.says(&format!("HAUL_QUIET={value} put a [ADDRESS]"), 0, "", said);
+    }
+}
+
+#[test]
 fn what_exists_with_other_content_is_left_unless_a_flag_says_otherwise() {
     let place = Place::serving("");
     place.file("one/a", b"first");
@@ -226,7 +279,10 @@ fn a_demo_proves_that_what_comes_back_is_the_same_and_leaves_nothing() {
     let directory = tempfile::tempdir().unwrap();
     let scratch = directory.path().join("scratch");
     let samples = Path::new(env!("CARGO_MANIFEST_DIR")).join("sample_files");
-    let count = fs::read_dir(&samples).unwrap().count();
+    // Directories are not descended into.
+    let is_file = |item: &fs::DirEntry| item.file_type().unwrap().is_file();
+    let items = fs::read_dir(&samples).unwrap().map(Result::unwrap);
+    let count = items.filter(is_file).count();
     let one = samples.join("hello.txt");
     for (paths, out) in [
         (

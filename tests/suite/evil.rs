@@ -72,6 +72,7 @@ pub fn page(request: Request, entries: Vec<Entry>) -> Entries {
         more: false,
         unnamed: 0,
         unreadable: 0,
+        special: None,
         entries,
     }
 }

@@ -6,7 +6,7 @@
 //! where something hangs.
 
 use std::env;
-use std::fs;
+use std::fs::{self, File};
 use std::io::{BufRead, BufReader, Read};
 use std::os::fd::OwnedFd;
 use std::path::Path;
@@ -16,7 +16,9 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
+use rustix::fs::{Mode, OFlags, open};
 use rustix::process::{Pid, PidfdFlags, Signal, kill_process, pidfd_open};
+use rustix::pty::{OpenptFlags, grantpt, openpt, ptsname, unlockpt};
 
 /// Far beyond what anything takes on a slow machine.
 pub const PATIENCE: Duration = Duration::from_secs(120);
@@ -28,7 +30,7 @@ pub struct Running {
     end: OwnedFd,
     line: String,
     stdout: Option<Lines>,
-    stderr: Lines,
+    stderr: Option<Lines>,
 }
 
 /// What came of a child.
@@ -43,11 +45,21 @@ pub struct Ended {
 /// A pipe that is read to its end, whoever listens.
 struct Lines(Receiver<Vec<u8>>);
 
+/// Variables of others that say how a program is to look.
+const LOOKS: [&str; 5] = [
+    "CLICOLOR",
+    "CLICOLOR_FORCE",
+    "COLORTERM",
+    "NO_COLOR",
+    "TERM",
+];
+
 /// haul with these words, to be run in `here`; nothing in the environment speaks to it.
 pub fn haul<'w>(here: &Path, words: impl IntoIterator<Item = &'w str>) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_haul"));
     for (name, _) in env::vars_os() {
-        if name.to_string_lossy().starts_with("HAUL_") {
+        let text = name.to_string_lossy();
+        if text.starts_with("HAUL_") || LOOKS.contains(&&*text) {
             command.env_remove(name);
         }
     }
@@ -66,14 +78,27 @@ impl Running {
         let line = format!("{:?}", command.get_args().collect::<Vec<_>>());
         let mut child = command.spawn().unwrap();
         let end = pidfd_open(pid(&child), PidfdFlags::empty()).unwrap();
-        let stderr = Lines::of(child.stderr.take().unwrap());
         Self {
             stdout: child.stdout.take().map(Lines::of),
-            stderr,
+            stderr: child.stderr.take().map(Lines::of),
             child,
             end,
             line,
         }
+    }
+
+    /// The same with a terminal for standard error.
+    #[track_caller]
+    pub fn on_terminal(mut command: Command) -> Self {
+        let ours = openpt(OpenptFlags::RDWR | OpenptFlags::NOCTTY | OpenptFlags::CLOEXEC).unwrap();
+        grantpt(&ours).unwrap();
+        unlockpt(&ours).unwrap();
+        let name = ptsname(&ours, Vec::new()).unwrap();
+        let theirs = open(name, OFlags::RDWR | OFlags::NOCTTY, Mode::empty()).unwrap();
+        command.stderr(theirs);
+        let mut running = Self::start(command);
+        running.stderr = Some(Lines::of(File::from(ours)));
+        running
     }
 
     /// The next line of standard output, without its end.
@@ -118,13 +143,13 @@ impl Running {
     pub fn finish_within(mut self, patience: Duration) -> Ended {
         if !self.ends_by(Instant::now() + patience) {
             self.signal(Signal::KILL);
-            let said = self.stderr.rest();
+            let said = self.stderr.take().map_or(String::new(), |all| all.rest());
             panic!("haul {} did not end; it said: {said}", self.line);
         }
         Ended {
             code: self.child.wait().unwrap().code(),
             stdout: self.stdout.take().map_or(String::new(), |all| all.rest()),
-            stderr: self.stderr.rest(),
+            stderr: self.stderr.take().map_or(String::new(), |all| all.rest()),
         }
     }
 }
@@ -144,7 +169,8 @@ impl Lines {
             let mut pipe = BufReader::new(pipe);
             loop {
                 let mut line = Vec::new();
-                let len = pipe.read_until(b'\n', &mut line).unwrap();
+                // A terminal that everyone has left is an error of reading.
+                let len = pipe.read_until(b'\n', &mut line).unwrap_or(0);
                 if len == 0 || to.send(line).is_err() {
                     return;
                 }

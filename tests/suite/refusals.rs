@@ -5,6 +5,7 @@ use std::net::SocketAddr;
 
 use socket2::{Domain, Socket, Type};
 
+use crate::objects::objects;
 use crate::place::Place;
 
 /// Checks that a line is refused with this code and these words, and that it said nothing
@@ -32,10 +33,44 @@ fn lines_that_are_no_commands_are_refused() {
             "put --connections 99999999999999999999 a [ADDRESS]",
             "--connections",
         ),
-        ("HAUL_CONNECTIONS=65 get [ADDRESS]/a", "--connections"),
+        (
+            "HAUL_CONNECTIONS=65 get [ADDRESS]/a",
+            "'65' for 'HAUL_CONNECTIONS'",
+        ),
         ("put --checksum md5 a [ADDRESS]", "md5"),
-        ("HAUL_OVERWRITE=maybe put a [ADDRESS]", "maybe"),
-        ("HAUL_JSON=2 ls [ADDRESS]", "--json"),
+        (
+            "HAUL_OVERWRITE=maybe put a [ADDRESS]",
+            "'maybe' for 'HAUL_OVERWRITE'",
+        ),
+        ("HAUL_JSON=2 ls [ADDRESS]", "'2' for 'HAUL_JSON'"),
+        ("HAUL_COLOR=blue ls [ADDRESS]", "'blue' for 'HAUL_COLOR'"),
+        (
+            "HAUL_CHECKSUM=md5 get [ADDRESS]/a",
+            "'md5' for 'HAUL_CHECKSUM'",
+        ),
+        // What is typed is what is wrong, whatever the variable says.
+        (
+            "HAUL_CHECKSUM=md5 get --checksum md5 [ADDRESS]/a",
+            "'md5' for '--checksum ",
+        ),
+        (
+            "HAUL_CHECKSUM=md5 get --connections 0 [ADDRESS]/a",
+            "'0' for '--connections ",
+        ),
+        ("HAUL_IDLE_TIMEOUT=0 serve", "'0' for 'HAUL_IDLE_TIMEOUT'"),
+        (
+            "HAUL_LISTEN=127.0.0.1:x serve",
+            "HAUL_LISTEN: \"x\" is no port",
+        ),
+        ("serve --listen 127.0.0.1:x", "--listen: \"x\" is no port"),
+        (
+            "HAUL_UPDATE=1 HAUL_OVERWRITE=1 put a [ADDRESS]",
+            "HAUL_OVERWRITE and HAUL_UPDATE exclude",
+        ),
+        (
+            "HAUL_QUIET=1 HAUL_VERBOSE=true ls [ADDRESS]",
+            "HAUL_QUIET and HAUL_VERBOSE exclude",
+        ),
         ("put --overwrite --update a [ADDRESS]", "exclude each other"),
         ("-q -v ls [ADDRESS]", "exclude each other"),
         ("serve --idle-timeout 0", "--idle-timeout"),
@@ -52,6 +87,58 @@ fn lines_that_are_no_commands_are_refused() {
     );
 }
 
+/// Checks that a line's error comes as an event and as one line for people.
+#[track_caller]
+fn refused_in_json(place: &Place, line: &str, words: &str) {
+    let ended = place.run(line);
+    let read = objects(&ended.stdout);
+    let [error, done] = read.as_slice() else {
+        panic!("{line}: {ended:?}");
+    };
+    let seen = ["v", "event", "code", "message"].map(|key| &*error[key]);
+    assert_eq!(seen[..3], ["1", "error", "2"], "{line}");
+    assert!(seen[3].contains(words), "{line}: {seen:?}");
+    let seen = ["event", "files", "bytes", "failed"].map(|key| &*done[key]);
+    assert_eq!(seen, ["done", "0", "0", "0"], "{line}");
+    let message = format!("haul: {}\n", error["message"]);
+    assert_eq!((ended.code, ended.stderr), (Some(2), message), "{line}");
+}
+
+#[test]
+fn a_program_hears_in_json_that_its_line_is_wrong() {
+    let place = Place::serving("");
+    place.file("a", b"abc");
+    for (line, words) in [
+        ("--json", "a command is wanted"),
+        ("HAUL_JSON=1", "a command is wanted"),
+        ("fetch --json", "unrecognized subcommand 'fetch'"),
+        ("put --what a [ADDRESS] --json", "'--what'"),
+        (
+            "HAUL_JSON=true put --connections 0 a [ADDRESS]",
+            "'0' for '--connections <N>'",
+        ),
+        (
+            "HAUL_CHECKSUM=md5 get --json [ADDRESS]/a",
+            "'md5' for 'HAUL_CHECKSUM'",
+        ),
+        ("-q -v ls --json [ADDRESS]", "exclude each other"),
+        ("put --json a", "a put takes PATH... REMOTE"),
+        ("put --json a nas:dir", "write nas/dir"),
+        ("serve --json --what", "'--what'"),
+        ("serve --json --listen 0.0.0.0:0", "--trust-network"),
+        (
+            "serve --json --listen [ADDRESS]",
+            "cannot listen on [ADDRESS]",
+        ),
+    ] {
+        refused_in_json(&place, line, &place.meant(words));
+    }
+    place.says("put --what -- --json [ADDRESS]", 2, "", "error: *--what*");
+    place.says("--help --json", 0, "*Usage: haul*", "");
+    place.says("HAUL_JSON=1 put --help", 0, "*Usage: haul put*", "");
+    place.says("HAUL_JSON=1 --version", 0, "haul *", "");
+}
+
 #[test]
 fn what_looks_like_something_else_gets_a_hint() {
     let place = Place::serving("");
@@ -62,17 +149,60 @@ fn what_looks_like_something_else_gets_a_hint() {
             "put a me@nas:dir",
             "haul knows no users: for \"me@nas:dir\" write nas/dir",
         ),
+        (
+            "put a nas:dir",
+            "\"dir\" is no port: if it is a path, write nas/dir",
+        ),
+        ("put a nas:/srv/x", "if it is a path, write nas/srv/x"),
+        ("get nas:srv/x back/", "if it is a path, write nas/srv/x"),
+        (
+            "ls nas::module/x",
+            "knows no modules: for \"nas::module/x\" write nas/module/x",
+        ),
+        (
+            "put a rsync://nas/mod",
+            "knows no rsync://: for \"rsync://nas/mod\" write nas/mod",
+        ),
+        ("put a ssh://me@nas:22/srv", "write nas/srv"),
+        ("get scp://nas/x", "write nas/x"),
+        ("get sftp://nas/x", "write nas/x"),
+        ("get http://nas:8080/x", "write nas/x"),
+        ("get https://nas/x", "write nas/x"),
+        ("get ftp://nas/x", "write nas/x"),
+        ("get gopher://nas/x", "write nas/x"),
+        ("get file:///srv/x", "\"file:///srv/x\" is on this machine"),
+        ("put a me@nas", "write nas/"),
         ("put a C:\\x", "looks like a path on Windows"),
-        ("put a nas:dir", "a path follows its host after a slash"),
+        ("put a C:/x", "looks like a path on Windows"),
+        (
+            "put a \\\\nas\\share",
+            "knows no Windows shares*write nas/share",
+        ),
         ("put a b", "b is a file here*haul://b"),
         ("get a", "a is a file here*haul://a"),
-        ("put a /tmp", "names no host"),
+        ("ls ./d", "names no host"),
         ("put a :b", "HAUL_REMOTE is not set"),
         ("put a [ADDRESS]x", "no port"),
-        ("HAUL_REMOTE=me@nas put a :b", "haul knows no users"),
+        ("HAUL_REMOTE= put a :b", "HAUL_REMOTE is not set"),
+        (
+            "HAUL_REMOTE=me@nas put a :b",
+            "HAUL_REMOTE: haul knows no users",
+        ),
         ("get [ADDRESS]/a host.invalid/b into/", "two servers"),
     ] {
         refused(&place, line, 2, words);
+    }
+}
+
+#[test]
+fn a_path_where_the_verb_wants_an_address_gets_the_other_verb() {
+    let place = Place::serving("");
+    place.file("a", b"abc");
+    for path in ["./a", "/a", "../a", "~/a", ".", "..", "/", "~"] {
+        let words = format!("haul: {path} is a path here, and *: to download, use get\n");
+        place.says(&format!("put [ADDRESS]/a {path}"), 2, "", &words);
+        let words = format!("haul: {path} is a path here, and *: to upload, use put\n");
+        place.says(&format!("get {path} [ADDRESS]"), 2, "", &words);
     }
 }
 

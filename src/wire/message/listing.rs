@@ -56,6 +56,9 @@ pub struct Entries {
     /// How many directories could not be read.
     #[n(3)]
     pub unreadable: u64,
+    /// How many were left out because they are no file, directory or link; left out for none.
+    #[n(4)]
+    pub special: Option<u64>,
     /// The entries.
     #[cbor(skip)]
     pub entries: Vec<Entry>,

@@ -55,6 +55,7 @@ fn listed(entry: Entry) -> Entries {
         more: true,
         unnamed: 0,
         unreadable: 0,
+        special: None,
         entries: vec![entry],
     }
 }
@@ -170,7 +171,7 @@ fn around_files() -> Vec<Row> {
             kind: Kind::Link(LinkTarget::new("../x").unwrap()), mode: Mode::masked(0o777),
             ..file("a/link", 0)
         }) }
-        "entries-file" Entries { more: false, unnamed: 2, unreadable: 1, ..listed(Entry {
+        "entries-file" Entries { more: false, unnamed: 2, unreadable: 1, special: Some(3), ..listed(Entry {
             version: Some(VERSION), checksum: Some(plain(SIZE)), ..file("a/sample.bin", SIZE)
         }) }
         "nodes" Nodes {
