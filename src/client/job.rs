@@ -182,10 +182,11 @@ impl<'m, W> Job<'m, W> {
         self.settle(|summary| summary.skipped += 1);
     }
 
-    /// Something was met that is not to be moved.
-    pub(super) fn skip(&self, path: RemotePath, why: Skip) {
+    /// Something was met that is not to be moved, so often.
+    pub(super) fn skip(&self, path: RemotePath, why: Skip, count: u64) {
         self.tell(Event::Skipped { path, why });
-        self.ledger().summary.skipped += 1;
+        let skipped = &mut self.ledger().summary.skipped;
+        *skipped = skipped.saturating_add(count);
     }
 
     /// Something has failed that was not counted as found: a directory, or what stands

@@ -97,7 +97,10 @@ fn a_listing_of_something_else_is_not_believed() {
             ..file()
         }],
     );
-    check("a directory", 10, vec![kind(Kind::Dir)]);
+    let beneath = |path| vec![kind(Kind::Dir), named(path)];
+    check("a directory, and what is beside it", 9, beneath("g"));
+    check("a directory, and what is above it", 9, beneath("e/f"));
+    check("a directory beneath a file", 9, vec![file(), named("f/g")]);
     check(
         "a link",
         10,

@@ -213,7 +213,10 @@ fn what_is_wrong_with_the_sources_is_said_before_connecting() {
     place.file("d/a", b"def");
     // Nobody listens there: a line that came so far would be 3.
     for (line, words) in [
-        ("put . d/. host.invalid", "two of the sources would become the root"),
+        (
+            "put . d/. host.invalid",
+            "two of the sources would become the root",
+        ),
         (
             "put a d/a host.invalid/",
             "two of the sources would become a",
@@ -243,7 +246,12 @@ fn a_file_does_not_become_a_directory_that_is_there() {
     place.says("put a d [ADDRESS]/", 0, "", "put 2 files*");
     let words = "d is a directory here: d/ is into it";
     refused(&place, "get [ADDRESS]/a d", 6, words);
-    refused(&place, "put a [ADDRESS]/d", 6, "if d is a directory there, d/ is into it");
+    refused(
+        &place,
+        "put a [ADDRESS]/d",
+        6,
+        "if d is a directory there, d/ is into it",
+    );
 }
 
 #[test]

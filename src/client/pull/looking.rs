@@ -176,6 +176,9 @@ where
         let found = stage.finish();
         self.crew.grow(&found);
         let job = &pull.job;
+        if let Some(special @ 1..) = page.special {
+            job.skip(root.shown(), Skip::Special, special);
+        }
         for (count, code, what) in [
             (page.unnamed, Code::Protocol, "names there cannot be sent"),
             (
@@ -216,7 +219,7 @@ fn visit<S: Store>(
             ..entry.clone()
         },
     };
-    let skip = |why| pull.job.skip(entry.path.clone(), why);
+    let skip = |why| pull.job.skip(entry.path.clone(), why, 1);
     match (&entry.kind, pull.options.links) {
         (Kind::Dir, _) => match pull.options.effect {
             Effect::Real => pull.directory(entry.path.clone(), offering),

@@ -85,7 +85,7 @@ impl<'p, 'm, S: Source> Feeding<'p, 'm, S> {
                     self.directory(item);
                 }
             }
-            Found::Skipped(path, why) => job.skip(path, why),
+            Found::Skipped(path, why) => job.skip(path, why, 1),
             Found::Failed(path, code, text) => job.fail_beside(path, code, text),
         }
     }
