@@ -22,6 +22,7 @@
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 
+mod changes;
 mod error;
 mod job;
 mod monitor;
@@ -35,6 +36,8 @@ use std::sync::Arc;
 pub use error::Error;
 pub use monitor::{Cancel, Event, Monitor, Progress, Status, Summary};
 pub use push::LocalFiles;
+
+pub use crate::store::{Parents, Removal};
 
 use crate::content::Algorithm;
 use crate::entry::Entry;
@@ -165,11 +168,7 @@ impl Client {
     ///
     /// When the server cannot be reached, or refuses.
     pub fn list(&self, path: Option<&RemotePath>, depth: Option<u32>) -> Result<Listing, Error> {
-        let mut session = self.route.open(&self.options)?;
-        let result = session.list(path, depth);
-        let listing = result.map_err(|e| self.route.explain(e, &self.options))?;
-        session.end();
-        Ok(listing)
+        self.ask(|session| session.list(path, depth))
     }
 
     /// Puts files, and returns once each is stored or has failed.

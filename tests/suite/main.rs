@@ -5,6 +5,7 @@
 )]
 
 mod by_hand;
+mod change_faults;
 mod changes;
 mod commands;
 mod connections;
@@ -37,6 +38,7 @@ mod round_trip;
 mod saboteur;
 mod serving;
 mod store;
+mod tree_changes;
 mod unharmed;
 mod vectors;
 mod watch;

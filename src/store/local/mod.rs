@@ -5,6 +5,7 @@
 //! Every name is resolved beneath a held directory and through no link, so what a
 //! local user with write access does to the tree meanwhile leads nowhere else.
 
+mod changes;
 mod checksum_record;
 mod flush;
 mod publish;
@@ -12,6 +13,7 @@ mod staging;
 mod staging_area;
 mod sys;
 mod tree;
+mod tree_removal;
 mod walk;
 
 use std::collections::HashMap;
@@ -30,7 +32,8 @@ use staging_area::{Area, Keeper};
 use tree::{Held, file_type, mtime_of, size_of, version_of};
 
 use super::error::{Action, Error};
-use super::{Claim, Durability, Published, Source, Staged, Standing, Store};
+use super::{Changes, Claim, Durability, Parents, Published, Removal, Source, Staged};
+use super::{Standing, Store};
 use crate::entry::{Cursor, Entry, Version};
 use crate::fault::Fault;
 use crate::identity::Identity;
@@ -258,6 +261,20 @@ impl Source for LocalStore {
 
     fn open(&self, path: &RemotePath, expect: Option<&Version>) -> Result<LocalReader, Error> {
         self.tree().open(path, expect)
+    }
+}
+
+impl Changes for LocalStore {
+    fn make_dir(&self, path: &RemotePath, parents: Parents) -> Result<(), Error> {
+        changes::make_dir(&self.shared, path, parents)
+    }
+
+    fn rename(&self, from: &RemotePath, to: &RemotePath) -> Result<(), Error> {
+        changes::rename(&self.shared, from, to)
+    }
+
+    fn remove(&self, path: &RemotePath, removal: Removal) -> Result<(), Error> {
+        changes::remove(&self.shared, path, removal)
     }
 }
 

@@ -389,7 +389,7 @@ impl Drop for LocalStaged {
                 .shared
                 .tree
                 .sys
-                .unlink(&self.area.directory, &self.name());
+                .unlink(&self.area.directory, self.name());
         }
     }
 }

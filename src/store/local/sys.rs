@@ -12,6 +12,7 @@ use rustix::fs::{
     StatVfs, Timespec, Timestamps, UTIME_OMIT, XattrFlags,
 };
 use rustix::io::Errno;
+use rustix::path::Arg;
 
 use crate::entry::{Mode as EntryMode, Mtime};
 use crate::fault::{Call, Fault};
@@ -104,12 +105,18 @@ impl Sys {
         fs::mkdirat(directory, name, Mode::RWXU)
     }
 
+    /// Makes a directory that is as open as the umask leaves it.
+    pub(super) fn make_shared_dir(&self, directory: &OwnedFd, name: &str) -> Result<()> {
+        self.ask(Call::MakeDir)?;
+        fs::mkdirat(directory, name, Mode::RWXU | Mode::RWXG | Mode::RWXO)
+    }
+
     pub(super) fn stat(&self, file: impl AsFd) -> Result<Stat> {
         self.ask(Call::Stat)?;
         fs::fstat(file)
     }
 
-    pub(super) fn stat_in(&self, directory: &OwnedFd, name: &str) -> Result<Stat> {
+    pub(super) fn stat_in(&self, directory: &OwnedFd, name: impl Arg) -> Result<Stat> {
         self.ask(Call::Stat)?;
         fs::statat(directory, name, AtFlags::SYMLINK_NOFOLLOW)
     }
@@ -238,12 +245,33 @@ impl Sys {
         fs::renameat(from, name, to, new)
     }
 
-    pub(super) fn unlink(&self, directory: &OwnedFd, name: &str) -> Result<()> {
+    /// Renames anything, refusing where something has the new name. Nothing else may
+    /// take that name meanwhile: where the system cannot refuse, a look decides.
+    pub(super) fn rename_new(
+        &self,
+        (from, name): (&OwnedFd, &str),
+        (to, new): (&OwnedFd, &str),
+    ) -> Result<()> {
+        let renamed = self
+            .ask(Call::Rename)
+            .and_then(|()| fs::renameat_with(from, name, to, new, RenameFlags::NOREPLACE));
+        match renamed {
+            // A link, as for a file that is published, is not to be had of a directory.
+            Err(Errno::INVAL | Errno::NOSYS) => match self.stat_in(to, new) {
+                Ok(_) => Err(Errno::EXIST),
+                Err(Errno::NOENT) => self.publish_over((from, name), (to, new)),
+                Err(errno) => Err(errno),
+            },
+            other => other,
+        }
+    }
+
+    pub(super) fn unlink(&self, directory: &OwnedFd, name: impl Arg) -> Result<()> {
         self.ask(Call::Unlink)?;
         fs::unlinkat(directory, name, AtFlags::empty())
     }
 
-    pub(super) fn remove_dir(&self, directory: &OwnedFd, name: &str) -> Result<()> {
+    pub(super) fn remove_dir(&self, directory: &OwnedFd, name: impl Arg) -> Result<()> {
         self.ask(Call::Unlink)?;
         fs::unlinkat(directory, name, AtFlags::REMOVEDIR)
     }
