@@ -16,6 +16,7 @@ use crate::code::Code;
 
 use super::failure::failure;
 use super::quantity;
+use super::tree_args::{MkdirArgs, MvArgs, RmArgs};
 
 /// Moves files between machines and proves that every byte arrived.
 #[derive(Debug, Parser)]
@@ -44,6 +45,12 @@ pub(super) enum Verb {
     Get(GetArgs),
     /// List a remote directory
     Ls(LsArgs),
+    /// Make remote directories
+    Mkdir(MkdirArgs),
+    /// Rename a remote file or directory
+    Mv(MvArgs),
+    /// Remove remote files and directories
+    Rm(RmArgs),
     /// Serve on loopback, put, get back and compare
     Demo(DemoArgs),
 }

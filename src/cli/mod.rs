@@ -9,23 +9,29 @@ mod address;
 mod args;
 mod demo;
 mod destination;
+mod errand;
 mod escape;
 mod exclusive_flags;
 mod failure;
 mod get;
 mod json;
 mod ls;
+mod mkdir;
+mod mv;
 mod output;
 mod progress;
 mod put;
 mod quantity;
 mod remote;
 mod report;
+mod rm;
 mod scratch;
 mod serve;
 mod settings;
 mod signals;
 mod summary;
+mod tree_args;
+mod tree_settings;
 mod utc;
 mod watched_job;
 
@@ -69,6 +75,9 @@ fn run_verb(verb: Verb, matches: &ArgMatches, report: &mut Report) -> anyhow::Re
         Verb::Put(args) => put::run(&settings::put(args, matches)?, report),
         Verb::Get(args) => get::run(settings::get(&args, matches)?, report),
         Verb::Ls(args) => ls::run(&settings::ls(&args)?, report),
+        Verb::Mkdir(args) => mkdir::run(&tree_settings::mkdir(&args)?, report),
+        Verb::Mv(args) => mv::run(&tree_settings::mv(&args)?, report),
+        Verb::Rm(args) => rm::run(&tree_settings::rm(&args)?, report),
         Verb::Demo(args) => demo::run(args.paths, report),
     }
 }

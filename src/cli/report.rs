@@ -135,6 +135,24 @@ impl Report {
         }
     }
 
+    /// Tells that one of several things to do cannot be done, and returns its code.
+    pub(super) fn refused(&mut self, error: &anyhow::Error) -> Code {
+        self.failed += 1;
+        if self.manner.format == Format::Json {
+            self.error(error);
+        }
+        // To both, as an error that ends the program is.
+        output::say(&format!("haul: {}", explain(error)));
+        code_of(error)
+    }
+
+    /// Says what was done, to whoever wants to know of every step.
+    pub(super) fn detail(&self, text: &str) {
+        if self.manner.loudness == Loudness::Verbose {
+            self.notice(text);
+        }
+    }
+
     /// Says something that is worth knowing, and no error.
     pub(super) fn notice(&self, text: &str) {
         if self.manner.loudness != Loudness::Quiet && self.manner.format == Format::Human {
@@ -154,10 +172,7 @@ impl Report {
     ) -> anyhow::Result<Option<Code>> {
         if self.manner.format == Format::Json {
             if let Err(error) = &result {
-                let line = Line::event("error")
-                    .number("code", u64::from(code_of(error).number()))
-                    .text("message", explain(error).as_str());
-                self.print(line);
+                self.error(error);
             }
             let done = Line::event("done")
                 .number("files", self.files)
@@ -169,6 +184,13 @@ impl Report {
         let written = self.output.finish();
         let code = result?;
         written.map(|()| code)
+    }
+
+    fn error(&mut self, error: &anyhow::Error) {
+        let line = Line::event("error")
+            .number("code", u64::from(code_of(error).number()))
+            .text("message", explain(error).as_str());
+        self.print(line);
     }
 
     fn print(&mut self, line: Line) {

@@ -256,7 +256,7 @@ fn source(argument: &OsString, address: &Address) -> anyhow::Result<RemotePath> 
 }
 
 /// Reads an address that a person may have mixed up with a file of theirs.
-fn remote(argument: &OsString) -> anyhow::Result<Remote> {
+pub(super) fn remote(argument: &OsString) -> anyhow::Result<Remote> {
     let text = argument.to_str().ok_or(AddressError::NotUtf8)?;
     if !text.contains(':') && Path::new(text).is_file() {
         let shown = escape::name(text);

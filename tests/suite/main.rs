@@ -39,6 +39,7 @@ mod saboteur;
 mod serving;
 mod store;
 mod tree_changes;
+mod tree_commands;
 mod unharmed;
 mod vectors;
 mod watch;
