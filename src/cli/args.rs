@@ -16,7 +16,7 @@ use crate::code::Code;
 
 use super::failure::failure;
 use super::quantity;
-use super::tree_args::{MkdirArgs, MvArgs, RmArgs};
+use super::tree_args::{MkdirArgs, MvArgs, RmArgs, StatArgs, SumArgs};
 
 /// Moves files between machines and proves that every byte arrived.
 #[derive(Debug, Parser)]
@@ -45,12 +45,16 @@ pub(super) enum Verb {
     Get(GetArgs),
     /// List a remote directory
     Ls(LsArgs),
+    /// Say what there is to know of remote files and directories
+    Stat(StatArgs),
     /// Make remote directories
     Mkdir(MkdirArgs),
     /// Rename a remote file or directory
     Mv(MvArgs),
     /// Remove remote files and directories
     Rm(RmArgs),
+    /// Print checksums of remote files, read on the server
+    Sum(SumArgs),
     /// Serve on loopback, put, get back and compare
     Demo(DemoArgs),
 }

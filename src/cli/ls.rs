@@ -6,7 +6,7 @@
 use std::borrow::Cow;
 use std::io::{self, IsTerminal};
 
-use crate::client::{Client, Options};
+use crate::client::{Client, Listing, Options};
 use crate::code::Code;
 use crate::entry::{Entry, Kind};
 
@@ -33,6 +33,11 @@ pub(super) fn run(ls: &Ls, report: &mut Report) -> anyhow::Result<Option<Code>> 
             Format::Json => report.entry(entry),
         }
     }
+    Ok(tell_gaps(&listing, report))
+}
+
+/// Says what a listing lacks, and returns the code of that, if it has one.
+pub(super) fn tell_gaps(listing: &Listing, report: &Report) -> Option<Code> {
     if listing.unnamed > 0 {
         report.notice(&format!(
             "{} more there, with names that cannot be sent",
@@ -44,9 +49,9 @@ pub(super) fn run(ls: &Ls, report: &mut Report) -> anyhow::Result<Option<Code>> 
             "{} directories could not be read",
             listing.unreadable
         ));
-        return Ok(Some(Code::File));
+        return Some(Code::File);
     }
-    Ok(None)
+    None
 }
 
 /// How entries are shown.

@@ -29,6 +29,8 @@ mod scratch;
 mod serve;
 mod settings;
 mod signals;
+mod stat;
+mod sum;
 mod summary;
 mod tree_args;
 mod tree_settings;
@@ -78,6 +80,8 @@ fn run_verb(verb: Verb, matches: &ArgMatches, report: &mut Report) -> anyhow::Re
         Verb::Mkdir(args) => mkdir::run(&tree_settings::mkdir(&args)?, report),
         Verb::Mv(args) => mv::run(&tree_settings::mv(&args)?, report),
         Verb::Rm(args) => rm::run(&tree_settings::rm(&args)?, report),
+        Verb::Stat(args) => stat::run(&tree_settings::stat(&args)?, report),
+        Verb::Sum(args) => sum::run(&tree_settings::sum(&args)?, report),
         Verb::Demo(args) => demo::run(args.paths, report),
     }
 }

@@ -128,6 +128,24 @@ impl Report {
         self.output.line(&line.end());
     }
 
+    /// Tells a program of a root, which has no name and no entry.
+    pub(super) fn root(&mut self) {
+        let line = Line::event("entry")
+            .text("path", ".")
+            .text("kind", "directory")
+            .number("size", None)
+            .text("mode", None)
+            .text("mtime", None)
+            .text("checksum", None)
+            .text("target", None);
+        self.output.line(&line.end());
+    }
+
+    /// Hands on what was printed so far.
+    pub(super) fn flush(&mut self) {
+        self.output.flush();
+    }
+
     /// Prints a line of data for a person; a program has had it as an event.
     pub(super) fn data(&mut self, line: &str) {
         if self.manner.format == Format::Human {

@@ -282,7 +282,7 @@ fn on_existing(matches: &ArgMatches) -> anyhow::Result<OnExisting> {
     })
 }
 
-fn algorithm(checksum: ChecksumArg) -> Algorithm {
+pub(super) fn algorithm(checksum: ChecksumArg) -> Algorithm {
     match checksum {
         ChecksumArg::Blake3 => Algorithm::Blake3,
         ChecksumArg::Sha256 => Algorithm::Sha256,

@@ -7,6 +7,8 @@ use std::ffi::OsString;
 
 use clap::Args as ClapArgs;
 
+use super::args::ChecksumArg;
+
 #[derive(Debug, ClapArgs)]
 pub(super) struct RmArgs {
     /// What to remove; a link itself, never what it leads to
@@ -36,4 +38,21 @@ pub(super) struct MkdirArgs {
     /// Make missing directories above them too, and take one that is there as made
     #[arg(short = 'p')]
     pub(super) parents: bool,
+}
+
+#[derive(Debug, ClapArgs)]
+pub(super) struct StatArgs {
+    /// What to look at; a link itself, never what it leads to
+    #[arg(required = true, value_name = "REMOTE")]
+    pub(super) remotes: Vec<OsString>,
+}
+
+#[derive(Debug, ClapArgs)]
+pub(super) struct SumArgs {
+    /// Files, and directories with every file beneath them
+    #[arg(required = true, value_name = "REMOTE")]
+    pub(super) remotes: Vec<OsString>,
+    /// The checksum to print
+    #[arg(long, env = "HAUL_CHECKSUM", value_enum, default_value_t)]
+    pub(super) checksum: ChecksumArg,
 }

@@ -4,6 +4,7 @@ use std::ffi::OsString;
 use std::path::Path;
 
 use crate::client::{Parents, Removal};
+use crate::content::Algorithm;
 use crate::path::{PathError, RemotePath};
 
 use super::address::Address;
@@ -11,8 +12,8 @@ use super::destination::Place;
 use super::escape;
 use super::failure::usage;
 use super::remote::{Ending, Remote};
-use super::settings::remote;
-use super::tree_args::{MkdirArgs, MvArgs, RmArgs};
+use super::settings::{algorithm, remote};
+use super::tree_args::{MkdirArgs, MvArgs, RmArgs, StatArgs, SumArgs};
 
 /// Something on a server that has a name.
 #[derive(Debug)]
@@ -42,6 +43,32 @@ pub(super) struct Mv {
 pub(super) struct Mkdir {
     pub(super) targets: Vec<Remote>,
     pub(super) parents: Parents,
+}
+
+/// What to look at.
+#[derive(Debug)]
+pub(super) struct Stat {
+    pub(super) targets: Vec<Remote>,
+}
+
+/// What to read on the server.
+#[derive(Debug)]
+pub(super) struct Sum {
+    pub(super) targets: Vec<Remote>,
+    pub(super) algorithm: Algorithm,
+}
+
+pub(super) fn stat(args: &StatArgs) -> anyhow::Result<Stat> {
+    let targets: anyhow::Result<_> = args.remotes.iter().map(remote).collect();
+    Ok(Stat { targets: targets? })
+}
+
+pub(super) fn sum(args: &SumArgs) -> anyhow::Result<Sum> {
+    let targets: anyhow::Result<_> = args.remotes.iter().map(remote).collect();
+    Ok(Sum {
+        targets: targets?,
+        algorithm: algorithm(args.checksum),
+    })
 }
 
 pub(super) fn rm(args: &RmArgs) -> anyhow::Result<Rm> {

@@ -29,6 +29,7 @@ mod monitor;
 mod pull;
 mod push;
 mod session;
+mod sum;
 
 use std::path::Path;
 use std::sync::Arc;
@@ -46,7 +47,7 @@ use crate::net::Transport;
 use crate::offer::OnExisting;
 use crate::path::RemotePath;
 use crate::store::{Source, Tree};
-use crate::transfer::Deadlines;
+use crate::transfer::{self, Deadlines};
 
 use session::Route;
 
@@ -169,6 +170,23 @@ impl Client {
     /// When the server cannot be reached, or refuses.
     pub fn list(&self, path: Option<&RemotePath>, depth: Option<u32>) -> Result<Listing, Error> {
         self.ask(|session| session.list(path, depth))
+    }
+
+    /// Says what is at `path`: `None` for the root, which is there and has no entry.
+    ///
+    /// # Errors
+    ///
+    /// When the server cannot be reached, or refuses: with code 5 where nothing has the name.
+    pub fn stat(&self, path: Option<&RemotePath>) -> Result<Option<Entry>, Error> {
+        let mut listing = self.list(path, Some(0))?;
+        match (listing.entries.pop(), path) {
+            (None, None) => Ok(None),
+            (Some(entry), Some(path)) if entry.path == *path => Ok(Some(entry)),
+            _ => {
+                let broken = transfer::Error::Broken("a listing of something else");
+                Err(self.route.explain(broken, &self.options))
+            }
+        }
     }
 
     /// Puts files, and returns once each is stored or has failed.

@@ -37,6 +37,7 @@ mod rig;
 mod round_trip;
 mod saboteur;
 mod serving;
+mod stat_and_sum;
 mod store;
 mod tree_changes;
 mod tree_commands;
