@@ -11,6 +11,7 @@ use std::time::Duration;
 use clap::builder::BoolishValueParser;
 use clap::{ArgMatches, Args as ClapArgs, CommandFactory, FromArgMatches, Parser, Subcommand};
 use clap::{ValueEnum, value_parser};
+use clap_complete::Shell;
 
 use crate::code::Code;
 
@@ -57,6 +58,10 @@ pub(super) enum Verb {
     Sum(SumArgs),
     /// Serve on loopback, put, get back and compare
     Demo(DemoArgs),
+    /// Print what a shell needs to complete commands and flags
+    Completions(CompletionsArgs),
+    /// Print the manual, or that of one command, as a roff page
+    Man(ManArgs),
 }
 
 /// The flags of every command.
@@ -248,11 +253,28 @@ pub(super) struct DemoArgs {
     pub(super) paths: Vec<PathBuf>,
 }
 
+#[derive(Clone, Copy, Debug, ClapArgs)]
+pub(super) struct CompletionsArgs {
+    /// The shell
+    pub(super) shell: Shell,
+}
+
+#[derive(Debug, ClapArgs)]
+pub(super) struct ManArgs {
+    /// One command; without it, all of haul
+    pub(super) command: Option<String>,
+}
+
+/// What there is to type.
+pub(super) fn command() -> clap::Command {
+    Args::command()
+}
+
 /// Reads a command line. Also an answer to `--help` comes as an error.
 pub(super) fn parse(
     line: impl IntoIterator<Item = OsString>,
 ) -> Result<(Args, ArgMatches), clap::Error> {
-    let matches = Args::command().try_get_matches_from(line)?;
+    let matches = command().try_get_matches_from(line)?;
     let args = Args::from_arg_matches(&matches)?;
     Ok((args, matches))
 }
@@ -274,7 +296,7 @@ mod tests {
 
     #[test]
     fn clap_finds_no_fault_in_the_declarations() {
-        Args::command().debug_assert();
+        command().debug_assert();
     }
 
     #[track_caller]

@@ -7,6 +7,7 @@
 
 mod address;
 mod args;
+mod completions;
 mod demo;
 mod destination;
 mod errand;
@@ -16,6 +17,8 @@ mod failure;
 mod get;
 mod json;
 mod ls;
+mod man;
+mod manual;
 mod mkdir;
 mod mv;
 mod output;
@@ -83,5 +86,7 @@ fn run_verb(verb: Verb, matches: &ArgMatches, report: &mut Report) -> anyhow::Re
         Verb::Stat(args) => stat::run(&tree_settings::stat(&args)?, report),
         Verb::Sum(args) => sum::run(&tree_settings::sum(&args)?, report),
         Verb::Demo(args) => demo::run(args.paths, report),
+        Verb::Completions(args) => completions::run(args.shell, report),
+        Verb::Man(args) => man::run(args.command.as_deref(), report),
     }
 }

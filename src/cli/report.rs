@@ -153,6 +153,14 @@ impl Report {
         }
     }
 
+    /// Prints a page of text; a program gets it as one event.
+    pub(super) fn page(&mut self, event: &str, text: &str) {
+        match self.manner.format {
+            Format::Human => self.output.line(text.trim_end()),
+            Format::Json => self.print(Line::event(event).text("text", text)),
+        }
+    }
+
     /// Tells that one of several things to do cannot be done, and returns its code.
     pub(super) fn refused(&mut self, error: &anyhow::Error) -> Code {
         self.failed += 1;

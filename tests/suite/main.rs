@@ -20,6 +20,7 @@ mod hostile_servers;
 mod hostile_uploads;
 mod lost;
 mod lost_clients;
+mod manuals;
 mod memory;
 mod names;
 mod objects;

@@ -351,7 +351,16 @@ fn a_server_that_answers_with_something_else_is_not_believed() {
         raw.say(&page(request, vec![entry("unversioned", b"x")]));
     });
     assert_eq!(outcome.code(), 9, "{outcome:?}");
-    for entries in [vec![], vec![listed(1)], vec![listed(0), listed(1)]] {
+    let beneath = || Entry {
+        path: remote(&format!("{:0200}/x", 0)),
+        ..listed(0)
+    };
+    for entries in [
+        vec![],
+        vec![listed(1)],
+        vec![beneath()],
+        vec![listed(0), beneath()],
+    ] {
         let outcome = facing(
             patient(),
             |raw| {
