@@ -34,6 +34,7 @@ mod putting;
 mod raw;
 mod records;
 mod refusals;
+mod removals;
 mod rig;
 mod round_trip;
 mod saboteur;
