@@ -19,7 +19,7 @@
 //! let _running = server.start()?;
 //!
 //! let client = Client::new(&address, Options::default());
-//! let upload = Upload::local("Cargo.toml".as_ref(), RemotePath::parse("manifest")?);
+//! let upload = Upload::local("Cargo.toml".as_ref(), Some(RemotePath::parse("manifest")?));
 //! let (monitor, _events) = Monitor::new();
 //! let summary = client.put(vec![upload], &JobOptions::default(), &monitor)?;
 //! assert_eq!(summary.moved, 1);

@@ -118,6 +118,7 @@ impl From<OnExisting> for Terms {
 }
 
 impl Compare {
+    #[expect(clippy::trivially_copy_pass_by_ref, reason = "as the derive calls it")]
     pub(crate) fn is_quick(&self) -> bool {
         *self == Self::Quick
     }

@@ -12,11 +12,13 @@ use std::time::Duration;
 use clap::builder::BoolishValueParser;
 use clap::{ArgMatches, Args as ClapArgs, CommandFactory, FromArgMatches, Parser, Subcommand};
 use clap::{ValueEnum, value_parser};
+use clap_complete::Shell;
 
 use super::environment;
 use super::first_look;
 use super::quantity;
 use super::terminal;
+use super::tree_args::{MkdirArgs, MvArgs, RmArgs, StatArgs, SumArgs};
 
 /// Moves files between machines and proves that every byte arrived.
 #[derive(Debug, Parser)]
@@ -45,8 +47,22 @@ pub(super) enum Verb {
     Get(GetArgs),
     /// List a remote directory
     Ls(LsArgs),
+    /// Say what there is to know of remote files and directories
+    Stat(StatArgs),
+    /// Make remote directories
+    Mkdir(MkdirArgs),
+    /// Rename a remote file or directory
+    Mv(MvArgs),
+    /// Remove remote files and directories
+    Rm(RmArgs),
+    /// Print checksums of remote files, read on the server
+    Sum(SumArgs),
     /// Serve on loopback, put, get back and compare
     Demo(DemoArgs),
+    /// Print what a shell needs to complete commands and flags
+    Completions(CompletionsArgs),
+    /// Print the manual, or that of one command, as a roff page
+    Man(ManArgs),
 }
 
 impl Verb {
@@ -288,13 +304,30 @@ pub(super) struct DemoArgs {
     pub(super) paths: Vec<PathBuf>,
 }
 
+#[derive(Clone, Copy, Debug, ClapArgs)]
+pub(super) struct CompletionsArgs {
+    /// The shell
+    pub(super) shell: Shell,
+}
+
+#[derive(Debug, ClapArgs)]
+pub(super) struct ManArgs {
+    /// One command; without it, all of haul
+    pub(super) command: Option<String>,
+}
+
+/// What there is to type.
+pub(super) fn command() -> clap::Command {
+    Args::command()
+}
+
 /// Reads a command line. Also an answer to `--help` comes as an error.
 pub(super) fn parse(
     line: impl IntoIterator<Item = OsString>,
 ) -> Result<(Args, ArgMatches), clap::Error> {
     let line: Vec<OsString> = line.into_iter().collect();
     let color = terminal::color_choice(first_look::color(&line));
-    let command = environment::without_empty(Args::command()).color(color);
+    let command = environment::without_empty(command()).color(color);
     let matches = command
         .clone()
         .try_get_matches_from(&line)
@@ -309,7 +342,7 @@ mod tests {
 
     #[test]
     fn clap_finds_no_fault_in_the_declarations() {
-        Args::command().debug_assert();
+        command().debug_assert();
     }
 
     #[test]

@@ -59,14 +59,14 @@ impl Place {
             }
             Self::Into(directory) => directory.as_ref(),
         };
-        let beneath = |name: &Option<&OsStr>| {
+        let beneath = |name: Option<&OsStr>| {
             let Some(name) = name else {
                 return Ok(directory.cloned());
             };
             let name = RemotePath::from_local(name)?;
             RemotePath::beneath(directory, name.as_str()).map(Some)
         };
-        let targets: Vec<Target> = names.iter().map(beneath).collect();
+        let targets: Vec<Target> = names.iter().copied().map(beneath).collect();
         let mut taken = HashSet::new();
         match targets.iter().flatten().find(|path| !taken.insert(*path)) {
             None => Ok(targets),

@@ -17,6 +17,16 @@ pub(super) fn name(name: &str) -> Cow<'_, str> {
     }
 }
 
+/// A name as `sha256sum` escapes it for `sha256sum -c`, or none where it has nothing to
+/// escape. A line with such a name begins with a backslash.
+pub(super) fn checked(name: &str) -> Option<String> {
+    name.contains(['\\', '\n', '\r']).then(|| {
+        name.replace('\\', "\\\\")
+            .replace('\n', "\\n")
+            .replace('\r', "\\r")
+    })
+}
+
 /// A local path, which need not be text at all.
 #[expect(
     clippy::unnecessary_debug_formatting,

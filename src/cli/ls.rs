@@ -44,19 +44,25 @@ pub(super) fn run(ls: &Ls, report: &mut Report) -> anyhow::Result<Option<Code>> 
         }
     }
     report.flush();
-    if let Some(text) = left_out(&listing) {
+    tell_gaps(&listing, report).map_or(Ok(None), Err)
+}
+
+/// Says what a listing lacks on purpose; what it lacks because it could not be read is
+/// an error.
+pub(super) fn tell_gaps(listing: &Listing, report: &Report) -> Option<anyhow::Error> {
+    if let Some(text) = left_out(listing) {
         report.notice(&text);
     }
-    match listing.unreadable {
-        0 => Ok(None),
-        count => {
-            let what = quantity::counted(count, "directory or entry", "directories or entries");
-            Err(failure(
-                Code::File,
-                format!("{what} could not be read there"),
-            ))
-        }
+    if listing.unreadable == 0 {
+        return None;
     }
+    let what = quantity::counted(
+        listing.unreadable,
+        "directory or entry",
+        "directories or entries",
+    );
+    let text = format!("{what} could not be read there");
+    Some(failure(Code::File, text))
 }
 
 /// What is there, and on purpose not listed.

@@ -9,30 +9,42 @@
 mod address;
 mod answer;
 mod args;
+mod completions;
 mod demo;
 mod destination;
 mod environment;
+mod errand;
 mod escape;
 mod exclusive_flags;
 mod failure;
 mod first_look;
 mod get;
+mod job_report;
 mod json;
 mod lookalike;
 mod ls;
+mod man;
+mod manual;
+mod mkdir;
+mod mv;
 mod output;
 mod progress;
 mod put;
 mod quantity;
 mod remote;
 mod report;
+mod rm;
 mod scratch;
 mod serve;
 mod settings;
 mod shell;
 mod signals;
+mod stat;
+mod sum;
 mod summary;
 mod terminal;
+mod tree_args;
+mod tree_settings;
 mod utc;
 mod watched_job;
 
@@ -92,6 +104,13 @@ fn run_verb(verb: Verb, matches: &ArgMatches, report: &mut Report) -> anyhow::Re
         Verb::Put(args) => put::run(&settings::put(args, matches)?, report),
         Verb::Get(args) => get::run(settings::get(&args, matches)?, report),
         Verb::Ls(args) => ls::run(&settings::ls(&args)?, report),
+        Verb::Mkdir(args) => mkdir::run(&tree_settings::mkdir(&args)?, report),
+        Verb::Mv(args) => mv::run(&tree_settings::mv(&args)?, report),
+        Verb::Rm(args) => rm::run(&tree_settings::rm(&args)?, report),
+        Verb::Stat(args) => stat::run(&tree_settings::stat(&args)?, report),
+        Verb::Sum(args) => sum::run(&tree_settings::sum(&args)?, report),
         Verb::Demo(args) => demo::run(args.paths, report),
+        Verb::Completions(args) => completions::run(args.shell, report),
+        Verb::Man(args) => man::run(args.command.as_deref(), report),
     }
 }

@@ -7,32 +7,28 @@
 use std::io::{self, IsTerminal};
 use std::time::Instant;
 
-use crate::client::{Effect, Event, Skip, Status};
+use crate::client::Effect;
 use crate::code::Code;
-use crate::content::Checksum;
 use crate::entry::{Entry, Kind};
-use crate::path::RemotePath;
 
-use super::escape;
 use super::failure::{code_of, explain, failure};
 use super::json::Line;
 use super::output::{self, Output};
-use super::quantity;
 use super::settings::{Format, Loudness, Manner};
 use super::utc;
 
 /// What is told, and a count of it.
 pub(super) struct Report {
-    manner: Manner,
-    effect: Effect,
+    pub(super) manner: Manner,
+    pub(super) effect: Effect,
     /// Whether names on standard output meet a person's eyes at once; in a pipe they
     /// travel as they are.
-    escaped: bool,
+    pub(super) escaped: bool,
     output: Output,
     began: Instant,
-    files: u64,
-    bytes: u64,
-    failed: u64,
+    pub(super) files: u64,
+    pub(super) bytes: u64,
+    pub(super) failed: u64,
     /// The command that goes on where this one is broken off.
     resume: Option<String>,
 }
@@ -73,144 +69,6 @@ impl Report {
         self.effect = effect;
     }
 
-    /// Tells of a file. What a person is to read is returned, for a screen that may
-    /// have something else on it.
-    pub(super) fn event(&mut self, event: &Event) -> Option<String> {
-        match event {
-            Event::Started { .. } => None,
-            Event::Finished {
-                path,
-                size,
-                checksum,
-                status,
-            } => self.finished((path, *size), *checksum, *status),
-            Event::Placed { path, kind, status } => self.placed(path, kind, *status),
-            Event::Skipped { path, why } => self.skipped(path, *why),
-            Event::Failed { path, code, text } => {
-                if self.effect == Effect::Dry {
-                    self.would("refuse", path, "");
-                }
-                self.failed(path.as_str(), *code, text)
-            }
-        }
-    }
-
-    fn finished(
-        &mut self,
-        (path, size): (&RemotePath, u64),
-        checksum: Option<Checksum>,
-        status: Status,
-    ) -> Option<String> {
-        self.files += 1;
-        self.bytes += size;
-        let checksum = checksum.map(|checksum| checksum.to_string());
-        if self.manner.format == Format::Json {
-            let line = Line::event("file")
-                .text("path", path.as_str())
-                .number("size", size)
-                .text("checksum", checksum.as_deref())
-                .text("status", word(status))
-                .number("code", None);
-            self.print(line);
-            return None;
-        }
-        if let Some(what) = word(status).strip_prefix("would-") {
-            self.would(what, path, "");
-            return None;
-        }
-        let shown = escape::name(path.as_str());
-        let size = quantity::bytes(size);
-        let proof = checksum.map_or(String::new(), |checksum| format!(", {checksum}"));
-        (self.manner.loudness == Loudness::Verbose)
-            .then(|| format!("{} {shown}, {size}{proof}", word(status)))
-    }
-
-    /// Tells of a link or directory.
-    fn placed(&mut self, path: &RemotePath, kind: &Kind, status: Status) -> Option<String> {
-        let target = match kind {
-            Kind::Link(target) => Some(target.as_str()),
-            Kind::File(_) | Kind::Dir => None,
-        };
-        if self.manner.format == Format::Json {
-            let line = Line::event("entry")
-                .text("path", path.as_str())
-                .text("kind", kind_word(kind))
-                .text("target", target)
-                .text("status", word(status));
-            self.print(line);
-            return None;
-        }
-        let slash = if *kind == Kind::Dir { "/" } else { "" };
-        match (word(status).strip_prefix("would-"), kind) {
-            // That a directory is there is nothing to be said of it.
-            (Some("skip"), Kind::Dir) => None,
-            (Some(what), _) => {
-                self.would(what, path, slash);
-                None
-            }
-            (None, _) => (self.manner.loudness == Loudness::Verbose)
-                .then(|| format!("{} {}{slash}", word(status), escape::name(path.as_str()))),
-        }
-    }
-
-    /// Tells of something that is left out.
-    fn skipped(&mut self, path: &RemotePath, why: Skip) -> Option<String> {
-        let why = why.to_string();
-        if self.manner.format == Format::Json {
-            let line = Line::event("file")
-                .text("path", path.as_str())
-                .number("size", None)
-                .text("checksum", None)
-                .text("status", "skipped")
-                .number("code", None)
-                .text("message", why.as_str());
-            self.print(line);
-            return None;
-        }
-        (self.manner.loudness != Loudness::Quiet)
-            .then(|| format!("skipped {}: {why}", escape::name(path.as_str())))
-    }
-
-    /// Prints what would be done.
-    fn would(&mut self, what: &str, path: &RemotePath, slash: &str) {
-        let name = if self.escaped {
-            escape::name(path.as_str())
-        } else {
-            path.as_str().into()
-        };
-        let line = format!("would {what} {name}{slash}");
-        self.data(&line);
-    }
-
-    /// Tells of a file that failed, under a name that need not be a path.
-    pub(super) fn failed(&mut self, name: &str, code: Code, text: &str) -> Option<String> {
-        self.failed += 1;
-        if self.manner.format == Format::Json {
-            let line = Line::event("file")
-                .text("path", name)
-                .number("size", None)
-                .text("checksum", None)
-                .text(
-                    "status",
-                    match self.effect {
-                        Effect::Real => "failed",
-                        Effect::Dry => "would-refuse",
-                    },
-                )
-                .number("code", u64::from(code.number()))
-                .text("message", text);
-            self.print(line);
-            return None;
-        }
-        let text = escape::message(text);
-        // Most reasons name the file themselves, in quotes.
-        Some(if text.contains(&format!("{name:?}")) {
-            format!("haul: {text}")
-        } else {
-            format!("haul: {}: {text}", escape::name(name))
-        })
-    }
-
     /// Tells a program of something that is listed.
     pub(super) fn entry(&mut self, entry: &Entry) {
         let (size, target) = match &entry.kind {
@@ -232,6 +90,24 @@ impl Report {
         self.output.line(&line.end());
     }
 
+    /// Tells a program of a root, which has no name and no entry.
+    pub(super) fn root(&mut self) {
+        let line = Line::event("entry")
+            .text("path", ".")
+            .text("kind", "directory")
+            .number("size", None)
+            .text("mode", None)
+            .text("mtime", None)
+            .text("checksum", None)
+            .text("target", None);
+        self.output.line(&line.end());
+    }
+
+    /// Hands on what was printed so far.
+    pub(super) fn flush(&mut self) {
+        self.output.flush();
+    }
+
     /// Prints a line of data for a person; a program has had it as an event.
     pub(super) fn data(&mut self, line: &str) {
         if self.manner.format == Format::Human {
@@ -239,9 +115,30 @@ impl Report {
         }
     }
 
-    /// Hands on the data so far, so that what is said now stands behind it on a screen.
-    pub(super) fn flush(&mut self) {
-        self.output.flush();
+    /// Prints a page of text; a program gets it as one event.
+    pub(super) fn page(&mut self, event: &str, text: &str) {
+        match self.manner.format {
+            Format::Human => self.output.line(text.trim_end()),
+            Format::Json => self.print(Line::event(event).text("text", text)),
+        }
+    }
+
+    /// Tells that one of several things to do cannot be done, and returns its code.
+    pub(super) fn refused(&mut self, error: &anyhow::Error) -> Code {
+        self.failed += 1;
+        if self.manner.format == Format::Json {
+            self.error(error, None);
+        }
+        // To both, as an error that ends the program is.
+        output::say(&format!("haul: {}", explain(error)));
+        code_of(error)
+    }
+
+    /// Says what was done, to whoever wants to know of every step.
+    pub(super) fn detail(&self, text: &str) {
+        if self.manner.loudness == Loudness::Verbose {
+            self.notice(text);
+        }
     }
 
     /// Says something that is worth knowing, and no error.
@@ -266,13 +163,7 @@ impl Report {
         let resume = resume.filter(|_| result.as_ref().is_err_and(is_interrupted));
         if self.manner.format == Format::Json {
             if let Err(error) = &result {
-                let mut line = Line::event("error")
-                    .number("code", u64::from(code_of(error).number()))
-                    .text("message", explain(error).as_str());
-                if let Some(command) = &resume {
-                    line = line.text("resume", command.as_str());
-                }
-                self.print(line);
+                self.error(error, resume.as_deref());
             }
             let done = Line::event("done")
                 .number("files", self.files)
@@ -292,26 +183,24 @@ impl Report {
         written.map(|()| code)
     }
 
-    fn print(&mut self, line: Line) {
+    fn error(&mut self, error: &anyhow::Error, resume: Option<&str>) {
+        let mut line = Line::event("error")
+            .number("code", u64::from(code_of(error).number()))
+            .text("message", explain(error).as_str());
+        if let Some(command) = resume {
+            line = line.text("resume", command);
+        }
+        self.print(line);
+    }
+
+    pub(super) fn print(&mut self, line: Line) {
         self.output.line(&line.end());
         // Whoever reads events wants them when they happen.
         self.output.flush();
     }
 }
 
-fn word(status: Status) -> &'static str {
-    match status {
-        Status::Stored => "stored",
-        Status::Fetched => "fetched",
-        Status::Unchanged => "unchanged",
-        Status::Kept => "kept",
-        Status::WouldStore => "would-store",
-        Status::WouldReplace => "would-replace",
-        Status::WouldSkip => "would-skip",
-    }
-}
-
-fn kind_word(kind: &Kind) -> &'static str {
+pub(super) fn kind_word(kind: &Kind) -> &'static str {
     match kind {
         Kind::File(_) => "file",
         Kind::Dir => "directory",
@@ -322,6 +211,9 @@ fn kind_word(kind: &Kind) -> &'static str {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::client::{Event, Status};
+    use crate::content::Checksum;
+    use crate::path::RemotePath;
     use std::cell::RefCell;
     use std::io::Write;
     use std::rc::Rc;

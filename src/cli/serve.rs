@@ -55,7 +55,7 @@ fn refuse_open(address: &Address) -> anyhow::Result<()> {
     }
     Err(usage(format!(
         "{address} is not a loopback address, and without encryption whoever can reach it \
-         could read and replace every file: if the network between is to be trusted, say \
+         could read, replace and delete every file: if the network between is to be trusted, say \
          --trust-network"
     )))
 }
@@ -93,7 +93,7 @@ fn introduce(serve: &Serve, rights: Rights, addresses: &[SocketAddr]) {
     let allowed = if is_read_only {
         "read"
     } else {
-        "read, write and replace"
+        "read, write, replace and delete"
     };
     say(&format!("everyone who reaches the port may {allowed}"));
     if serve.durability == Durability::None {

@@ -287,7 +287,7 @@ fn refuse_local(argument: &OsStr, way_out: &str) -> anyhow::Result<()> {
 }
 
 /// Reads an address that a person may have mixed up with a file of theirs.
-fn remote(argument: &OsString) -> anyhow::Result<Remote> {
+pub(super) fn remote(argument: &OsString) -> anyhow::Result<Remote> {
     let text = argument.to_str().ok_or(AddressError::NotUtf8)?;
     if !text.contains(':') && Path::new(text).is_file() {
         let shown = escape::name(text);
@@ -335,7 +335,7 @@ fn on_existing(matches: &ArgMatches) -> anyhow::Result<OnExisting> {
     })
 }
 
-fn algorithm(checksum: ChecksumArg) -> Algorithm {
+pub(super) fn algorithm(checksum: ChecksumArg) -> Algorithm {
     match checksum {
         ChecksumArg::Blake3 => Algorithm::Blake3,
         ChecksumArg::Sha256 => Algorithm::Sha256,

@@ -16,7 +16,7 @@ pub(super) fn put(source: &[Place], to: Option<&RemotePath>, server: &Welcome) -
         return false;
     };
     let is_above = server.above.0.iter().any(|store| store.0 == itself.id);
-    is_above || on_server(source, server).is_some_and(|source| is_inside(to, source.as_deref()))
+    is_above || on_server(source, server).is_some_and(|source| is_inside(to, &source))
 }
 
 /// Whether what is fetched from `from` would land inside that tree.
@@ -31,30 +31,26 @@ pub(super) fn get(
     let Some(into) = on_server(into, server) else {
         return false;
     };
-    let target = [into.as_deref(), to.map(RemotePath::as_str)];
-    let target: Vec<&str> = target.into_iter().flatten().collect();
+    let mut target: Vec<&str> = into.iter().map(|name| &**name).collect();
+    target.extend(to.map(RemotePath::as_str));
     let target = RemotePath::parse(&target.join("/")).ok();
-    is_inside(target.as_ref(), from.map(RemotePath::as_str))
+    let from: Vec<Box<str>> = from.into_iter().map(|from| from.as_str().into()).collect();
+    is_inside(target.as_ref(), &from)
 }
 
-/// The path of a directory on the server, if it is there; `None` is its root.
-fn on_server(place: &[Place], server: &Welcome) -> Option<Option<String>> {
+/// The names that lead to a directory from the server's root, if it is there.
+fn on_server(place: &[Place], server: &Welcome) -> Option<Vec<Box<str>>> {
     let at = place.iter().position(|place| place.id == server.store.0)?;
-    let names: Option<Vec<&str>> = place[..at].iter().map(|p| p.name.as_deref()).collect();
-    let mut names = names?;
-    names.reverse();
-    Some((!names.is_empty()).then(|| names.join("/")))
+    let upwards = place[..at].iter().rev();
+    upwards.map(|place| place.name.clone()).collect()
 }
 
-fn is_inside(path: Option<&RemotePath>, tree: Option<&str>) -> bool {
-    match (path, tree) {
-        (None, _) => false,
-        (Some(_), None) => true,
-        (Some(path), Some(tree)) => path
-            .as_str()
-            .strip_prefix(tree)
-            .is_some_and(|rest| rest.starts_with('/')),
-    }
+/// Whether `path` is beneath the directory that `names` lead to; the root is beneath none.
+fn is_inside(path: Option<&RemotePath>, names: &[Box<str>]) -> bool {
+    let Some(path) = path else { return false };
+    let tree = names.join("/");
+    let rest = path.as_str().strip_prefix(&tree);
+    tree.is_empty() || rest.is_some_and(|rest| rest.starts_with('/'))
 }
 
 #[cfg(test)]

@@ -23,6 +23,7 @@
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 
+mod changes;
 mod error;
 mod into_itself;
 mod job;
@@ -30,6 +31,7 @@ mod monitor;
 mod pull;
 mod push;
 mod session;
+mod sum;
 
 use std::path::Path;
 use std::sync::Arc;
@@ -38,6 +40,8 @@ pub use error::Error;
 pub use monitor::{Cancel, Event, Monitor, Progress, Skip, Status, Summary};
 pub use push::LocalFiles;
 
+pub use crate::store::{Parents, Removal};
+
 use crate::content::Algorithm;
 use crate::entry::Entry;
 use crate::fault::Fault;
@@ -45,7 +49,7 @@ use crate::net::Transport;
 use crate::offer::{Compare, OnExisting};
 use crate::path::RemotePath;
 use crate::store::{Source, Tree};
-use crate::transfer::Deadlines;
+use crate::transfer::{self, Deadlines};
 
 use session::Route;
 
@@ -190,11 +194,24 @@ impl Client {
     ///
     /// When the server cannot be reached, or refuses.
     pub fn list(&self, path: Option<&RemotePath>, depth: Option<u32>) -> Result<Listing, Error> {
-        let mut session = self.route.open(&self.options)?;
-        let result = session.list(path, depth);
-        let listing = result.map_err(|e| self.route.explain(e, &self.options))?;
-        session.end();
-        Ok(listing)
+        self.ask(|session| session.list(path, depth))
+    }
+
+    /// Says what is at `path`: `None` for the root, which is there and has no entry.
+    ///
+    /// # Errors
+    ///
+    /// When the server cannot be reached, or refuses: with code 5 where nothing has the name.
+    pub fn stat(&self, path: Option<&RemotePath>) -> Result<Option<Entry>, Error> {
+        let mut listing = self.list(path, Some(0))?;
+        match (listing.entries.pop(), path) {
+            (None, None) => Ok(None),
+            (Some(entry), Some(path)) if entry.path == *path => Ok(Some(entry)),
+            _ => {
+                let broken = transfer::Error::Broken("a listing of something else");
+                Err(self.route.explain(broken, &self.options))
+            }
+        }
     }
 
     /// Puts files and trees, and returns once everything is stored or has failed.

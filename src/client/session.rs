@@ -10,7 +10,7 @@ use crate::net::{Phase, Stream, Transport, connect};
 use crate::offer::TransferId;
 use crate::path::RemotePath;
 use crate::transfer::{Error, Link, Wait};
-use crate::wire::message::{Hello, List, Request, Welcome};
+use crate::wire::message::{Encoded, Hello, List, Request, Welcome};
 use crate::wire::{self, Incoming, Message};
 
 use super::monitor::Hold;
@@ -200,6 +200,27 @@ impl Session {
                     if !page.more {
                         return Ok(listing);
                     }
+                }
+                Incoming::Message(Message::Working(_)) | Incoming::Unknown(..) => {}
+                Incoming::Message(Message::Fail(fail)) if fail.request == Some(request) => {
+                    return Err(fail.into());
+                }
+                other => return Err(out_of_order(&other)),
+            }
+        }
+    }
+
+    /// Asks for something that is done or not, and waits until it is.
+    pub(super) fn ask<M: Encoded>(
+        &mut self,
+        message: impl FnOnce(Request) -> M,
+    ) -> Result<(), Error> {
+        let request = self.request();
+        self.link.say(&message(request));
+        loop {
+            match self.next()? {
+                Incoming::Message(Message::Done(done)) if done.request == request => {
+                    return Ok(());
                 }
                 Incoming::Message(Message::Working(_)) | Incoming::Unknown(..) => {}
                 Incoming::Message(Message::Fail(fail)) if fail.request == Some(request) => {

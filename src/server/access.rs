@@ -9,7 +9,8 @@ use crate::entry::{Cursor, Entry, Version};
 use crate::identity::Identity;
 use crate::offer::{Offering, OnExisting, Terms, Ticket};
 use crate::path::RemotePath;
-use crate::store::{Claim, Durability, Error, Published, Source, Standing, Store};
+use crate::store::{Changes, Claim, Durability, Error, Parents, Published, Removal, Source};
+use crate::store::{Standing, Store};
 use crate::wire::message::Rights;
 
 /// A store as one identity sees it.
@@ -22,6 +23,7 @@ pub(super) struct Access<S> {
 
 const WRITE: Rights = Rights(2);
 const REPLACE: Rights = Rights(4);
+const DELETE: Rights = Rights(8);
 
 impl<S: Store> Access<S> {
     pub(super) fn new(store: &S, identity: Identity, rights: Rights) -> Self {
@@ -76,6 +78,25 @@ impl<S: Store> Source for Access<S> {
     fn open(&self, path: &RemotePath, expect: Option<&Version>) -> Result<S::Reader, Error> {
         self.check(Rights::READ, "read")?;
         self.store.open(path, expect)
+    }
+}
+
+impl<S: Store> Changes for Access<S> {
+    fn make_dir(&self, path: &RemotePath, parents: Parents) -> Result<(), Error> {
+        self.check(WRITE, "write")?;
+        self.store.make_dir(path, parents)
+    }
+
+    fn rename(&self, from: &RemotePath, to: &RemotePath) -> Result<(), Error> {
+        // What loses its old name is gone from there for whoever looks.
+        self.check(DELETE, "delete")?;
+        self.check(WRITE, "write")?;
+        self.store.rename(from, to)
+    }
+
+    fn remove(&self, path: &RemotePath, removal: Removal) -> Result<(), Error> {
+        self.check(DELETE, "delete")?;
+        self.store.remove(path, removal)
     }
 }
 

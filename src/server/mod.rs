@@ -6,6 +6,7 @@
 
 mod accept;
 mod access;
+mod changes;
 mod download;
 mod listing;
 mod session;

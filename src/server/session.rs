@@ -9,7 +9,7 @@ use tracing::{debug, info, warn};
 
 use super::access::Access;
 use super::slots::Slot;
-use super::{Shared, download, listing, upload};
+use super::{Shared, changes, download, listing, upload};
 use crate::code::Code;
 use crate::identity::Identity;
 use crate::offer::TransferId;
@@ -207,6 +207,9 @@ impl<S: Store> Session<'_, S> {
             Message::Commit(commit) => upload::commit(self, &commit),
             Message::Fetch(fetch) => download::fetch(self, &fetch),
             Message::Sum(sum) => listing::sum(self, &sum),
+            Message::MakeDir(asked) => changes::make_dir(self, &asked),
+            Message::Rename(asked) => changes::rename(self, &asked),
+            Message::Remove(asked) => changes::remove(self, &asked),
             Message::End(end) => upload::end(self, end),
             Message::Nodes(nodes) => {
                 self.refuse(nodes.request, Code::Usage, "nodes are not given out here");

@@ -7,7 +7,7 @@ use rustix::io::Errno;
 
 use crate::code::Code;
 use crate::offer::Reason;
-use crate::path::{PathError, RemotePath};
+use crate::path::{PathError, RESERVED, RemotePath};
 
 /// What was being done when the system refused.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -25,7 +25,28 @@ pub enum Action {
     MakeDir,
     MakeLink,
     Settle,
+    MakeThis,
+    Rename,
+    Remove,
     Lock,
+}
+
+/// What was done, as far as it can be seen.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[expect(missing_docs, reason = "each is the participle of its message")]
+pub enum Change {
+    Made,
+    Renamed,
+    Removed,
+}
+
+/// What kept something in a tree from being removed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Obstacle {
+    /// It is haul's own directory, and may be in use.
+    Reserved,
+    /// The system refused.
+    System(Errno),
 }
 
 /// Why a store did not do it.
@@ -118,6 +139,45 @@ pub enum Error {
         /// What the system said.
         errno: Errno,
     },
+    /// Something has the name, and is never replaced.
+    #[error("{0:?} exists")]
+    Taken(RemotePath),
+    /// Something else stands where a directory was to be.
+    #[error("{0:?} exists and is not a directory")]
+    NotADirectory(RemotePath),
+    /// A directory cannot be in itself.
+    #[error("{from:?} cannot go into itself, to {to:?}")]
+    IntoItself {
+        /// The directory.
+        from: RemotePath,
+        /// The name that it was to get.
+        to: RemotePath,
+    },
+    /// Only what is empty was to be removed.
+    #[error("{0:?} is a directory that is not empty: rm -r removes it with all that is in it")]
+    NotEmpty(RemotePath),
+    /// Some of a tree could not be removed; the rest is gone.
+    #[error("cannot remove all of {path:?}: {count} left, the first because {why}: {first:?}")]
+    NotAllRemoved {
+        /// The tree.
+        path: RemotePath,
+        /// How many things could not be removed, not counting the directories around them.
+        count: u64,
+        /// What kept the first of them.
+        why: Obstacle,
+        /// The first of them, from the tree's own name on.
+        first: PathBuf,
+    },
+    /// It is done, but a directory could not be flushed.
+    #[error("{path:?} is {change}, perhaps not durably: {errno}")]
+    Unflushed {
+        /// What it was done to, under its present name.
+        path: RemotePath,
+        /// What was done.
+        change: Change,
+        /// What the system said.
+        errno: Errno,
+    },
     /// Another server has the root.
     #[error("{} is served already by another haul", .0.display())]
     Served(PathBuf),
@@ -141,7 +201,11 @@ impl Error {
     pub fn code(&self) -> Code {
         match self {
             Self::NotFound(_) => Code::NotFound,
-            Self::Exists(_) | Self::Newer(_) | Self::Occupied(_) => Code::Exists,
+            Self::Exists(_)
+            | Self::Newer(_)
+            | Self::Occupied(_)
+            | Self::Taken(_)
+            | Self::NotADirectory(_) => Code::Exists,
             Self::NotAFile(_) | Self::Link(_) | Self::Mount(_) | Self::LeadsOut(_) => Code::File,
             Self::NotStorable(_) | Self::Unusable { .. } => Code::Protocol,
             Self::Changed(_) | Self::Mismatch(_) => Code::Mismatch,
@@ -151,8 +215,15 @@ impl Error {
             Self::System { errno, .. }
             | Self::Root { errno, .. }
             | Self::Flush(errno)
-            | Self::PerhapsNotDurable { errno, .. } => code_of(*errno),
-            Self::Served(_) | Self::NotOurs(_) => Code::Usage,
+            | Self::PerhapsNotDurable { errno, .. }
+            | Self::Unflushed { errno, .. } => code_of(*errno),
+            Self::NotAllRemoved { why, .. } => match why {
+                Obstacle::System(errno) => code_of(*errno),
+                Obstacle::Reserved => Code::File,
+            },
+            Self::Served(_) | Self::NotOurs(_) | Self::IntoItself { .. } | Self::NotEmpty(_) => {
+                Code::Usage
+            }
             Self::NotAllowed(_) => Code::NotAuthorised,
         }
     }
@@ -212,7 +283,30 @@ impl fmt::Display for Action {
             Self::MakeDir => "make the directory of",
             Self::MakeLink => "make the link",
             Self::Settle => "set the mode and time of",
+            Self::MakeThis => "make",
+            Self::Rename => "rename",
+            Self::Remove => "remove",
             Self::Lock => "lock",
         })
+    }
+}
+
+impl fmt::Display for Change {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Made => "made",
+            Self::Renamed => "renamed",
+            Self::Removed => "removed",
+        })
+    }
+}
+
+impl fmt::Display for Obstacle {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Reserved => write!(f, "{RESERVED:?} is haul's own"),
+            Self::System(Errno::XDEV) => f.write_str("another file system begins there"),
+            Self::System(errno) => write!(f, "of {errno}"),
+        }
     }
 }

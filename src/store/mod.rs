@@ -4,12 +4,14 @@
 //! directory. A store handle acts for one [identity](crate::identity::Identity):
 //! what it stages can only be reopened by the same one.
 
+pub mod changes;
 pub mod error;
 pub mod local;
 
 use std::ops::Range;
 use std::sync::Arc;
 
+pub use changes::{Changes, Parents, Removal};
 pub use error::{Action, Error};
 pub use local::{LocalStore, Tree};
 
@@ -99,7 +101,7 @@ pub trait Source: Send + Sync {
 }
 
 /// What else can be written to.
-pub trait Store: Source + Sized {
+pub trait Store: Changes + Sized {
     /// A file under way.
     type Staged: Staged;
 

@@ -52,11 +52,14 @@ pub enum Kind {
     Fail = 19,
     Sum = 20,
     SumIs = 21,
+    MakeDir = 22,
+    Rename = 23,
+    Remove = 24,
 }
 
 impl Kind {
     /// Every kind of version 1.
-    pub const ALL: [Self; 21] = [
+    pub const ALL: [Self; 24] = [
         Self::Hello,
         Self::Welcome,
         Self::List,
@@ -78,6 +81,9 @@ impl Kind {
         Self::Fail,
         Self::Sum,
         Self::SumIs,
+        Self::MakeDir,
+        Self::Rename,
+        Self::Remove,
     ];
 
     /// The kind with this number, if version 1 has it.
@@ -111,7 +117,10 @@ impl Kind {
             | Self::Working
             | Self::Fail
             | Self::Sum
-            | Self::SumIs => 0,
+            | Self::SumIs
+            | Self::MakeDir
+            | Self::Rename
+            | Self::Remove => 0,
         }
     }
 }

@@ -7,6 +7,7 @@ use std::time::{Duration, SystemTime};
 use crate::place::Place;
 use crate::program::{Running, haul};
 use crate::rig::noise;
+use crate::samples;
 
 const ON: &str = "verified and durable on [ADDRESS]\n";
 
@@ -279,10 +280,7 @@ fn a_demo_proves_that_what_comes_back_is_the_same_and_leaves_nothing() {
     let directory = tempfile::tempdir().unwrap();
     let scratch = directory.path().join("scratch");
     let samples = Path::new(env!("CARGO_MANIFEST_DIR")).join("sample_files");
-    // Directories are not descended into.
-    let is_file = |item: &fs::DirEntry| item.file_type().unwrap().is_file();
-    let items = fs::read_dir(&samples).unwrap().map(Result::unwrap);
-    let count = items.filter(is_file).count();
+    let count = samples::files().len() + samples::LISTS.len();
     let one = samples.join("hello.txt");
     for (paths, out) in [
         (

@@ -5,6 +5,7 @@
 )]
 
 mod by_hand;
+mod change_faults;
 mod changes;
 mod commands;
 mod connections;
@@ -22,6 +23,7 @@ mod listings;
 mod lost;
 mod lost_clients;
 mod loudness;
+mod manuals;
 mod memory;
 mod names;
 mod objects;
@@ -35,13 +37,17 @@ mod putting;
 mod raw;
 mod records;
 mod refusals;
+mod removals;
 mod rig;
 mod round_trip;
 mod saboteur;
 mod samples;
 mod serving;
+mod stat_and_sum;
 mod store;
 mod terminal;
+mod tree_changes;
+mod tree_commands;
 mod unharmed;
 mod vectors;
 mod watch;

@@ -27,7 +27,7 @@ fn offer(id: &[u8; 16], name: &[u8], mode: u64) -> Vec<u8> {
 }
 
 /// Every request that carries a name, carrying this one.
-fn requests(plain: &[u8]) -> [(&'static str, Vec<u8>); 6] {
+fn requests(plain: &[u8]) -> [(&'static str, Vec<u8>); 10] {
     let (one, zero, name) = (|| number(1), || number(0), || text(plain));
     let id = bytes(&[9; 16]);
     let wanted = map(&[
@@ -49,6 +49,10 @@ fn requests(plain: &[u8]) -> [(&'static str, Vec<u8>); 6] {
         (6, zero()),
     ]);
     let sum = map(&[(0, one()), (1, name()), (2, id.clone()), (3, one())]);
+    let change = |kind, first, second| {
+        let header = map(&[(0, one()), (1, first), (2, second)]);
+        frame(kind, &header, b"")
+    };
     [
         (
             "a list",
@@ -60,6 +64,10 @@ fn requests(plain: &[u8]) -> [(&'static str, Vec<u8>); 6] {
         ),
         ("a fetch", frame(13, &map(&[(0, one()), (1, id)]), &wanted)),
         ("a sum", frame(20, &sum, b"")),
+        ("a directory", change(22, name(), vec![0xf4])),
+        ("a rename from", change(23, name(), text(b"none/x"))),
+        ("a rename to", change(23, text(b"none"), name())),
+        ("a removal", change(24, name(), vec![0xf4])),
         ("a block", frame(7, &block, b"")),
         ("an offer", offer(&transfer().0, plain, 0o644)),
     ]
@@ -117,7 +125,9 @@ fn a_good_name_passes_where_a_bad_one_is_refused() {
                     "{what}: {fail:?}"
                 );
             }
-            Heard::Message(Message::Entries(_) | Message::Sent(_) | Message::Want(_)) => {}
+            Heard::Message(
+                Message::Entries(_) | Message::Sent(_) | Message::Want(_) | Message::Done(_),
+            ) => {}
             other => panic!("{what}: {other:?}"),
         }
         raw.is_answered(what);

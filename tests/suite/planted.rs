@@ -79,8 +79,8 @@ fn what_is_planted_under_a_name_is_neither_followed_nor_waited_for() {
         let outcome = get(&client, &[(name, "y")], &into, &gets);
         comes_to(&outcome, get_code, &outside, &case);
         // A directory is as good to be fetched as a file.
-        let came: &[&str] = if get_code == 0 { &["y"] } else { &[] };
-        assert_eq!(visible(&into), came, "{case}");
+        let fetched: &[&str] = if get_code == 0 { &["y"] } else { &[] };
+        assert_eq!(visible(&into), fetched, "{case}");
 
         plant(kind, &into.join("x"), &outside);
         let outcome = get(&client, &[("old", name)], &into, &gets);

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use sha2::{Digest, Sha256};
 
 /// What lists the samples, and is itself in no list.
-const LISTS: [&str; 2] = ["B3SUMS", "SHA256SUMS"];
+pub const LISTS: [&str; 2] = ["B3SUMS", "SHA256SUMS"];
 
 /// A sample has to be small: it is in every clone.
 const LARGEST: u64 = 100 << 10;
@@ -15,8 +15,8 @@ fn samples() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("sample_files")
 }
 
-/// Every regular file among the samples, in byte order.
-fn files() -> Vec<String> {
+/// Every regular file among the samples but the lists, in byte order.
+pub fn files() -> Vec<String> {
     let (mut files, mut folders) = (Vec::new(), vec![samples()]);
     while let Some(folder) = folders.pop() {
         for item in fs::read_dir(folder).unwrap() {

@@ -17,7 +17,7 @@ fn a_server_says_on_one_line_where_it_listens_and_to_people_the_rest() {
         (
             "",
             [
-                "everyone who reaches the port may read, write and replace",
+                "everyone who reaches the port may read, write, replace and delete",
                 "haul put FILE",
             ],
         ),

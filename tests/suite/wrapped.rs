@@ -7,7 +7,8 @@ use haul::entry::{Cursor, Entry, Kind, Version};
 use haul::identity::Identity;
 use haul::offer::{Offering, Terms, Ticket};
 use haul::path::RemotePath;
-use haul::store::{Claim, Durability, Error, Published, ReadAt, Source, Staged, Standing, Store};
+use haul::store::{Changes, Claim, Durability, Error, Parents, Published, ReadAt, Removal};
+use haul::store::{Source, Staged, Standing, Store};
 
 /// What a test hears of a store.
 pub trait Listener: Send + Sync + 'static {
@@ -91,6 +92,23 @@ where
     fn open(&self, path: &RemotePath, expect: Option<&Version>) -> Result<Self::Reader, Error> {
         let reader = self.inner.open(path, expect)?;
         Ok(WrappedReader(reader, Arc::clone(&self.listener)))
+    }
+}
+
+impl<S: Store, L: Listener> Changes for Wrapped<S, L>
+where
+    S::Walk: 'static,
+{
+    fn make_dir(&self, path: &RemotePath, parents: Parents) -> Result<(), Error> {
+        self.inner.make_dir(path, parents)
+    }
+
+    fn rename(&self, from: &RemotePath, to: &RemotePath) -> Result<(), Error> {
+        self.inner.rename(from, to)
+    }
+
+    fn remove(&self, path: &RemotePath, removal: Removal) -> Result<(), Error> {
+        self.inner.remove(path, removal)
     }
 }
 

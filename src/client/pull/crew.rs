@@ -39,7 +39,7 @@ impl<S: Store> Clone for Crew<'_, '_, S> {
     }
 }
 
-impl<'scope, 'env, S: Store + 'env> Crew<'scope, 'env, S>
+impl<'env, S: Store + 'env> Crew<'_, 'env, S>
 where
     S::Staged: 'env,
 {

@@ -125,7 +125,7 @@ where
     S::Staged: 'env,
 {
     /// Stages what a page names.
-    pub(super) fn page(&mut self, page: Entries) -> Result<(), Error> {
+    pub(super) fn page(&mut self, page: &Entries) -> Result<(), Error> {
         let Some((request, Asked::Listing(mut listing))) = self.asked.pop_front() else {
             return Err(Error::OutOfOrder(crate::wire::Kind::Entries));
         };
@@ -134,7 +134,7 @@ where
             return Err(Error::Broken("a listing that nobody asked for"));
         }
         let known = self
-            .take_in(&mut listing.root, &page)
+            .take_in(&mut listing.root, page)
             .and_then(|()| listing.root.is_listed(page.more));
         if known.is_ok() && page.more {
             if !listing.stopped && self.pull.job.open() > OPEN_MAX {

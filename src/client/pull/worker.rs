@@ -140,7 +140,7 @@ where
         match self.session.next()? {
             wire::Incoming::Block(header, len) => self.block(&header, len),
             wire::Incoming::Message(Message::Sent(sent)) => self.sent(&sent),
-            wire::Incoming::Message(Message::Entries(page)) => self.page(page),
+            wire::Incoming::Message(Message::Entries(page)) => self.page(&page),
             wire::Incoming::Message(Message::SumIs(sum)) => self.sum_is(&sum),
             wire::Incoming::Message(Message::Fail(fail)) => self.refused(&fail),
             // What this version does not know, it did not ask for.

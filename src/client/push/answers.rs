@@ -72,7 +72,7 @@ impl<S: Source> Worker<'_, '_, S> {
             }
             (Verdict::Send(None), Effect::Real) if file.is_large() => return Err(unasked),
             (Verdict::Send(None), Effect::Real) if is_file => {
-                self.granted.push_back(Arc::clone(file))
+                self.granted.push_back(Arc::clone(file));
             }
             // A link has no body: its target was in the offer.
             (Verdict::Send(None), Effect::Real) => self.written.add(file),

@@ -95,12 +95,11 @@ impl<S: Source> Worker<'_, '_, S> {
         }
         let subject = file.subject();
         self.push.job.moved(subject.size);
-        match file.geometry() {
-            Some(_) => self.push.job.finish(&subject, None, status),
-            None => {
-                let kind = file.entry().kind.clone();
-                self.push.job.placed(subject.path, kind, status);
-            }
+        if file.geometry().is_some() {
+            self.push.job.finish(&subject, None, status);
+        } else {
+            let kind = file.entry().kind.clone();
+            self.push.job.placed(subject.path, kind, status);
         }
     }
 

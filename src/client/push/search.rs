@@ -161,7 +161,7 @@ impl<S: Source, I: Iterator<Item = Upload<S>>> Search<I, S> {
             Kind::File(_) => Found::Item(item(source, entry, to, tree.base)),
             Kind::Link(target) => match self.links {
                 Links::Skip => Found::Skipped(to, Skip::Link),
-                Links::Follow => self.follow(tree, &entry.path, to),
+                Links::Follow => self.follow(tree, &entry.path, &to),
                 Links::Keep if target.stays_within(links_up) => {
                     Found::Item(item(source, entry, to, tree.base))
                 }
@@ -171,7 +171,7 @@ impl<S: Source, I: Iterator<Item = Upload<S>>> Search<I, S> {
     }
 
     /// Puts what a link leads to in its place.
-    fn follow(&mut self, tree: &Walking<S>, link: &RemotePath, to: RemotePath) -> Found<S> {
+    fn follow(&mut self, tree: &Walking<S>, link: &RemotePath, to: &RemotePath) -> Found<S> {
         let mut chain = tree.chain.clone();
         let here = tree.source.places(link.parent().as_ref());
         chain.extend(here.into_iter().map(|place| place.id));
@@ -185,7 +185,7 @@ impl<S: Source, I: Iterator<Item = Upload<S>>> Search<I, S> {
             }
             self.look_at(Arc::new(source), from, Some(to.clone()), chain)
         });
-        found.unwrap_or_else(|error| failed(Some(&to), &error))
+        found.unwrap_or_else(|error| failed(Some(to), &error))
     }
 }
 

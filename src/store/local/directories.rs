@@ -114,11 +114,11 @@ impl<'s> Directories<'s> {
             } else {
                 Mode::OWNERS_DIRECTORY
             };
-            let made = self.make_in((above.as_ref(), &directory), name, mode);
+            let result = self.make_in((above.as_ref(), &directory), name, mode);
             // The components of a checked path joined again are a checked path.
             let next = RemotePath::beneath(above.as_ref(), name)
                 .map_err(|_| Error::NotFound(path.clone()))?;
-            match made {
+            match result {
                 Ok(()) => self.made.push(next.clone()),
                 Err(Errno::EXIST) => {}
                 Err(errno) => return Err(Error::system(Action::MakeDir, path, errno)),

@@ -6,18 +6,21 @@
 //! local user with write access does to the tree meanwhile leads nowhere else.
 
 mod blocks;
+mod changes;
 mod checksum_record;
 mod directories;
 mod flush;
 mod judging;
 mod places;
 mod publish;
+mod resolver;
 mod sealing;
 mod settling;
 mod staging;
 mod staging_area;
 mod sys;
 mod tree;
+mod tree_removal;
 mod walk;
 
 use std::collections::HashMap;
@@ -34,7 +37,8 @@ use staging_area::{Area, Keeper};
 use tree::Held;
 
 use super::error::{Action, Error};
-use super::{Claim, Durability, Place, Published, Source, Staged, Standing, Store};
+use super::{Changes, Claim, Durability, Parents, Place, Published, Removal, Source, Staged};
+use super::{Standing, Store};
 use crate::entry::{Cursor, Entry, Kind, Version};
 use crate::fault::Fault;
 use crate::identity::Identity;
@@ -267,6 +271,20 @@ impl Source for LocalStore {
 
     fn open(&self, path: &RemotePath, expect: Option<&Version>) -> Result<LocalReader, Error> {
         self.tree().open(path, expect)
+    }
+}
+
+impl Changes for LocalStore {
+    fn make_dir(&self, path: &RemotePath, parents: Parents) -> Result<(), Error> {
+        changes::make_dir(&self.shared, path, parents)
+    }
+
+    fn rename(&self, from: &RemotePath, to: &RemotePath) -> Result<(), Error> {
+        changes::rename(&self.shared, from, to)
+    }
+
+    fn remove(&self, path: &RemotePath, removal: Removal) -> Result<(), Error> {
+        changes::remove(&self.shared, path, removal)
     }
 }
 

@@ -257,7 +257,7 @@ impl Drop for LocalStaged {
                 .shared
                 .tree
                 .sys
-                .unlink(&self.area.directory, &self.name());
+                .unlink(&self.area.directory, self.name());
         }
     }
 }

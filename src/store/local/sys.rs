@@ -4,23 +4,18 @@
 
 use std::ffi::CStr;
 use std::os::fd::{AsFd, OwnedFd};
-use std::path::{Component, Path};
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::path::Path;
 
 use rustix::fs::{
-    self, AtFlags, CWD, Dir, FlockOperation, Mode, OFlags, RenameFlags, ResolveFlags, Stat,
-    StatVfs, Timespec, Timestamps, UTIME_OMIT, XattrFlags,
+    self, AtFlags, CWD, Dir, FlockOperation, Mode, OFlags, RenameFlags, Stat, StatVfs, Timespec,
+    Timestamps, UTIME_OMIT, XattrFlags,
 };
 use rustix::io::Errno;
+use rustix::path::Arg;
 
+use super::resolver::Resolver;
 use crate::entry::{Mode as EntryMode, Mtime};
 use crate::fault::{Call, Fault};
-
-/// What every name is resolved with: only downwards, through no link, on one file system.
-const BENEATH: ResolveFlags = ResolveFlags::BENEATH
-    .union(ResolveFlags::NO_SYMLINKS)
-    .union(ResolveFlags::NO_MAGICLINKS)
-    .union(ResolveFlags::NO_XDEV);
 
 /// What opens a directory to look names up in it.
 pub(super) const DIRECTORY: OFlags = OFlags::RDONLY
@@ -31,8 +26,7 @@ pub(super) const DIRECTORY: OFlags = OFlags::RDONLY
 #[derive(Debug, Default)]
 pub(super) struct Sys {
     fault: Fault,
-    // Kernels before 5.6 and some sandboxes have no openat2; asking once is enough.
-    no_openat2: AtomicBool,
+    resolver: Resolver,
 }
 
 type Result<T> = std::result::Result<T, Errno>;
@@ -41,7 +35,7 @@ impl Sys {
     pub(super) fn new(fault: Fault) -> Self {
         Self {
             fault,
-            no_openat2: AtomicBool::new(false),
+            resolver: Resolver::default(),
         }
     }
 
@@ -67,16 +61,7 @@ impl Sys {
     ) -> Result<OwnedFd> {
         self.ask(Call::Open)?;
         let flags = flags | OFlags::CLOEXEC | OFlags::NOFOLLOW;
-        if !self.no_openat2.load(Ordering::Relaxed) {
-            match fs::openat2(root, path, flags, Mode::empty(), BENEATH) {
-                Err(Errno::NOSYS) => self.no_openat2.store(true, Ordering::Relaxed),
-                // A sandbox may forbid what it does not know; and the kernel asks for
-                // another try when a rename ran beside the look-up.
-                Err(Errno::AGAIN | Errno::PERM) => return open_by_walking(root, path, flags),
-                other => return other,
-            }
-        }
-        open_by_walking(root, path, flags)
+        self.resolver.open(root, path, flags)
     }
 
     /// Makes a new private file in `directory`, where nothing has the name.
@@ -114,7 +99,7 @@ impl Sys {
         fs::fstat(file)
     }
 
-    pub(super) fn stat_in(&self, directory: &OwnedFd, name: &str) -> Result<Stat> {
+    pub(super) fn stat_in(&self, directory: &OwnedFd, name: impl Arg) -> Result<Stat> {
         self.ask(Call::Stat)?;
         fs::statat(directory, name, AtFlags::SYMLINK_NOFOLLOW)
     }
@@ -244,12 +229,33 @@ impl Sys {
         fs::renameat(from, name, to, new)
     }
 
-    pub(super) fn unlink(&self, directory: &OwnedFd, name: &str) -> Result<()> {
+    /// Renames anything, refusing where something has the new name. Nothing else may
+    /// take that name meanwhile: where the system cannot refuse, a look decides.
+    pub(super) fn rename_new(
+        &self,
+        (from, name): (&OwnedFd, &str),
+        (to, new): (&OwnedFd, &str),
+    ) -> Result<()> {
+        let renamed = self
+            .ask(Call::Rename)
+            .and_then(|()| fs::renameat_with(from, name, to, new, RenameFlags::NOREPLACE));
+        match renamed {
+            // A link, as for a file that is published, is not to be had of a directory.
+            Err(Errno::INVAL | Errno::NOSYS) => match self.stat_in(to, new) {
+                Ok(_) => Err(Errno::EXIST),
+                Err(Errno::NOENT) => self.publish_over((from, name), (to, new)),
+                Err(errno) => Err(errno),
+            },
+            other => other,
+        }
+    }
+
+    pub(super) fn unlink(&self, directory: &OwnedFd, name: impl Arg) -> Result<()> {
         self.ask(Call::Unlink)?;
         fs::unlinkat(directory, name, AtFlags::empty())
     }
 
-    pub(super) fn remove_dir(&self, directory: &OwnedFd, name: &str) -> Result<()> {
+    pub(super) fn remove_dir(&self, directory: &OwnedFd, name: impl Arg) -> Result<()> {
         self.ask(Call::Unlink)?;
         fs::unlinkat(directory, name, AtFlags::REMOVEDIR)
     }
@@ -271,106 +277,5 @@ fn times(mtime: Mtime) -> Timestamps {
             tv_sec: mtime.seconds(),
             tv_nsec: mtime.nanos().into(),
         },
-    }
-}
-
-/// Opens component by component, each in a directory that is held, so that no
-/// link or mount can slip in between.
-fn open_by_walking(root: &OwnedFd, path: &Path, flags: OFlags) -> Result<OwnedFd> {
-    let device = fs::fstat(root)?.st_dev;
-    let step = DIRECTORY | OFlags::PATH | OFlags::CLOEXEC;
-    let mut held: Option<OwnedFd> = None;
-    let mut names = path.components().peekable();
-    while let Some(name) = names.next() {
-        let name = match name {
-            Component::Normal(name) => Path::new(name),
-            Component::CurDir => Path::new("."),
-            _ => return Err(Errno::XDEV),
-        };
-        let last = names.peek().is_none();
-        let within = held.as_ref().unwrap_or(root);
-        let flags = if last { flags } else { step };
-        let next = match fs::openat(within, name, flags, Mode::empty()) {
-            // With O_DIRECTORY a link is reported as "not a directory".
-            Err(Errno::NOTDIR) if is_link(within, name) => return Err(Errno::LOOP),
-            other => other?,
-        };
-        if fs::fstat(&next)?.st_dev != device {
-            return Err(Errno::XDEV);
-        }
-        held = Some(next);
-    }
-    held.ok_or(Errno::INVAL)
-}
-
-fn is_link(directory: &OwnedFd, name: &Path) -> bool {
-    fs::statat(directory, name, AtFlags::SYMLINK_NOFOLLOW)
-        .is_ok_and(|stat| fs::FileType::from_raw_mode(stat.st_mode).is_symlink())
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use std::os::unix::fs::symlink;
-
-    /// A tree with a file two levels down, and links that lead in and out.
-    fn tree() -> (tempfile::TempDir, OwnedFd) {
-        let dir = tempfile::tempdir().unwrap();
-        std::fs::create_dir_all(dir.path().join("a/b")).unwrap();
-        fs::openat(
-            CWD,
-            dir.path().join("a/b/file"),
-            OFlags::CREATE | OFlags::WRONLY,
-            Mode::RUSR,
-        )
-        .unwrap();
-        symlink("/", dir.path().join("out")).unwrap();
-        symlink("a", dir.path().join("in")).unwrap();
-        symlink("file", dir.path().join("a/b/link")).unwrap();
-        let root = Sys::default().open_root(dir.path()).unwrap();
-        (dir, root)
-    }
-
-    /// Both ways of opening, which must agree.
-    fn ways() -> [Sys; 2] {
-        let walking = Sys::default();
-        walking.no_openat2.store(true, Ordering::Relaxed);
-        [Sys::default(), walking]
-    }
-
-    #[track_caller]
-    fn opens(path: &str, expected: Result<()>) {
-        let (_dir, root) = tree();
-        for sys in ways() {
-            let came = sys.open_beneath(&root, Path::new(path), OFlags::RDONLY);
-            let walking = sys.no_openat2.load(Ordering::Relaxed);
-            assert_eq!(came.map(drop), expected, "{path}, walking: {walking}");
-        }
-    }
-
-    #[test]
-    fn a_file_beneath_the_root_opens() {
-        opens("a/b/file", Ok(()));
-    }
-
-    #[test]
-    fn no_link_is_followed_wherever_it_stands() {
-        opens("in/b/file", Err(Errno::LOOP));
-        opens("out/etc", Err(Errno::LOOP));
-        opens("a/b/link", Err(Errno::LOOP));
-    }
-
-    #[test]
-    fn nothing_above_the_root_opens() {
-        opens("../x", Err(Errno::XDEV));
-    }
-
-    #[test]
-    fn another_file_system_is_refused() {
-        let root = Sys::default().open_root(Path::new("/")).unwrap();
-        for sys in ways() {
-            let came = sys.open_beneath(&root, Path::new("proc/version"), OFlags::RDONLY);
-            assert_eq!(came.map(drop), Err(Errno::XDEV));
-        }
     }
 }

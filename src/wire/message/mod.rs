@@ -5,11 +5,13 @@
 //! (a CBOR sequence, RFC 8742): it ends with the body, so no count can lie.
 //! Key 0 is the request's number, which every answer repeats.
 
+mod changes;
 mod control;
 mod download;
 mod listing;
 mod upload;
 
+pub use changes::{MakeDir, Remove, Rename};
 pub use control::{Above, Fail, Hello, Rights, Stop, StoreId, Welcome, Working, short};
 pub use download::{FETCH_MAX, Fetch, Sent, Unsent, Wanted};
 pub use listing::{Entries, List, Nodes, NodesAre, Sum, SumIs};
@@ -100,6 +102,9 @@ pub enum Message {
     Fail(Fail),
     Sum(Sum),
     SumIs(SumIs),
+    MakeDir(MakeDir),
+    Rename(Rename),
+    Remove(Remove),
 }
 
 impl Message {
@@ -127,6 +132,9 @@ impl Message {
             Self::Fail(_) => Kind::Fail,
             Self::Sum(_) => Kind::Sum,
             Self::SumIs(_) => Kind::SumIs,
+            Self::MakeDir(_) => Kind::MakeDir,
+            Self::Rename(_) => Kind::Rename,
+            Self::Remove(_) => Kind::Remove,
         }
     }
 
@@ -160,6 +168,9 @@ impl Message {
             Kind::Fail => Self::Fail(parts(map, body)?),
             Kind::Sum => Self::Sum(parts(map, body)?),
             Kind::SumIs => Self::SumIs(parts(map, body)?),
+            Kind::MakeDir => Self::MakeDir(parts(map, body)?),
+            Kind::Rename => Self::Rename(parts(map, body)?),
+            Kind::Remove => Self::Remove(parts(map, body)?),
         }))
     }
 }

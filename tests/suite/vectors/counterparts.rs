@@ -11,8 +11,8 @@ use haul::path::RemotePath;
 use haul::wire::Message;
 use haul::wire::message::{
     Above, Answered, Block, Commit, Committed, Done, Drop, End, Entries, Exception, Fail, Fetch,
-    Hello, List, Nodes, NodesAre, Offer, Offered, Range, Receipt, Rights, Sent, Stop, StoreId, Sum,
-    SumIs, Unsent, Want, Wanted, Welcome, Working, write,
+    Hello, List, MakeDir, Nodes, NodesAre, Offer, Offered, Range, Receipt, Remove, Rename, Rights,
+    Sent, Stop, StoreId, Sum, SumIs, Unsent, Want, Wanted, Welcome, Working, write,
 };
 
 use super::{Said, cut, nodes, plain, sample};
@@ -138,7 +138,7 @@ type Row = (&'static str, Said, Vec<u8>);
 
 /// Every vector that is a message.
 pub(super) fn counterparts() -> Vec<Row> {
-    [around_files(), puts(), gets(), blocks()].concat()
+    [around_files(), puts(), gets(), changes(), blocks()].concat()
 }
 
 fn around_files() -> Vec<Row> {
@@ -254,6 +254,15 @@ fn gets() -> Vec<Row> {
         "sent-not-all" Sent { request: 11, exceptions: vec![
             Unsent { entry: EntryId(3), code: Code::NotFound, text: "not there".into() },
         ] }
+    }
+}
+
+fn changes() -> Vec<Row> {
+    table! {
+        "make-dir" MakeDir { request: 14, path: path("a/b"), parents: true }
+        "rename" Rename { request: 15, from: path("a/hello.txt"), to: path("b/hi.txt") }
+        "remove" Remove { request: 16, path: path("a"), tree: true }
+        "remove-one" Remove { request: 17, path: path("b/hi.txt"), tree: false }
     }
 }
 

@@ -1,0 +1,146 @@
+//! What the manual says beyond the flags, which it has from `args`.
+
+/// What haul is, a paragraph each.
+pub(super) const DESCRIPTION: [&str; 4] = [
+    "haul moves files between machines. One side serves a directory, the other puts files \
+     there and gets them. Every block that arrives is verified; a file gets its name only \
+     once it is whole, proved and flushed to disk, so under a name there is always one whole \
+     version.",
+    "A REMOTE is [haul://]HOST[:PORT][/PATH], with port 4285 where none is said. An address of \
+     IPv6 stands in brackets. :PATH is a path on the default remote, HAUL_REMOTE. After \
+     haul://, and only there, %20 and the like are decoded.",
+    "Spelling decides where things go, never what happens to exist: HOST alone, and a path \
+     that ends in a slash or a dot, mean into that directory; any other path means exactly \
+     that name.",
+    "There is no encryption yet: serve listens on addresses that others can reach only where \
+     it is told that the network is to be trusted.",
+];
+
+/// The exit codes, which are the codes of the protocol too.
+pub(super) const EXIT_STATUS: [(u8, &str); 13] = [
+    (0, "All is done and verified."),
+    (1, "Something unexpected."),
+    (2, "Wrong usage, or a refusal to start."),
+    (
+        3,
+        "The connection was refused, lost or timed out, or the server is full. Worth another try.",
+    ),
+    (4, "Not authorised."),
+    (5, "Not found on the server."),
+    (6, "Something exists, and was not to be replaced."),
+    (
+        7,
+        "A checksum is not the expected one, or the source changed while it was read.",
+    ),
+    (8, "No space, or over a limit."),
+    (9, "The protocol was broken, or a name cannot be used."),
+    (10, "A file could not be read or written, on either side."),
+    (
+        11,
+        "Files failed for different reasons; the rest are done. Where all failed for the same \
+         reason, the exit status is that one's.",
+    ),
+    (130, "Interrupted."),
+];
+
+/// What the environment says besides flags.
+pub(super) const ENVIRONMENT: [(&str, &str); 2] = [
+    (
+        "HAUL_REMOTE",
+        "The default remote, to which an address leads that begins with a colon.",
+    ),
+    (
+        "NO_COLOR",
+        "Where it is set and not empty, no colors are used, unless a flag asks for them.",
+    ),
+];
+
+/// What is typed, and what it does; the command is the second word.
+pub(super) const EXAMPLES: [(&str, &str); 15] = [
+    (
+        "haul serve /srv/files",
+        "Serve a directory to this machine, until stopped.",
+    ),
+    (
+        "haul serve --listen 0.0.0.0 --trust-network --read-only .",
+        "Let everyone on a network that is trusted read the directory here.",
+    ),
+    (
+        "haul put report.pdf nas/2025/",
+        "Upload a file into a directory, which is made where it is missing.",
+    ),
+    (
+        "haul put --overwrite notes nas/notes.txt",
+        "Upload a file under another name, replacing what is there.",
+    ),
+    (
+        "haul get nas/report.pdf",
+        "Download a file into the directory here.",
+    ),
+    (
+        "haul get --json nas/a nas/b back/",
+        "Download two files, telling a program of each.",
+    ),
+    ("haul ls -l nas/2025", "List a directory in full."),
+    (
+        "haul stat nas/report.pdf",
+        "Show size, mode, time and recorded checksum of a file.",
+    ),
+    (
+        "haul sum --checksum sha256 nas/2025 | sha256sum -c",
+        "Check the copy of a directory that is here, without moving it again.",
+    ),
+    (
+        "haul mkdir -p nas/2026/01",
+        "Make a directory, and the one above it.",
+    ),
+    (
+        "haul mv nas/draft.txt nas/2025/",
+        "Move a file into another directory of the server.",
+    ),
+    (
+        "haul rm -r nas/old",
+        "Remove a directory with everything beneath it.",
+    ),
+    (
+        "haul demo",
+        "See all of it on this machine, in two minutes.",
+    ),
+    (
+        "haul completions bash > ~/.local/share/bash-completion/completions/haul",
+        "Have the shell complete commands and flags.",
+    ),
+    ("haul man | man -l -", "Read this manual."),
+];
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::cli::args;
+    use crate::code::Code;
+
+    #[test]
+    fn every_code_has_its_line() {
+        let known = (0..=u8::MAX).filter(|n| *n == 0 || Code::from_number(*n).is_some());
+        let told: Vec<u8> = EXIT_STATUS.iter().map(|(number, _)| *number).collect();
+        assert_eq!(told, known.collect::<Vec<u8>>());
+    }
+
+    #[test]
+    fn every_command_has_an_example_that_it_can_read() {
+        let mut without: Vec<String> = args::command()
+            .get_subcommands()
+            .map(|command| command.get_name().to_owned())
+            .collect();
+        for (line, _) in EXAMPLES {
+            let words: Vec<_> = line
+                .split(' ')
+                .take_while(|word| !["|", ">"].contains(word))
+                .collect();
+            without.retain(|name| name != words[1]);
+            let read = args::parse(words.into_iter().map(Into::into));
+            assert!(read.is_ok(), "{line}: {}", read.unwrap_err());
+        }
+        assert_eq!(without, [""; 0]);
+    }
+}

@@ -1,0 +1,28 @@
+//! `haul mv FROM TO`
+
+use std::slice;
+
+use crate::code::Code;
+
+use super::destination::Place;
+use super::errand::{Errands, each};
+use super::escape;
+use super::report::Report;
+use super::tree_settings::Mv;
+
+pub(super) fn run(mv: &Mv, report: &mut Report) -> anyhow::Result<Option<Code>> {
+    let errands = Errands::begin()?;
+    let code = each(slice::from_ref(mv), report, |mv, report| {
+        errands.client(&mv.address).rename(&mv.from, &mv.to)?;
+        let [from, to] = [&mv.from, &mv.to].map(|path| escape::name(path.as_str()));
+        report.detail(&format!("renamed {from} to {to}"));
+        Ok(None)
+    })?;
+    if let (Some(Code::Exists), Place::Exactly(path)) = (code, &mv.place) {
+        let shown = escape::name(path.as_str());
+        report.notice(&format!(
+            "if {shown} is a directory there, {shown}/ is into it"
+        ));
+    }
+    Ok(code)
+}

@@ -1,0 +1,29 @@
+//! `haul rm [-r] REMOTE...`
+
+use crate::client::Removal;
+use crate::code::Code;
+
+use super::errand::{Errands, each};
+use super::escape;
+use super::failure::{code_of, failure};
+use super::report::Report;
+use super::tree_settings::Rm;
+
+/// What a person who interrupts a removal has to know.
+const GOES_ON: &str = "interrupted: a directory that the server has begun to remove, it removes";
+
+pub(super) fn run(rm: &Rm, report: &mut Report) -> anyhow::Result<Option<Code>> {
+    let errands = Errands::begin()?;
+    let result = each(&rm.targets, report, |target, report| {
+        errands
+            .client(&target.address)
+            .remove(&target.path, rm.removal)?;
+        let shown = escape::name(target.path.as_str());
+        report.detail(&format!("removed {shown}"));
+        Ok(None)
+    });
+    result.map_err(|error| match (code_of(&error), rm.removal) {
+        (Code::Interrupted, Removal::Whole) => failure(Code::Interrupted, GOES_ON),
+        _ => error,
+    })
+}

@@ -1,0 +1,105 @@
+//! `haul sum REMOTE...`
+//!
+//! What is printed is what `b3sum` and `sha256sum` print of the same files, so that either
+//! can check a copy against it: `haul sum nas/photos | b3sum -c` in the copy.
+
+use std::io::{self, IsTerminal};
+
+use crate::code::Code;
+use crate::content::Checksum;
+use crate::entry::Entry;
+use crate::path::RemotePath;
+
+use super::errand::{Errands, each};
+use super::escape;
+use super::ls::tell_gaps;
+use super::output;
+use super::report::Report;
+use super::settings::Format;
+use super::tree_settings::Sum;
+
+pub(super) fn run(sum: &Sum, report: &mut Report) -> anyhow::Result<Option<Code>> {
+    let errands = Errands::begin()?;
+    let is_shown = io::stdout().is_terminal();
+    each(&sum.targets, report, |target, report| {
+        let path = target.path.as_ref();
+        let mut codes = Vec::new();
+        let client = errands.client(&target.address);
+        let rest = client.sum(path, sum.algorithm, |entry, checksum| {
+            let name = entry.path.as_str();
+            match checksum {
+                Ok(checksum) if report.manner().format == Format::Json => report.entry(&Entry {
+                    checksum: Some(checksum),
+                    ..entry
+                }),
+                Ok(checksum) => {
+                    report.data(&line(checksum, relative(&entry.path, path), is_shown));
+                }
+                Err(error) => {
+                    codes.push(error.code());
+                    if let Some(line) = report.failed(name, error.code(), &error.to_string()) {
+                        output::say(&line);
+                    }
+                }
+            }
+            // A large file takes its time, and whoever waits is to see what there is.
+            report.flush();
+        })?;
+        codes.extend(tell_gaps(&rest, report).map(|error| report.refused(&error)));
+        Ok(Code::of_all(codes))
+    })
+}
+
+/// A name as it is seen from what was asked for: of a single file the last component.
+fn relative<'p>(path: &'p RemotePath, asked: Option<&RemotePath>) -> &'p str {
+    let beneath = asked.map_or(Some(path.as_str()), |asked| {
+        let rest = path.as_str().strip_prefix(asked.as_str())?;
+        rest.strip_prefix('/')
+    });
+    beneath.unwrap_or(path.name())
+}
+
+fn line(checksum: Checksum, name: &str, is_shown: bool) -> String {
+    let hex = checksum.to_hex();
+    match escape::checked(name) {
+        // What would act on a screen no checking program has to read.
+        _ if is_shown => format!("{hex}  {}", escape::name(name)),
+        None => format!("{hex}  {name}"),
+        Some(escaped) => format!("\\{hex}  {escaped}"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[track_caller]
+    fn is_seen(path: &str, asked: Option<&str>, as_name: &str) {
+        let asked = asked.map(|asked| RemotePath::parse(asked).unwrap());
+        let path = RemotePath::parse(path).unwrap();
+        assert_eq!(relative(&path, asked.as_ref()), as_name);
+    }
+
+    #[test]
+    fn names_begin_where_the_argument_ends() {
+        is_seen("a/b/c", None, "a/b/c");
+        is_seen("a/b/c", Some("a"), "b/c");
+        is_seen("a/b/c", Some("a/b"), "c");
+        is_seen("a/b/c", Some("a/b/c"), "c");
+    }
+
+    #[test]
+    fn a_line_is_what_a_checking_program_reads_and_on_a_screen_what_a_person_can() {
+        let sum = Checksum::Blake3([0x11; 32]);
+        let hex = "11".repeat(32);
+        for (name, read, seen) in [
+            ("a b", "a b", "a b"),
+            ("a\nb", "a\\nb", "\"a\\nb\""),
+            ("\u{1b}", "\u{1b}", "\"\\u{1b}\""),
+        ] {
+            let mark = if name.contains('\n') { "\\" } else { "" };
+            assert_eq!(line(sum, name, false), format!("{mark}{hex}  {read}"));
+            assert_eq!(line(sum, name, true), format!("{hex}  {seen}"));
+        }
+    }
+}

@@ -1,0 +1,58 @@
+//! The commands on the remote tree, as they are spelled.
+//!
+//! `-r` and `-p` have no long names, and so no place in the environment: a variable that
+//! was set somewhere must not make a removal take more than was typed.
+
+use std::ffi::OsString;
+
+use clap::Args as ClapArgs;
+
+use super::args::ChecksumArg;
+
+#[derive(Debug, ClapArgs)]
+pub(super) struct RmArgs {
+    /// What to remove; a link itself, never what it leads to
+    #[arg(required = true, value_name = "REMOTE")]
+    pub(super) remotes: Vec<OsString>,
+    /// Remove directories with everything beneath them
+    #[arg(short = 'r')]
+    pub(super) recursive: bool,
+}
+
+#[derive(Debug, ClapArgs)]
+pub(super) struct MvArgs {
+    /// What to rename
+    #[arg(value_name = "FROM")]
+    pub(super) from: OsString,
+    /// Its new name on the same server: HOST/DIR/ is into a directory, HOST/NAME exactly
+    /// that name
+    #[arg(value_name = "TO")]
+    pub(super) to: OsString,
+}
+
+#[derive(Debug, ClapArgs)]
+pub(super) struct MkdirArgs {
+    /// The directories to make
+    #[arg(required = true, value_name = "REMOTE")]
+    pub(super) remotes: Vec<OsString>,
+    /// Make missing directories above them too, and take one that is there as made
+    #[arg(short = 'p')]
+    pub(super) parents: bool,
+}
+
+#[derive(Debug, ClapArgs)]
+pub(super) struct StatArgs {
+    /// What to look at; a link itself, never what it leads to
+    #[arg(required = true, value_name = "REMOTE")]
+    pub(super) remotes: Vec<OsString>,
+}
+
+#[derive(Debug, ClapArgs)]
+pub(super) struct SumArgs {
+    /// Files, and directories with every file beneath them
+    #[arg(required = true, value_name = "REMOTE")]
+    pub(super) remotes: Vec<OsString>,
+    /// The checksum to print
+    #[arg(long, env = "HAUL_CHECKSUM", value_enum, default_value_t)]
+    pub(super) checksum: ChecksumArg,
+}
