@@ -34,6 +34,7 @@ mod planted;
 mod program;
 mod proofs;
 mod putting;
+mod python;
 mod raw;
 mod records;
 mod refusals;
