@@ -44,6 +44,7 @@ mod round_trip;
 mod saboteur;
 mod samples;
 mod serving;
+mod shown;
 mod stat_and_sum;
 mod store;
 mod terminal;
