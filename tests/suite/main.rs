@@ -10,6 +10,7 @@ mod changes;
 mod commands;
 mod connections;
 mod crashes;
+mod every_command;
 mod evil;
 mod exchange;
 mod faults;
