@@ -24,6 +24,7 @@ mod lost;
 mod lost_clients;
 mod loudness;
 mod manuals;
+mod many_names;
 mod memory;
 mod names;
 mod objects;

@@ -126,8 +126,13 @@ pub(super) fn run<S: Source>(
         // Held here too, the feed would take files that no worker is left to offer.
         drop(feed);
         let mut feeding = Feeding::new(push, found);
-        first.into_iter().for_each(|found| feeding.tell(found));
-        search.for_each(|found| feeding.tell(found));
+        for found in first.into_iter().chain(search) {
+            // Nobody is left to take what would be found.
+            if push.job.has_ended() {
+                break;
+            }
+            feeding.tell(found);
+        }
         push.job.all_found(feeding.finale());
     });
     push.job.into_summary()
