@@ -4,6 +4,7 @@
     reason = "a test makes and damages files where the library must not"
 )]
 
+mod both_ways;
 mod by_hand;
 mod change_faults;
 mod changes;
@@ -43,6 +44,7 @@ mod rig;
 mod round_trip;
 mod saboteur;
 mod samples;
+mod second_time;
 mod serving;
 mod stat_and_sum;
 mod store;
