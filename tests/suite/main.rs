@@ -4,6 +4,7 @@
     reason = "a test makes and damages files where the library must not"
 )]
 
+mod both_ways;
 mod by_hand;
 mod change_faults;
 mod changes;
@@ -19,6 +20,8 @@ mod hostile_receivers;
 mod hostile_servers;
 mod hostile_uploads;
 mod interrupted;
+mod into_itself;
+mod landscape;
 mod listings;
 mod lost;
 mod lost_clients;
@@ -38,17 +41,20 @@ mod putting;
 mod raw;
 mod records;
 mod refusals;
+mod rehearsals;
 mod removals;
 mod rig;
 mod round_trip;
 mod saboteur;
 mod samples;
+mod second_time;
 mod serving;
 mod stat_and_sum;
 mod store;
 mod terminal;
 mod tree_changes;
 mod tree_commands;
+mod trees;
 mod unharmed;
 mod vectors;
 mod watch;

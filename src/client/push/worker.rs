@@ -199,7 +199,11 @@ impl<'p, 'm, S: Source> Worker<'p, 'm, S> {
                 Ok(())
             }
             Work::End(directories) => {
-                self.end_transfer(directories);
+                // Where nothing had to be offered, the server has said nothing yet.
+                self.push.meet(self.session.welcome()?);
+                if !self.push.job.has_ended() {
+                    self.end_transfer(directories);
+                }
                 Ok(())
             }
         }
