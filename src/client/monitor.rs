@@ -141,9 +141,9 @@ pub struct Summary {
     pub files: u64,
     /// Their bytes.
     pub bytes: u64,
-    /// Files that were moved.
+    /// Files that were moved, or of a rehearsal, would be.
     pub moved: u64,
-    /// Files that were there already.
+    /// Files that were there already, or of a rehearsal, would be left.
     pub unchanged: u64,
     /// Files that were not older there.
     pub kept: u64,

@@ -38,6 +38,7 @@ mod planted;
 mod program;
 mod proofs;
 mod putting;
+mod python;
 mod raw;
 mod records;
 mod refusals;
