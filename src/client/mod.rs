@@ -30,6 +30,7 @@ mod job;
 mod monitor;
 mod pull;
 mod push;
+mod route;
 mod session;
 mod sum;
 
@@ -51,7 +52,7 @@ use crate::path::RemotePath;
 use crate::store::{Source, Tree};
 use crate::transfer::{self, Deadlines};
 
-use session::Route;
+use route::Route;
 
 /// How a client connects.
 #[derive(Clone, Debug)]

@@ -1,31 +1,21 @@
 //! One connection to the server: ask, and be answered.
 
-use std::fmt;
 use std::io;
 use std::time::Instant;
 
 use crate::entry::{Cursor, Entry};
-use crate::net::plain::Plain;
-use crate::net::{Phase, Stream, Transport, connect};
+use crate::net::Phase;
 use crate::offer::TransferId;
 use crate::path::RemotePath;
 use crate::transfer::{Error, Link, Wait};
 use crate::wire::message::{Encoded, Hello, List, Request, Welcome};
 use crate::wire::{self, Incoming, Message};
 
+use super::Listing;
 use super::monitor::Hold;
-use super::{Listing, Options, error};
 
 /// Program and version, for the server's log.
 const AGENT: &str = concat!("haul/", env!("CARGO_PKG_VERSION"));
-
-/// How a server is reached.
-pub(super) enum Route {
-    /// By TCP, at `HOST:PORT`.
-    Tcp(String),
-    /// By what a caller provides.
-    Custom(Box<dyn Fn() -> io::Result<Box<dyn Transport>> + Send + Sync>),
-}
 
 /// One connection.
 #[derive(Debug)]
@@ -39,62 +29,24 @@ pub(super) struct Session {
     _hold: Option<Hold>,
 }
 
-impl Route {
-    /// Connects. Preface and `Hello` are queued, to leave with the first request.
-    pub(super) fn open(&self, options: &Options) -> Result<Session, error::Error> {
-        if options.cancel.is_cancelled() {
-            return Err(error::Error::Interrupted);
-        }
-        let opening = options.deadlines.opening;
-        let (transport, hold) =
-            self.transport(options)
-                .map_err(|source| error::Error::Connect {
-                    address: self.to_string(),
-                    source,
-                })?;
-        let stream = Stream::new(transport, options.fault.clone(), opening);
-        let mut link = Link::new(stream, options.deadlines);
+impl Session {
+    /// Begins a conversation. Preface and `Hello` are queued, to leave with the first
+    /// request.
+    pub(super) fn begin(mut link: Link, hold: Option<Hold>) -> Self {
         link.greet();
         link.say(&Hello {
             request: 0,
             agent: AGENT.to_owned(),
         });
-        Ok(Session {
+        Self {
             link,
             welcome: None,
             next: 1,
             working: None,
             _hold: hold,
-        })
-    }
-
-    fn transport(&self, options: &Options) -> io::Result<(Box<dyn Transport>, Option<Hold>)> {
-        match self {
-            Self::Tcp(address) => {
-                let socket = connect::connect(address.as_str(), options.deadlines.opening)?;
-                let hold = options.cancel.watch(socket.try_clone()?);
-                Ok((Box::new(Plain::new(socket)?), Some(hold)))
-            }
-            Self::Custom(connect) => Ok((connect()?, None)),
         }
     }
 
-    /// A connection's end as the end of a job on this route.
-    pub(super) fn explain(&self, source: Error, options: &Options) -> error::Error {
-        if options.cancel.is_cancelled() || matches!(source, Error::Interrupted) {
-            return error::Error::Interrupted;
-        }
-        match source {
-            Error::Refused { code, text } => error::Error::Refused { code, text },
-            source => error::Error::Exchange {
-                address: self.to_string(),
-                source,
-            },
-        }
-    }
-}
-
-impl Session {
     /// A number that no request of this connection has had.
     pub(super) fn request(&mut self) -> Request {
         self.next += 1;
@@ -276,20 +228,5 @@ pub(super) fn out_of_order(incoming: &Incoming) -> Error {
         Incoming::Message(message) => Error::OutOfOrder(message.kind()),
         Incoming::Block(..) => Error::OutOfOrder(wire::Kind::Block),
         Incoming::Unknown(..) => Error::Broken("a message of an unknown kind"),
-    }
-}
-
-impl fmt::Display for Route {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Tcp(address) => f.write_str(address),
-            Self::Custom(_) => f.write_str("server"),
-        }
-    }
-}
-
-impl fmt::Debug for Route {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        fmt::Display::fmt(self, f)
     }
 }

@@ -24,7 +24,7 @@ pub use local_files::LocalFiles;
 
 use super::into_itself;
 use super::job::Job;
-use super::session::Route;
+use super::route::Route;
 use super::{Error, JobOptions, Monitor, Options, Summary, Upload};
 use crate::offer::{EntryId, TransferId};
 use crate::path::RemotePath;
