@@ -12,7 +12,7 @@ use crate::wire::message::{Encoded, Hello, List, Request, Welcome};
 use crate::wire::{self, Incoming, Message};
 
 use super::Listing;
-use super::monitor::Hold;
+use super::monitor::{Cancel, Hold};
 
 /// Program and version, for the server's log.
 const AGENT: &str = concat!("haul/", env!("CARGO_PKG_VERSION"));
@@ -25,8 +25,10 @@ pub(super) struct Session {
     next: Request,
     /// Since when the server has said nothing but that it is working.
     working: Option<Instant>,
+    /// Whether nothing more can be asked.
+    over: bool,
     /// Ends the connection with the session, however that ends.
-    _hold: Option<Hold>,
+    hold: Option<Hold>,
 }
 
 impl Session {
@@ -43,7 +45,8 @@ impl Session {
             welcome: None,
             next: 1,
             working: None,
-            _hold: hold,
+            over: false,
+            hold,
         }
     }
 
@@ -53,10 +56,55 @@ impl Session {
         self.next - 1
     }
 
+    /// Lets `cancel` end the connection, and whatever could before no more.
+    pub(super) fn obey(&mut self, cancel: &Cancel) {
+        if let Some(hold) = &mut self.hold {
+            hold.pass_to(cancel);
+        }
+    }
+
+    /// Whether the connection has failed, or the server has ended it.
+    pub(super) fn is_over(&self) -> bool {
+        self.over
+    }
+
+    /// Whether nothing has come that nobody asked for: not even the connection's end.
+    pub(super) fn is_silent(&mut self) -> bool {
+        matches!(self.link.is_readable(), Ok(false))
+    }
+
+    /// Asks the server for a sign of life, which it has `opening` to give. What it says
+    /// of anything before that is passed over.
+    pub(super) fn is_there(&mut self) -> bool {
+        let request = self.request();
+        self.link.say(&List {
+            request,
+            path: None,
+            depth: Some(0),
+            after: None,
+            itself: false,
+        });
+        self.link.expect_opening();
+        loop {
+            match self.link.next(Wait::Opening) {
+                Ok(Some(Incoming::Message(Message::Entries(page)))) => {
+                    return page.request == request && !page.more;
+                }
+                // One who may not read is answered too.
+                Ok(Some(Incoming::Message(Message::Fail(fail)))) if fail.entry.is_none() => {
+                    return fail.request == Some(request);
+                }
+                Ok(Some(Incoming::Message(Message::Fail(_) | Message::Working(_)))) => {}
+                _ => return false,
+            }
+        }
+    }
+
     /// What the server said of itself, once it has.
     pub(super) fn welcome(&mut self) -> Result<&Welcome, Error> {
         if self.welcome.is_none() {
             let welcome = self.be_welcomed();
+            self.over |= welcome.is_err();
             self.welcome = Some(welcome.map_err(|error| self.last_words(error))?);
         }
         self.welcome.as_ref().ok_or(Error::Ended)
@@ -76,6 +124,12 @@ impl Session {
     /// A `Fail` that concerns the connection is an error, and so is a server that
     /// says for too long that it is working.
     pub(super) fn next(&mut self) -> Result<Incoming, Error> {
+        let next = self.hear();
+        self.over |= next.is_err();
+        next
+    }
+
+    fn hear(&mut self) -> Result<Incoming, Error> {
         self.welcome()?;
         let incoming = self.link.next(Wait::Owed);
         match incoming.and_then(|incoming| incoming.ok_or(Error::Ended)) {

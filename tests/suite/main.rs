@@ -19,6 +19,7 @@ mod hostile_receivers;
 mod hostile_servers;
 mod hostile_uploads;
 mod interrupted;
+mod kept;
 mod listings;
 mod lost;
 mod lost_clients;

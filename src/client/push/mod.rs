@@ -145,7 +145,7 @@ fn work_on<S: Source>(
     let result = worker.run(&options.cancel);
     match result {
         Ok(()) => {
-            worker.end();
+            worker.rest(route, options);
             Ok(())
         }
         Err(error) => {
