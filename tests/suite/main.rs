@@ -21,6 +21,7 @@ mod hostile_servers;
 mod hostile_uploads;
 mod interrupted;
 mod into_itself;
+mod kept;
 mod landscape;
 mod listings;
 mod lost;
