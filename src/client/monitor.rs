@@ -243,6 +243,16 @@ pub(super) struct Hold {
     number: u64,
 }
 
+impl Hold {
+    /// Lets `cancel` end the connection in place of the job before.
+    pub(super) fn pass_to(&mut self, cancel: &Cancel) {
+        let socket = self.cancel.sockets().remove(&self.number);
+        if let Some(socket) = socket {
+            *self = cancel.watch(socket);
+        }
+    }
+}
+
 impl Drop for Hold {
     fn drop(&mut self) {
         if let Some(socket) = self.cancel.sockets().remove(&self.number) {
