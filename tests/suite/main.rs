@@ -4,6 +4,7 @@
     reason = "a test makes and damages files where the library must not"
 )]
 
+mod among_others;
 mod both_ways;
 mod by_hand;
 mod change_faults;
@@ -12,6 +13,7 @@ mod closed;
 mod commands;
 mod connections;
 mod crashes;
+mod descriptors;
 mod directories;
 mod evil;
 mod exchange;
@@ -24,6 +26,7 @@ mod hostile_uploads;
 mod interrupted;
 mod into_itself;
 mod landscape;
+mod links;
 mod listings;
 mod lost;
 mod lost_clients;
