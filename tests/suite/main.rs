@@ -56,6 +56,7 @@ mod second_time;
 mod serving;
 mod stat_and_sum;
 mod store;
+mod taken_names;
 mod terminal;
 mod tree_changes;
 mod tree_commands;
