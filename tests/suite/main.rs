@@ -4,13 +4,17 @@
     reason = "a test makes and damages files where the library must not"
 )]
 
+mod among_others;
 mod both_ways;
 mod by_hand;
 mod change_faults;
 mod changes;
+mod closed;
 mod commands;
 mod connections;
 mod crashes;
+mod descriptors;
+mod directories;
 mod every_command;
 mod evil;
 mod exchange;
@@ -24,6 +28,7 @@ mod interrupted;
 mod into_itself;
 mod kept;
 mod landscape;
+mod links;
 mod listings;
 mod lost;
 mod lost_clients;
@@ -32,6 +37,7 @@ mod manuals;
 mod many_names;
 mod memory;
 mod names;
+mod nobody;
 mod objects;
 mod order;
 mod outputs;
@@ -55,6 +61,7 @@ mod serving;
 mod shown;
 mod stat_and_sum;
 mod store;
+mod taken_names;
 mod terminal;
 mod tree_changes;
 mod tree_commands;
