@@ -23,6 +23,7 @@ mod interrupted;
 mod into_itself;
 mod kept;
 mod landscape;
+mod lessons;
 mod listings;
 mod lost;
 mod lost_clients;
