@@ -11,7 +11,7 @@ use crate::place::is_like;
 use crate::program::{Ended, Running};
 
 /// Every lesson; `library` is an example of another kind.
-const LESSONS: [&str; 7] = [
+pub const LESSONS: [&str; 7] = [
     "backlog",
     "echo_client",
     "echo_server",

@@ -35,6 +35,7 @@ mod names;
 mod objects;
 mod order;
 mod outputs;
+mod pages;
 mod place;
 mod planted;
 mod program;
