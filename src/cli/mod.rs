@@ -31,13 +31,13 @@ mod output;
 mod progress;
 mod put;
 mod quantity;
+mod quoting;
 mod remote;
 mod report;
 mod rm;
 mod scratch;
 mod serve;
 mod settings;
-mod shell;
 mod signals;
 mod stat;
 mod sum;
@@ -91,7 +91,7 @@ pub fn run(line: impl IntoIterator<Item = OsString>) -> anyhow::Result<Option<Co
         Command::Verb(verb) => {
             let mut report = Report::new(manner);
             if verb.goes_on() {
-                report.resume_with(shell::command(&line));
+                report.resume_with(quoting::command(&line));
             }
             let result = run_verb(verb, &matches, &mut report);
             report.close(result)
