@@ -57,18 +57,23 @@ const LOOKS: [&str; 5] = [
 /// haul with these words, to be run in `here`; nothing in the environment speaks to it.
 pub fn haul<'w>(here: &Path, words: impl IntoIterator<Item = &'w str>) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_haul"));
+    on_its_own(&mut command)
+        .args(words)
+        .current_dir(here)
+        .stdin(Stdio::null())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped());
+    command
+}
+
+/// Takes from a command's environment what would speak to haul.
+pub fn on_its_own(command: &mut Command) -> &mut Command {
     for (name, _) in env::vars_os() {
         let text = name.to_string_lossy();
         if text.starts_with("HAUL_") || LOOKS.contains(&&*text) {
             command.env_remove(name);
         }
     }
-    command
-        .args(words)
-        .current_dir(here)
-        .stdin(Stdio::null())
-        .stdout(Stdio::piped())
-        .stderr(Stdio::piped());
     command
 }
 
