@@ -22,6 +22,7 @@ mod hostile_clients;
 mod hostile_openings;
 mod hostile_receivers;
 mod hostile_servers;
+mod hostile_trees;
 mod hostile_uploads;
 mod interrupted;
 mod into_itself;
