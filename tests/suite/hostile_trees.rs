@@ -67,7 +67,7 @@ fn gets(into: &Path, entries: Vec<Entry>, options: &JobOptions) -> Outcome {
 }
 
 #[track_caller]
-fn comes_to(case: &str, code: u8, entries: Vec<Entry>) {
+fn comes_to(case: &str, code: u8, entries: &[Entry]) {
     for links in [Links::Keep, Links::Skip] {
         let dir = tempfile::tempdir().unwrap();
         let [into, outside] = ["into", "outside"].map(|name| dir.path().join(name));
@@ -77,7 +77,7 @@ fn comes_to(case: &str, code: u8, entries: Vec<Entry>) {
             links,
             ..JobOptions::default()
         };
-        let outcome = gets(&into, entries.clone(), &options);
+        let outcome = gets(&into, entries.to_vec(), &options);
         assert_eq!(outcome.code(), code, "{case}, {links:?}: {outcome:?}");
         assert!(seen(&outside) == before, "{case}: something is outside");
         assert!(!into.join(".haul").exists(), "{case}");
@@ -93,37 +93,37 @@ fn comes_to(case: &str, code: u8, entries: Vec<Entry>) {
 fn a_tree_in_which_something_is_beneath_no_directory_is_not_believed() {
     let top = || directory("t");
     let file = listed;
-    comes_to("a file", 9, vec![top(), file("t/a"), file("t/a/b")]);
-    let far = vec![top(), file("t/a"), file("t/a.x"), file("t/a/b")];
-    comes_to("a file, and more between", 9, far);
+    comes_to("a file", 9, &[top(), file("t/a"), file("t/a/b")]);
+    let far = [top(), file("t/a"), file("t/a.x"), file("t/a/b")];
+    comes_to("a file, and more between", 9, &far);
     comes_to(
         "a link",
         9,
-        vec![top(), linked("t/a", "../outside"), file("t/a/secret")],
+        &[top(), linked("t/a", "../outside"), file("t/a/secret")],
     );
     comes_to(
         "a link in it",
         9,
-        vec![top(), linked("t/a", "b"), file("t/a/b")],
+        &[top(), linked("t/a", "b"), file("t/a/b")],
     );
-    comes_to("nothing", 9, vec![top(), file("t/a/b")]);
+    comes_to("nothing", 9, &[top(), file("t/a/b")]);
     comes_to(
         "a directory beneath a file",
         9,
-        vec![top(), file("t/a"), directory("t/a/b")],
+        &[top(), file("t/a"), directory("t/a/b")],
     );
-    let beside = vec![top(), directory("t/a"), directory("t/b"), file("t/b/c/d")];
-    comes_to("a directory that was not listed", 9, beside);
-    let left = vec![top(), directory("t/a"), directory("t/a/b"), file("t/ab/c")];
-    comes_to("a directory that begins like another", 9, left);
-    let whole = vec![
+    let beside = [top(), directory("t/a"), directory("t/b"), file("t/b/c/d")];
+    comes_to("a directory that was not listed", 9, &beside);
+    let left = [top(), directory("t/a"), directory("t/a/b"), file("t/ab/c")];
+    comes_to("a directory that begins like another", 9, &left);
+    let whole = [
         top(),
         directory("t/a"),
         directory("t/a/b"),
         file("t/a/c"),
         file("t/d"),
     ];
-    comes_to("a tree as it is", 0, whole);
+    comes_to("a tree as it is", 0, &whole);
 }
 
 #[test]
@@ -136,10 +136,10 @@ fn links_that_lead_out_are_never_made() {
         "../t/../../x",
         "./../..",
     ] {
-        comes_to(text, 0, vec![directory("t"), linked("t/a", text)]);
+        comes_to(text, 0, &[directory("t"), linked("t/a", text)]);
     }
-    let deep = vec![directory("t"), directory("t/a"), linked("t/a/b", "../../x")];
-    comes_to("from a directory", 0, deep);
+    let deep = [directory("t"), directory("t/a"), linked("t/a/b", "../../x")];
+    comes_to("from a directory", 0, &deep);
 }
 
 #[test]
@@ -229,6 +229,9 @@ fn a_verdict_on_a_link_that_only_a_file_can_have_ends_the_put() {
     }
 }
 
+/// Which request is answered, and what is said to have failed.
+type Answer = fn(&End) -> (u64, Option<(EntryId, Code)>);
+
 #[test]
 fn a_receipt_for_an_end_is_about_its_directories() {
     let exception = |entry, code| Exception {
@@ -237,7 +240,7 @@ fn a_receipt_for_an_end_is_about_its_directories() {
         text: "why".to_owned(),
         missing: vec![],
     };
-    let check = |case: &str, code: u8, answer: fn(&End) -> (u64, Option<(EntryId, Code)>)| {
+    let check = |case: &str, code: u8, answer: Answer| {
         let outcome = puts(move |raw| {
             takes(raw);
             let end = hears_end(raw);

@@ -19,6 +19,7 @@ mod evil;
 mod exchange;
 mod faults;
 mod hostile_clients;
+mod hostile_ends;
 mod hostile_openings;
 mod hostile_receivers;
 mod hostile_servers;
