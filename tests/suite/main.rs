@@ -62,6 +62,7 @@ mod taken_names;
 mod terminal;
 mod tree_changes;
 mod tree_commands;
+mod tree_faults;
 mod trees;
 mod unharmed;
 mod vectors;
