@@ -11,8 +11,8 @@
 //! what was said.
 
 use std::env;
-use std::fs;
-use std::os::unix::fs::symlink;
+use std::fs::{self, Permissions};
+use std::os::unix::fs::{PermissionsExt, symlink};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
@@ -66,7 +66,8 @@ impl Machine {
     fn file(&self, name: &str, bytes: &[u8]) {
         let path = self.home().join(name);
         fs::create_dir_all(path.parent().unwrap()).unwrap();
-        fs::write(path, bytes).unwrap();
+        fs::write(&path, bytes).unwrap();
+        fs::set_permissions(path, Permissions::from_mode(0o644)).unwrap();
     }
 
     /// Serves a directory from now on.
@@ -116,7 +117,7 @@ impl Machine {
             command.env_remove(name);
         }
         command
-            .args(["-c", &format!("exec 2>&1; {line}")])
+            .args(["-c", &format!("exec 2>&1; umask 022; {line}")])
             .env("PATH", path)
             .env("HOME", self.home())
             .env("LC_ALL", "C")
