@@ -100,7 +100,7 @@ fn a_tree_deeper_than_a_stack_or_a_path_is_removed_without_a_descriptor_a_level(
         let calls = AtomicUsize::new(0);
         let watch = Fault::watched(move |_| {
             // Looking at all of them each time takes longer than the removal.
-            if calls.fetch_add(1, Ordering::Relaxed) % 16 == 0 {
+            if calls.fetch_add(1, Ordering::Relaxed).is_multiple_of(16) {
                 seen.fetch_max(held(), Ordering::Relaxed);
             }
             Ok(())
