@@ -35,6 +35,10 @@ struct Ledger<W> {
     ended: Option<Error>,
 }
 
+/// Least bytes in a segment, whatever a server wants: a file is cut into no more pieces of
+/// work than that makes.
+pub(super) const SEGMENT_MIN: u64 = 1 << 20;
+
 /// Bytes, and small files, that are worth a connection of their own.
 const BYTES_EACH: u64 = 8 << 20;
 const FILES_EACH: usize = 64;
@@ -242,6 +246,11 @@ impl<'m, W> Job<'m, W> {
         }
     }
 
+    /// Ends the job where the thread that holds this panics: nobody else would miss it.
+    pub(super) fn guard(&self) -> Guard<'_, 'm, W> {
+        Guard(self)
+    }
+
     /// The job cannot go on.
     pub(super) fn abort(&self, error: Error) {
         let mut ledger = self.ledger();
@@ -269,6 +278,18 @@ impl<'m, W> Job<'m, W> {
         match ledger.ended {
             Some(error) if has_failed => Err(error),
             _ => Ok(ledger.summary),
+        }
+    }
+}
+
+/// What a worker's thread holds as long as it works.
+pub(super) struct Guard<'j, 'm, W>(&'j Job<'m, W>);
+
+impl<W> Drop for Guard<'_, '_, W> {
+    fn drop(&mut self) {
+        if std::thread::panicking() {
+            let error = std::io::Error::other("a worker panicked");
+            self.0.abort(Error::Thread(error));
         }
     }
 }

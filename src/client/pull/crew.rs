@@ -70,6 +70,7 @@ where
                 .name(format!("get-{number}"))
                 .spawn_scoped(self.scope, move || {
                     let pull = crew.pull;
+                    let _guard = pull.job.guard();
                     let ended = work(crew, begun);
                     pull.job.worker_ended(ended);
                 });

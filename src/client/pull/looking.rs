@@ -28,6 +28,9 @@ use crate::wire::message::{Entries, List, Request, Stop};
 const AHEAD: usize = 12 << 10;
 /// What a listing's request has beside its path.
 const OVERHEAD: usize = 64;
+/// Listings that are asked for ahead: a server that answers one holds no more than sixteen
+/// requests besides.
+const ROOTS_AHEAD: usize = 12;
 
 /// Files that may be staged and not yet done before a listing has to wait.
 const OPEN_MAX: u64 = 16 << 10;
@@ -46,7 +49,7 @@ pub(super) fn batches(roots: Vec<Root>) -> Vec<Vec<Root>> {
     for root in roots {
         len += OVERHEAD + root.from.as_ref().map_or(0, |from| from.as_str().len());
         match batches.last_mut() {
-            Some(batch) if len <= AHEAD => batch.push(root),
+            Some(batch) if len <= AHEAD && batch.len() < ROOTS_AHEAD => batch.push(root),
             _ => {
                 len = 0;
                 batches.push(vec![root]);
@@ -83,7 +86,7 @@ impl<S: Store> Pull<'_, S> {
     /// One place more has to be looked through.
     fn begin_to_look(&self, root: Root) {
         self.looking().open += 1;
-        self.job.hand_out(Work::Look(vec![root]));
+        self.park(vec![root]);
     }
 
     /// A place is looked through; with the last one all is found.
@@ -95,6 +98,9 @@ impl<S: Store> Pull<'_, S> {
         };
         if open == 0 {
             self.job.all_found([]);
+        } else {
+            // What it named may be nothing, and then nothing else would wake the next.
+            self.go_on_looking();
         }
     }
 
@@ -104,13 +110,14 @@ impl<S: Store> Pull<'_, S> {
             return;
         }
         let next = self.looking().parked.pop_front();
-        if let Some(root) = next {
-            self.job.hand_out(Work::Look(vec![root]));
+        if let Some(roots) = next {
+            self.job.hand_out(Work::Look(roots));
         }
     }
 
-    fn park(&self, root: Root) {
-        self.looking().parked.push_back(root);
+    /// Has places looked through when there is room for what they name.
+    fn park(&self, roots: Vec<Root>) {
+        self.looking().parked.push_back(roots);
         // What it waits for may have happened meanwhile.
         self.go_on_looking();
     }
@@ -143,7 +150,7 @@ where
             }
             self.asked.push_front((request, Asked::Listing(listing)));
         } else if known.is_ok() && listing.stopped {
-            self.pull.park(listing.root);
+            self.pull.park(vec![listing.root]);
         } else if known.is_ok() {
             self.pull.looked_through();
         } else {

@@ -23,7 +23,7 @@ use std::thread;
 
 use crossbeam_channel::{Sender, unbounded};
 
-use super::job::Job;
+use super::job::{Job, SEGMENT_MIN};
 use super::monitor::Status;
 use super::route::Route;
 use super::session::random_transfer;
@@ -69,7 +69,7 @@ struct Looking {
     /// Those that are not looked through to their end.
     open: usize,
     /// Those that wait until there is room for what they name.
-    parked: VecDeque<Root>,
+    parked: VecDeque<Vec<Root>>,
 }
 
 /// The channel of files that are whole.
@@ -93,7 +93,7 @@ pub(super) fn run(
     // Nothing is made here before the server has spoken.
     let welcome = session.welcome();
     let welcome = welcome.map_err(|error| route.explain(error, options))?;
-    let segment = welcome.segment;
+    let segment = welcome.segment.max(SEGMENT_MIN);
     let landing = Landing::find(into);
     roots
         .iter()
@@ -112,7 +112,7 @@ pub(super) fn run(
         store,
         looking: Mutex::new(Looking {
             open,
-            parked: VecDeque::new(),
+            parked: batches.collect(),
         }),
         directories: Mutex::default(),
         entries: AtomicU64::new(0),
@@ -124,7 +124,6 @@ pub(super) fn run(
     if open == 0 {
         pull.job.all_found([]);
     }
-    batches.for_each(|batch| pull.job.hand_out(Work::Look(batch)));
     thread::scope(|scope| {
         let pull = &pull;
         // The publisher ends when every worker has.

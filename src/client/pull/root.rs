@@ -47,13 +47,19 @@ impl Root {
         if target.starts_with('/') {
             return None;
         }
+        let mut is_down = false;
         for part in target.split('/') {
             match part {
                 "" | "." => {}
+                // Behind a name it leads up from wherever another link points.
+                ".." if is_down => return None,
                 ".." => {
                     parts.pop()?;
                 }
-                name => parts.push(name),
+                name => {
+                    is_down = true;
+                    parts.push(name);
+                }
             }
         }
         let from = match parts.as_slice() {
@@ -198,6 +204,7 @@ mod tests {
         leads("a/l", "./c//d/.", Some("a/c/d"));
         leads("a/l", "../../c", None);
         leads("a/l", "/etc", None);
+        leads("a/l", "d/../c", None);
         leads("a/l", ".haul/x", None);
     }
 

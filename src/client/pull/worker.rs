@@ -152,6 +152,11 @@ where
 
     fn block(&mut self, header: &Block, len: usize) -> Result<(), Error> {
         let (file, place) = self.expect(header)?;
+        if file.is_settled() {
+            self.session.link.skip(len)?;
+            self.came(place);
+            return Ok(());
+        }
         let store = self.pull.store.as_ref();
         let received = receive::block(
             store.ok_or(Error::OutOfOrder(wire::Kind::Block))?,
@@ -161,9 +166,7 @@ where
             &mut self.buffer,
         )?;
         // Only now: a block that was cut off in its middle has still to come.
-        if let Some((_, Asked::Blocks(coming))) = self.asked.front_mut() {
-            coming[place].next += 1;
-        }
+        self.came(place);
         match received {
             Received::Written(len) => {
                 self.pull.job.moved(len as u64);
@@ -176,6 +179,12 @@ where
             }
         }
         Ok(())
+    }
+
+    fn came(&mut self, place: usize) {
+        if let Some((_, Asked::Blocks(coming))) = self.asked.front_mut() {
+            coming[place].next += 1;
+        }
     }
 
     /// The file that a block belongs to, if it is the next one that was asked for, and
@@ -301,6 +310,7 @@ where
                 }
                 Purpose::Rehearsal(subject, _) => {
                     self.pull.job.fail(&subject, fail.code, fail.text.clone());
+                    self.pull.go_on_looking();
                 }
             },
             None => return Err(fail.clone().into()),
@@ -324,7 +334,8 @@ where
 
     fn fail(&mut self, file: &Arc<Incoming<S::Staged>>, code: Code, text: String) {
         if file.settle() {
-            self.pull.reception.fail(file.id, code, String::new());
+            // Blocks of it that still come are skipped: it is settled.
+            self.pull.reception.take(file.id);
             self.pull.job.unmoved(file.done.load(Ordering::Relaxed));
             self.pull.job.fail(&file.subject(), code, text);
             self.pull.go_on_looking();

@@ -6,14 +6,14 @@ use std::sync::Arc;
 
 use super::Shared;
 use super::comparing::Doubt;
-use super::outgoing_file::Work;
+use super::outgoing_file::{Outgoing, Work};
 use super::worker::{Ending, Worker};
 use crate::client::Effect;
 use crate::client::monitor::{Skip, Status};
 use crate::code::Code;
 use crate::content::Geometry;
 use crate::entry::Entry;
-use crate::offer::{EntryId, OnExisting, Reason, Verdict};
+use crate::offer::{Compare, EntryId, OnExisting, Reason, Verdict};
 use crate::store::Source;
 use crate::transfer::Error;
 use crate::wire::Message;
@@ -59,6 +59,10 @@ impl<S: Source> Worker<'_, '_, S> {
         let unasked = Error::Broken("a verdict that this client did not ask for");
         let is_file = file.geometry().is_some();
         match (verdict, self.push.options.effect) {
+            // By content only the sender can tell.
+            (Verdict::Here, _) if is_file && self.push.options.compare == Compare::Content => {
+                return Err(unasked);
+            }
             (Verdict::Here, _) => self.is_here(file),
             // Whatever else the server may keep, it was not told to.
             (Verdict::Kept, _) if self.push.options.on_existing != OnExisting::IfNewer => {
@@ -248,6 +252,10 @@ impl<S: Source> Worker<'_, '_, S> {
     /// that went over it may have arrived or not, so it is offered anew.
     pub(super) fn give_back(&mut self) {
         let ours = self.number;
+        if let Some(item) = self.carried.take() {
+            let file = Arc::new(Outgoing::new(self.push.next_entry(), item, ours));
+            self.push.job.hand_out(Work::Again(file));
+        }
         for (_, file) in self.known.drain() {
             if file.offered_by == ours && file.settle() {
                 self.push.job.unmoved(file.take_back(u64::MAX));

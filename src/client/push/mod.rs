@@ -14,7 +14,7 @@ mod requests;
 mod search;
 mod worker;
 
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread;
 
@@ -44,6 +44,8 @@ struct Push<'m, S: Source> {
     transfer: TransferId,
     options: JobOptions,
     entries: AtomicU64,
+    /// Files above one block that are offered, and not yet stored or failed.
+    large: Arc<AtomicUsize>,
     trees: Mutex<Trees>,
 }
 
@@ -106,6 +108,7 @@ pub(super) fn run<S: Source>(
         transfer: super::session::random_transfer(),
         options: *put,
         entries: AtomicU64::new(0),
+        large: Arc::default(),
         trees: Mutex::default(),
     };
     thread::scope(|scope| {
@@ -116,6 +119,7 @@ pub(super) fn run<S: Source>(
             let worker = thread::Builder::new()
                 .name(format!("put-{number}"))
                 .spawn_scoped(scope, move || {
+                    let _guard = push.job.guard();
                     let ended = work_on(number, push, (route, options), feed, work);
                     push.job.worker_ended(ended);
                 });

@@ -1,7 +1,7 @@
 //! One file or link on its way out.
 
 use std::ops::Range;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 
 use crate::client::job::Subject;
@@ -66,6 +66,8 @@ pub(super) struct Outgoing<S> {
     pub(super) second: OnceLock<Checksum>,
     /// Bytes that were sent, for a screen.
     pub(super) done: Arc<AtomicU64>,
+    /// Where it is counted among the large files under way.
+    counted: OnceLock<Arc<AtomicUsize>>,
     state: Mutex<State>,
 }
 
@@ -88,6 +90,7 @@ impl<S> Outgoing<S> {
             same: OnceLock::new(),
             second: OnceLock::new(),
             done: Arc::default(),
+            counted: OnceLock::new(),
             state: Mutex::new(State {
                 nodes: Vec::new(),
                 left: item.entry().geometry().map_or(0, Geometry::blocks),
@@ -200,8 +203,19 @@ impl<S> Outgoing<S> {
         self.state().settled
     }
 
+    /// Counts it among the large files under way, until it is settled.
+    pub(super) fn count(&self, under_way: &Arc<AtomicUsize>) {
+        if self.counted.set(Arc::clone(under_way)).is_ok() {
+            under_way.fetch_add(1, Ordering::Relaxed);
+        }
+    }
+
     /// Settles it. `true` for whoever does so first.
     pub(super) fn settle(&self) -> bool {
-        !std::mem::replace(&mut self.state().settled, true)
+        let is_first = !std::mem::replace(&mut self.state().settled, true);
+        if let Some(under_way) = self.counted.get().filter(|_| is_first) {
+            under_way.fetch_sub(1, Ordering::Relaxed);
+        }
+        is_first
     }
 }

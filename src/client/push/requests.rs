@@ -8,6 +8,7 @@ use super::Shared;
 use super::outgoing_file::{Item, Outgoing, Work};
 use super::worker::Worker;
 use crate::client::Effect;
+use crate::client::job::SEGMENT_MIN;
 use crate::client::monitor::Event;
 use crate::content::Algorithm;
 use crate::offer::{EntryId, Offering, Ticket};
@@ -21,8 +22,6 @@ use crate::wire::{Incoming, Kind, Message};
 
 /// Bytes of the first offer, which is to fit a connection's first flight.
 const FIRST_OFFER: usize = 12 << 10;
-/// Bytes of an entry with the longest path, and of what else an offer says of it.
-const ROOM_FOR_ONE: usize = 5 << 10;
 
 impl<S: Source> Worker<'_, '_, S> {
     /// Offers a file, and as many that wait behind it as fit one offer.
@@ -37,15 +36,17 @@ impl<S: Source> Worker<'_, '_, S> {
                 what: item.entry().clone(),
                 base: item.offering.base,
             };
-            // The one that no longer fits goes all the same: the limit leaves room
-            // for one entry of the longest name.
-            let room = fits(&offered, &mut len, max - ROOM_FOR_ONE.min(max / 2));
+            // The first always fits: with the longest path and link it has 9 KiB.
+            if !fits(&offered, &mut len, max) && !files.is_empty() {
+                self.carried = Some(item);
+                break;
+            }
             let file = Arc::new(Outgoing::new(offered.entry, item, self.number));
             self.known.insert(file.id, Arc::clone(&file));
             entries.push(offered);
             files.push(file);
-            if room && entries.len() < OFFER_MAX {
-                next = self.feed.try_recv().ok();
+            if entries.len() < OFFER_MAX {
+                next = self.next_item();
             }
         }
         let request = self.session.request();
@@ -63,11 +64,12 @@ impl<S: Source> Worker<'_, '_, S> {
 
     /// Announces a file above one block and hands its segments out.
     pub(super) fn begin(&mut self, file: &Shared<S>, ticket: Ticket) -> Result<(), Error> {
-        let segment = self.session.welcome()?.segment;
+        let segment = self.session.welcome()?.segment.max(SEGMENT_MIN);
         let Some(geometry) = file.geometry() else {
             return Err(Error::Broken("a ticket for something that has no blocks"));
         };
         file.ticket.get_or_init(|| ticket);
+        file.count(&self.push.large);
         self.push.job.tell(Event::Started {
             path: file.entry().path.clone(),
             size: geometry.size(),

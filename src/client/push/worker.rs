@@ -7,6 +7,7 @@
 
 use std::collections::{HashMap, HashSet, VecDeque};
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
 use crossbeam_channel::{Receiver, never, select};
@@ -27,6 +28,9 @@ use crate::wire::{Incoming, Kind, Message};
 
 /// Requests of a kind that may be unanswered.
 const UNANSWERED: usize = 2;
+/// Files above one block that may be offered and not yet stored: each is kept in mind on
+/// both sides, and few are sent at a time.
+const LARGE_MAX: usize = 1024;
 /// When a commit is due: a flush is worth so many bytes, or this long a wait.
 const COMMIT_BYTES: u64 = 64 << 20;
 const COMMIT_AFTER: Duration = Duration::from_secs(1);
@@ -54,6 +58,8 @@ pub(super) struct Worker<'p, 'm, S: Source> {
     pub(super) heard: VecDeque<Message>,
     pub(super) buffer: Vec<u8>,
     pub(super) offered: bool,
+    /// What no longer fitted the last offer.
+    pub(super) carried: Option<Item<S>>,
 }
 
 pub(super) struct Written<S> {
@@ -101,6 +107,7 @@ impl<'p, 'm, S: Source> Worker<'p, 'm, S> {
             heard: VecDeque::new(),
             buffer: Vec::new(),
             offered: false,
+            carried: None,
         }
     }
 
@@ -130,8 +137,9 @@ impl<'p, 'm, S: Source> Worker<'p, 'm, S> {
     /// Does the next thing that needs no waiting; `false` where there is none.
     fn do_something(&mut self) -> Result<bool, Error> {
         let waiting = self.granted.len() + self.doubts.len();
-        let may_offer = self.offers.len() < UNANSWERED && waiting < OFFER_MAX;
-        if may_offer && let Ok(item) = self.feed.try_recv() {
+        let large = self.push.large.load(Ordering::Relaxed);
+        let may_offer = self.offers.len() < UNANSWERED && waiting < OFFER_MAX && large < LARGE_MAX;
+        if may_offer && let Some(item) = self.next_item() {
             self.offer(item);
             return Ok(true);
         }
@@ -151,10 +159,20 @@ impl<'p, 'm, S: Source> Worker<'p, 'm, S> {
         Ok(true)
     }
 
+    /// The next thing to be offered, if it is there already.
+    pub(super) fn next_item(&mut self) -> Option<Item<S>> {
+        let carried = self.carried.take();
+        carried.or_else(|| self.feed.try_recv().ok())
+    }
+
     /// Waits for an answer or for work; `false` where the job is over.
     fn wait(&mut self) -> Result<bool, Error> {
         if self.awaits_answer() {
             self.listen()?;
+            return Ok(true);
+        }
+        if let Some(item) = self.carried.take() {
+            self.offer(item);
             return Ok(true);
         }
         self.session.link.flush()?;
@@ -202,7 +220,13 @@ impl<'p, 'm, S: Source> Worker<'p, 'm, S> {
             }
             Work::End(directories) => {
                 // Where nothing had to be offered, the server has said nothing yet.
-                self.push.meet(self.session.welcome()?);
+                match self.session.welcome() {
+                    Ok(welcome) => self.push.meet(welcome),
+                    Err(error) => {
+                        self.push.job.hand_out(Work::End(directories));
+                        return Err(error);
+                    }
+                }
                 if !self.push.job.has_ended() {
                     self.end_transfer(directories);
                 }

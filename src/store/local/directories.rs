@@ -154,7 +154,14 @@ impl<'s> Directories<'s> {
         let old = Mode::masked(stat.st_mode);
         let is_ours = stat.st_uid == rustix::process::geteuid().as_raw();
         let new = Mode::masked(old.bits() | Mode::OWNERS_DIRECTORY.bits());
-        if !is_ours || new == old || sys.set_mode(directory, new).is_err() {
+        if !is_ours {
+            return false;
+        }
+        if new == old {
+            // Another batch has opened it meanwhile, and shuts it again.
+            return true;
+        }
+        if sys.set_mode(directory, new).is_err() {
             return false;
         }
         self.hold(at.cloned()).restore.get_or_insert(old);

@@ -54,6 +54,9 @@ fn judge_absent(tree: &Held, path: &RemotePath) -> Result<Standing, Error> {
 
 fn judge_file(tree: &Held, entry: &Entry, terms: Terms, stat: &Stat) -> Result<Standing, Error> {
     let there = version_of(stat);
+    if matches!(terms.on, OnExisting::ReplaceVersion(expected) if expected != there) {
+        return Err(Error::Exists(entry.path.clone()));
+    }
     let is_as_long = size_of(stat) == entry.size();
     if is_as_long && mtime_of(stat) == entry.mtime && terms.compare == Compare::Quick {
         return Ok(Standing::Same(there));

@@ -23,6 +23,9 @@ use crate::offer::OnExisting;
 use crate::store::error::{Action, Error};
 use crate::store::{Claim, Durability, Published, Staged, Standing};
 
+/// How often a directory that its owner may not write to is opened for one name.
+const ATTEMPTS: usize = 16;
+
 /// One entry of a batch that is proved and ready to be flushed.
 struct Ready {
     /// Its place in the batch.
@@ -129,15 +132,17 @@ fn place(shared: &Shared, directories: &mut Directories<'_>, ready: &Ready) -> R
         // Its name may be as young as its bytes were: both are vouched for.
         return Ok(());
     }
-    match give_name(shared, ready, &directory) {
-        Err(Error::System {
-            errno: Errno::ACCESS,
-            ..
-        }) if directories.unlock(parent.as_ref(), &directory) => {
-            give_name(shared, ready, &directory)
+    for _ in 0..ATTEMPTS {
+        match give_name(shared, ready, &directory) {
+            // Another batch may shut the directory again before this one is done.
+            Err(Error::System {
+                errno: Errno::ACCESS,
+                ..
+            }) if directories.unlock(parent.as_ref(), &directory) => {}
+            other => return other,
         }
-        other => other,
     }
+    give_name(shared, ready, &directory)
 }
 
 fn give_name(shared: &Shared, ready: &Ready, directory: &OwnedFd) -> Result<(), Error> {
@@ -151,10 +156,11 @@ fn give_name(shared: &Shared, ready: &Ready, directory: &OwnedFd) -> Result<(), 
         .publishing
         .lock()
         .unwrap_or_else(PoisonError::into_inner);
-    let renamed = if may_replace(sys, to, &ready.staged)? {
-        sys.publish_over(from, to)
-    } else {
-        sys.publish_new(from, to)
+    let renamed = match may_replace(sys, to, &ready.staged) {
+        Ok(true) => sys.publish_over(from, to),
+        Ok(false) => sys.publish_new(from, to),
+        Err(Error::Exists(_)) => Err(Errno::EXIST),
+        Err(error) => return Err(error),
     };
     match renamed {
         Ok(()) => {
@@ -193,7 +199,8 @@ fn may_replace(
     let path = &staged.entry().path;
     let judged = match (staged.on_existing(), staged.standing()) {
         (OnExisting::Replace, _) => None,
-        (_, Standing::Replaces(version) | Standing::SameIf(version, _)) => Some(version),
+        (OnExisting::ReplaceVersion(version), _)
+        | (_, Standing::Replaces(version) | Standing::SameIf(version, _)) => Some(version),
         _ => return Ok(false),
     };
     let kind = match staged.entry().kind {
