@@ -30,6 +30,7 @@ mod into_itself;
 mod landscape;
 mod links;
 mod listings;
+mod long_listings;
 mod lost;
 mod lost_clients;
 mod loudness;
