@@ -13,6 +13,7 @@ mod closed;
 mod commands;
 mod connections;
 mod crashes;
+mod deep;
 mod descriptors;
 mod directories;
 mod evil;
