@@ -156,10 +156,11 @@ impl<'m, W> Job<'m, W> {
             summary.files += 1;
             summary.bytes += subject.size;
             match status {
-                Status::Stored | Status::Fetched => summary.moved += 1,
-                Status::Unchanged => summary.unchanged += 1,
+                Status::Stored | Status::Fetched | Status::WouldStore | Status::WouldReplace => {
+                    summary.moved += 1;
+                }
+                Status::Unchanged | Status::WouldSkip => summary.unchanged += 1,
                 Status::Kept => summary.kept += 1,
-                Status::WouldStore | Status::WouldReplace | Status::WouldSkip => {}
             }
         });
     }

@@ -1,25 +1,39 @@
 //! Driving one job over several connections.
 //!
-//! A [`Client`] names a server; [`Client::put`], [`Client::get`] and
-//! [`Client::list`] are the jobs. A job opens its connections all at once, each
-//! with a worker thread of its own; work is handed out in segments and given back
-//! where a connection is lost. What happens is told as [`Event`]s on a channel,
-//! once a file; bytes are counted in [`Progress`], which a screen reads when it likes.
+//! A [`Client`] names a server. [`Client::put`] and [`Client::get`] move files and trees;
+//! [`list`](Client::list), [`stat`](Client::stat), [`sum`](Client::sum),
+//! [`make_dir`](Client::make_dir), [`rename`](Client::rename) and
+//! [`remove`](Client::remove) ask one question each.
 //!
-//! ```no_run
-//! use haul::client::{Client, JobOptions, Monitor, Options, Upload};
+//! A job that moves something opens its connections all at once, each with a worker thread
+//! of its own; work is handed out in segments and given back where a connection is lost.
+//! What happens is told as [`Event`]s on a channel, once a file; bytes are counted in
+//! [`Progress`], which a screen reads when it likes. A job returns when all is done or has
+//! failed: what failed alone is in its [`Summary`], and an [`Error`] is what ended the
+//! whole job. [`Cancel`] ends it from another thread.
+//!
+//! ```
+//! # use haul::{fault::Fault, server::{Config, Server}, store::{Durability, LocalStore}};
+//! # let served = tempfile::tempdir()?;
+//! # let store = LocalStore::serve(served.path(), Durability::Batch, Fault::default())?;
+//! # let server = Server::bind(store, &["127.0.0.1:0".to_owned()], Config::default())?;
+//! # let address = server.addresses()?[0].to_string();
+//! # let _running = server.start()?;
+//! use haul::client::{Client, Event, JobOptions, Monitor, Options, Upload};
 //! use haul::path::RemotePath;
 //!
-//! let client = Client::new("127.0.0.1:4285", Options::default());
-//! let to = RemotePath::parse("photos/2025")?;
-//! let upload = Upload::local("holidays".as_ref(), Some(to));
+//! let client = Client::new(&address, Options::default());
+//! let to = RemotePath::parse("backup/samples")?;
+//! let upload = Upload::local("sample_files".as_ref(), Some(to));
 //! let (monitor, events) = Monitor::new();
 //! let summary = client.put(vec![upload], &JobOptions::default(), &monitor)?;
-//! assert_eq!(summary.code(), None);
+//! assert_eq!(summary.code(), None, "nothing failed");
+//! assert!(summary.durable && summary.moved > 0);
+//!
+//! // The channel ends with the monitor.
 //! drop(monitor);
-//! for event in events {
-//!     println!("{event:?}");
-//! }
+//! let stored = events.iter().filter(|event| matches!(event, Event::Finished { .. }));
+//! assert_eq!(stored.count() as u64, summary.moved);
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 
@@ -30,11 +44,13 @@ mod job;
 mod monitor;
 mod pull;
 mod push;
+mod route;
 mod session;
 mod sum;
 
 use std::path::Path;
 use std::sync::Arc;
+use std::time::Duration;
 
 pub use error::Error;
 pub use monitor::{Cancel, Event, Monitor, Progress, Skip, Status, Summary};
@@ -51,7 +67,7 @@ use crate::path::RemotePath;
 use crate::store::{Source, Tree};
 use crate::transfer::{self, Deadlines};
 
-use session::Route;
+use route::{Route, Said, Way};
 
 /// How a client connects.
 #[derive(Clone, Debug)]
@@ -62,8 +78,36 @@ pub struct Options {
     pub deadlines: Deadlines,
     /// Ends whatever the client is doing.
     pub cancel: Cancel,
+    /// What becomes of a connection that no job uses.
+    pub idle: Idle,
     /// Where a test may make a call fail.
     pub fault: Fault,
+}
+
+/// What becomes of a connection when its job is done.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Idle {
+    /// It is ended.
+    #[default]
+    End,
+    /// One is kept, and the next job begins on it. Where it turns out dead, a new one
+    /// takes its place.
+    Keep {
+        /// How long it may have rested to be taken for alive where it says nothing: one
+        /// that rested longer is asked first, which costs a round trip.
+        trust: Duration,
+    },
+}
+
+/// What a client found when it made sure of a connection.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Connected {
+    /// The one that was kept still stands.
+    Still,
+    /// None was kept, and there is one now.
+    Anew,
+    /// The one that was kept is lost, and there is another.
+    Again,
 }
 
 impl Default for Options {
@@ -72,6 +116,7 @@ impl Default for Options {
             connections: 4,
             deadlines: Deadlines::default(),
             cancel: Cancel::default(),
+            idle: Idle::default(),
             fault: Fault::default(),
         }
     }
@@ -158,10 +203,11 @@ pub struct Listing {
     pub special: u64,
 }
 
-/// A server that jobs can be done with. It holds no connection between jobs.
+/// A server that jobs can be done with. Between jobs it holds a connection where
+/// [`Options::idle`] says so.
 #[derive(Debug)]
 pub struct Client {
-    route: Route,
+    route: Arc<Route>,
     options: Options,
 }
 
@@ -170,7 +216,7 @@ impl Client {
     #[must_use]
     pub fn new(address: &str, options: Options) -> Self {
         Self {
-            route: Route::Tcp(address.to_owned()),
+            route: Arc::new(Way::Tcp(address.to_owned()).into()),
             options,
         }
     }
@@ -182,17 +228,71 @@ impl Client {
         options: Options,
     ) -> Self {
         Self {
-            route: Route::Custom(Box::new(connect)),
+            route: Arc::new(Way::Custom(Box::new(connect)).into()),
             options,
+        }
+    }
+
+    /// The same server, over the connection that is kept to it, for jobs that `cancel`
+    /// ends, and it alone.
+    #[must_use]
+    pub fn for_jobs(&self, connections: usize, cancel: Cancel) -> Self {
+        Self {
+            route: Arc::clone(&self.route),
+            options: Options {
+                connections,
+                cancel,
+                ..self.options.clone()
+            },
+        }
+    }
+
+    /// Makes sure of a connection, so that the next job does not have to; where none is
+    /// kept, this only finds out whether the server is there.
+    ///
+    /// # Errors
+    ///
+    /// When the server cannot be reached, or does not welcome us.
+    pub fn connect(&self) -> Result<Connected, Error> {
+        let (mut session, connected) = self.route.reach(&self.options)?;
+        match session.welcome() {
+            Ok(_) => {
+                self.route.rest(session, &self.options, Said::All);
+                Ok(connected)
+            }
+            Err(error) => Err(self.route.explain(error, &self.options)),
         }
     }
 
     /// Lists what is at `path`, or the root: `depth` 0 is its own entry, 1 what is
     /// in it, `None` everything beneath it.
     ///
+    /// ```
+    /// # use haul::{fault::Fault, server::{Config, Server}, store::{Durability, LocalStore}};
+    /// # let served = tempfile::tempdir()?;
+    /// # let store = LocalStore::serve(served.path(), Durability::Batch, Fault::default())?;
+    /// # let server = Server::bind(store, &["127.0.0.1:0".to_owned()], Config::default())?;
+    /// # let address = server.addresses()?[0].to_string();
+    /// # let _running = server.start()?;
+    /// # std::fs::create_dir(served.path().join("photos"))?;
+    /// # std::fs::write(served.path().join("photos/sea.jpg"), "sea")?;
+    /// use haul::client::{Client, Options};
+    /// use haul::path::RemotePath;
+    ///
+    /// let client = Client::new(&address, Options::default());
+    /// let listing = client.list(None, None)?;
+    /// let names: Vec<&str> = listing.entries.iter().map(|entry| entry.path.as_str()).collect();
+    /// assert_eq!(names, ["photos", "photos/sea.jpg"]);
+    /// assert_eq!(listing.unreadable, 0);
+    ///
+    /// let entry = client.stat(Some(&RemotePath::parse("photos/sea.jpg")?))?;
+    /// assert_eq!(entry.map(|entry| entry.size()), Some(3));
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    ///
     /// # Errors
     ///
-    /// When the server cannot be reached, or refuses.
+    /// When the server cannot be reached, or refuses: with code 5 where nothing has the name.
     pub fn list(&self, path: Option<&RemotePath>, depth: Option<u32>) -> Result<Listing, Error> {
         self.ask(|session| session.list(path, depth))
     }
@@ -233,6 +333,32 @@ impl Client {
 
     /// Fetches files and trees into the directory `into`, which is made where it is not
     /// there, and returns once everything is stored or has failed.
+    ///
+    /// ```
+    /// # use haul::{fault::Fault, server::{Config, Server}, store::{Durability, LocalStore}};
+    /// # let served = tempfile::tempdir()?;
+    /// # let store = LocalStore::serve(served.path(), Durability::Batch, Fault::default())?;
+    /// # let server = Server::bind(store, &["127.0.0.1:0".to_owned()], Config::default())?;
+    /// # let address = server.addresses()?[0].to_string();
+    /// # let _running = server.start()?;
+    /// # std::fs::write(served.path().join("notes"), "sea")?;
+    /// use haul::client::{Client, Download, JobOptions, Monitor, Options, Status, Event};
+    /// use haul::path::RemotePath;
+    ///
+    /// let client = Client::new(&address, Options::default());
+    /// let download = Download {
+    ///     from: Some(RemotePath::parse("notes")?),
+    ///     to: Some(RemotePath::parse("copy")?),
+    /// };
+    /// let into = tempfile::tempdir()?;
+    /// let (monitor, events) = Monitor::new();
+    /// let summary = client.get(vec![download], into.path(), &JobOptions::default(), &monitor)?;
+    /// assert_eq!((summary.moved, summary.code()), (1, None));
+    /// assert_eq!(std::fs::read(into.path().join("copy"))?, b"sea");
+    /// let finished = events.iter().next();
+    /// assert!(matches!(finished, Some(Event::Finished { status: Status::Fetched, .. })));
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     ///
     /// # Errors
     ///

@@ -17,7 +17,7 @@ fn plant(top: &Path, files: usize) {
     for n in 0..files {
         let directory = match n % 4 {
             0 => "all".to_owned(),
-            m => format!("{m}/{}", n % 97),
+            m => format!("{m}/{}", n % 5),
         };
         let directory = top.join(directory);
         if n < 400 {

@@ -164,7 +164,7 @@ impl Served {
 }
 
 /// Whether a text is as the pattern has it, in which `*` stands for anything.
-fn is_like(text: &str, pattern: &str) -> bool {
+pub fn is_like(text: &str, pattern: &str) -> bool {
     let Some((first, parts)) = pattern.split_once('*') else {
         return text == pattern;
     };

@@ -79,7 +79,7 @@ fn sums(path: &Path) -> Sums {
 
 /// Runs a command to its end, and sees how much memory it held at most.
 #[track_caller]
-fn measured(place: &Place, line: &str) -> (Ended, u64) {
+pub fn measured(place: &Place, line: &str) -> (Ended, u64) {
     let running = Running::start(place.haul(line));
     let mut peak = 0;
     loop {

@@ -25,7 +25,8 @@ use crossbeam_channel::{Sender, unbounded};
 
 use super::job::Job;
 use super::monitor::Status;
-use super::session::{Route, random_transfer};
+use super::route::Route;
+use super::session::random_transfer;
 use super::{Download, Error, JobOptions, Monitor, Options, Summary};
 use crate::entry::Kind;
 use crate::offer::{Offering, TransferId};

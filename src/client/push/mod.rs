@@ -24,7 +24,7 @@ pub use local_files::LocalFiles;
 
 use super::into_itself;
 use super::job::Job;
-use super::session::Route;
+use super::route::Route;
 use super::{Error, JobOptions, Monitor, Options, Summary, Upload};
 use crate::offer::{EntryId, TransferId};
 use crate::path::RemotePath;
@@ -126,8 +126,13 @@ pub(super) fn run<S: Source>(
         // Held here too, the feed would take files that no worker is left to offer.
         drop(feed);
         let mut feeding = Feeding::new(push, found);
-        first.into_iter().for_each(|found| feeding.tell(found));
-        search.for_each(|found| feeding.tell(found));
+        for found in first.into_iter().chain(search) {
+            // Nobody is left to take what would be found, and not all was.
+            if push.job.has_ended() {
+                return;
+            }
+            feeding.tell(found);
+        }
         push.job.all_found(feeding.finale());
     });
     push.job.into_summary()
@@ -145,7 +150,7 @@ fn work_on<S: Source>(
     let result = worker.run(&options.cancel);
     match result {
         Ok(()) => {
-            worker.end();
+            worker.rest(route, options);
             Ok(())
         }
         Err(error) => {
