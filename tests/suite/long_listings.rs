@@ -38,22 +38,17 @@ fn a_get_of_more_files_than_may_be_under_way_ends_whole_over_one_connection() {
     let rig = Rig::new();
     plant(&rig.root().join("t"), FILES);
     let into = rig.dir.path().join("into");
-    for on_existing in [OnExisting::Refuse, OnExisting::Replace] {
-        let options = JobOptions {
-            on_existing,
-            ..JobOptions::default()
-        };
-        let outcome = get_tree(&rig.client(1), (Some("t"), Some("t")), &into, &options);
-        let summary = outcome.is_fine().result.as_ref().unwrap();
-        assert_eq!((summary.files, summary.links), (FILES as u64, 1));
-    }
+    let options = JobOptions::default();
+    let outcome = get_tree(&rig.client(1), (Some("t"), Some("t")), &into, &options);
+    let summary = outcome.is_fine().result.as_ref().unwrap();
+    assert_eq!((summary.files, summary.links), (FILES as u64, 1));
     are_the_same(&rig.root().join("t"), &into.join("t"));
 }
 
 #[test]
 fn a_listing_that_is_cut_off_goes_on_over_another_connection() {
     // Each page holds some three hundred names.
-    for bytes in [1, 100, 1_000, 40_000, 70_000, 140_000, 200_000, 400_000] {
+    for bytes in [1, 1_000, 70_000, 140_000, 400_000] {
         let rig = Rig::new();
         plant(&rig.root().join("t"), 2_000);
         let into = rig.dir.path().join("into");
