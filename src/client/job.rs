@@ -169,11 +169,15 @@ impl<'m, W> Job<'m, W> {
         });
     }
 
-    /// A link or directory that was counted as found is in place, or would be.
+    /// A link or directory that was counted as found is in place, or would be, or was
+    /// left as it is.
     pub(super) fn placed(&self, path: RemotePath, kind: Kind, status: Status) {
         let is_link = matches!(kind, Kind::Link(_));
         self.place(path, kind, status);
-        self.settle(|summary| summary.links += u64::from(is_link));
+        self.settle(|summary| match status {
+            Status::Kept => summary.kept += 1,
+            _ => summary.links += u64::from(is_link),
+        });
     }
 
     /// A directory that was not counted is in place.

@@ -2,13 +2,14 @@
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
+use std::{iter, ops};
 
 use super::error::Error;
 use super::heartbeat::{PULSE, patiently};
 use super::link::Link;
 use super::reception::{Reception, Slot, Waited};
 use crate::code::Code;
-use crate::content::verify;
+use crate::content::{Checksum, verify};
 use crate::entry::Kind;
 use crate::offer::{EntryId, Offering, Reason, Terms, TransferId, Verdict};
 use crate::store::{self, Claim, Staged, Standing, Store};
@@ -264,7 +265,7 @@ pub fn commit<S: Store>(
     {
         // What is not whole stays where it is: a block may come at this moment.
         if let Some(Slot::Staged(staged)) = reception.slot(*entry) {
-            let missing = staged.missing();
+            let missing = missing(&*staged, *checksum);
             if !missing.is_empty() {
                 exceptions.push(incomplete(*entry, &staged, &missing));
                 reception.renew(*entry);
@@ -301,6 +302,23 @@ pub fn commit<S: Store>(
     Ok(exceptions)
 }
 
+/// The blocks that have not come. What may be here already, and is said to be something
+/// else, was sent: if none of it came, all of it went down with its connection.
+fn missing<T: Staged>(staged: &T, said: Option<Checksum>) -> Vec<ops::Range<u64>> {
+    let missing = staged.missing();
+    match (staged.standing(), staged.entry().geometry()) {
+        (Standing::SameIf(_, here), Some(geometry))
+            if missing.is_empty()
+                && staged.held().is_empty()
+                && staged.ticket().is_some()
+                && said != Some(here) =>
+        {
+            iter::once(0..geometry.blocks()).collect()
+        }
+        _ => missing,
+    }
+}
+
 fn await_blocks<T: Staged>(
     reception: &Reception<T>,
     committed: &[Committed],
@@ -327,7 +345,7 @@ fn exception(entry: EntryId, code: Code, text: String) -> Exception {
 fn incomplete<T: Staged>(
     entry: EntryId,
     staged: &Arc<T>,
-    missing: &[std::ops::Range<u64>],
+    missing: &[ops::Range<u64>],
 ) -> Exception {
     let error = store::Error::Incomplete(staged.entry().path.clone());
     let runs = missing.iter().take(MISSING_MAX).map(|run| Range {

@@ -8,10 +8,14 @@ use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::symlink;
 use std::os::unix::net::UnixListener;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 
 use haul::client::{Client, Event, JobOptions, Options, Skip, Upload};
+use haul::fault::{Call, Fault};
 use haul::net::Transport;
 use haul::net::plain::Plain;
+use haul::store::Tree;
 use rustix::fs::{CWD, FileType, Mode, mknodat};
 
 use crate::both_ways::{WAYS, Way};
@@ -191,6 +195,36 @@ fn a_source_that_vanishes_is_no_failure() {
         assert_eq!(visible(&rig.root().join("t")), ["a", "d", "z"]);
         assert_eq!(visible(&rig.root().join("t/d")), ["b"]);
     }
+}
+
+#[test]
+fn a_directory_may_vanish_at_any_moment() {
+    let mut last = 0;
+    for moment in 0.. {
+        let (rig, source) = planted();
+        let (calls, vanishing) = (Arc::new(AtomicUsize::new(0)), source.join("d"));
+        let seen = Arc::clone(&calls);
+        let fault = Fault::watched(move |call| {
+            if call == Call::Open && seen.fetch_add(1, Ordering::SeqCst) == moment {
+                fs::remove_dir_all(&vanishing).unwrap();
+            }
+            Ok(())
+        });
+        let tree = Tree::open(rig.dir.path(), fault).unwrap();
+        let upload = Upload {
+            from: Ok((Arc::new(tree), Some(remote("t")))),
+            to: Some(remote("t")),
+        };
+        let (client, options) = (rig.client(1), JobOptions::default());
+        let outcome = outcome(|monitor| client.put(vec![upload], &options, monitor));
+        assert_eq!(outcome.code(), 0, "{moment}: {outcome:?}");
+        assert!(rig.root().join("t/z").exists() && source.join("z").exists());
+        if calls.load(Ordering::SeqCst) <= moment {
+            break;
+        }
+        last = moment;
+    }
+    assert!(last > 10, "it never vanished in the midst of it");
 }
 
 #[test]

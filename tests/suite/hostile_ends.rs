@@ -8,7 +8,7 @@ use haul::content::Checksum;
 use haul::entry::{Entry, Kind, LinkTarget};
 use haul::offer::{EntryId, OnExisting, Reason, Verdict};
 use haul::wire::Message;
-use haul::wire::message::{End, Exception, Offer, Offered};
+use haul::wire::message::{End, Exception, Offer, Offered, Range};
 
 use crate::landscape::{look, set_time};
 use crate::putting::X;
@@ -263,6 +263,13 @@ fn what_may_replace_what_is_there_does_once_all_its_blocks_have_come() {
     let x = rig.root().join("x");
     let before = look(&x);
     let other: Vec<u8> = there.iter().map(|byte| byte ^ 1).collect();
+    // All of them went down with another connection: a commit is told so.
+    raw.say(&commit(
+        asked.transfer,
+        vec![committed(X, Some(sum(&other)))],
+    ));
+    let (first, count) = (0, 3);
+    assert_eq!(receipt(&mut raw)[0].missing, [Range { first, count }]);
     let ticket = match verdict {
         Verdict::SameIf(_, ticket) => ticket,
         _ => None,

@@ -4,7 +4,8 @@ use std::fs;
 use std::path::Path;
 
 use crate::both_ways::{WAYS, Way};
-use crate::landscape::{What, file, link, look, seen};
+use crate::landscape::{What, file, link, look, seen, set_time};
+use crate::objects::objects;
 use crate::place::Place;
 use crate::program::Ended;
 
@@ -204,4 +205,39 @@ fn a_link_that_is_named_is_followed_where_it_is_typed_and_nowhere_else() {
     let out = "*the link leads out of the tree*";
     place.says("get --links follow [ADDRESS]/t/absolute z", 0, "", out);
     assert!(!place.here().join("z").exists());
+}
+
+#[test]
+fn an_older_link_is_kept_and_told_of_as_a_link() {
+    for way in WAYS {
+        let place = Place::serving("");
+        let (from, to, line) = match way {
+            Way::Put => (
+                place.here(),
+                place.root(),
+                "put --json --update t [ADDRESS]",
+            ),
+            Way::Get => (
+                place.root(),
+                place.here(),
+                "get --json --update [ADDRESS]/t .",
+            ),
+        };
+        link("a", &from.join("t/l"));
+        link("b", &to.join("t/l"));
+        set_time(&from.join("t/l"), (1, 1));
+        let ended = place.run(line);
+        assert_eq!(ended.code, Some(0), "{way:?}: {ended:?}");
+        let told = objects(&ended.stdout);
+        let told = told.iter().find(|object| object["path"] == "t/l").unwrap();
+        let told = ["event", "target", "status"].map(|key| told[key].as_str());
+        assert_eq!(told, ["entry", "a", "kept"], "{way:?}");
+        place.says(
+            &line.replace("--json", ""),
+            0,
+            "",
+            "* 0 files, 0 B, *: 1 kept\n",
+        );
+        assert_eq!(names(&to.join("t")), ["l -> b"]);
+    }
 }

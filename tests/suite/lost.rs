@@ -67,7 +67,7 @@ impl Transport for Mortal {
 }
 
 /// A client of which one connection, the n-th, is lost after `bytes`.
-fn client(rig: &Rig, mortal: usize, bytes: usize) -> Client {
+pub fn client(rig: &Rig, mortal: usize, bytes: usize) -> Client {
     let address = rig.address.clone();
     let opened = AtomicUsize::new(0);
     let connect = move || -> io::Result<Box<dyn Transport>> {

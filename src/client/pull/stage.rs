@@ -84,7 +84,7 @@ impl<'p, 'm, S: Store> Stage<'p, 'm, S> {
             self.found.push(entry.geometry());
             match staged {
                 Ok(staged) => self.begin(from, &entry, staged),
-                Err(error) => pull.not_taken((from, entry.size()), &error),
+                Err(error) => pull.not_taken(from, entry, &error),
             }
         }
     }
@@ -164,7 +164,7 @@ impl<'p, 'm, S: Store> Stage<'p, 'm, S> {
                 }
                 return;
             }
-            Err(error) => return pull.not_taken((from, size), &error),
+            Err(error) => return pull.not_taken(from, entry, &error),
         };
         pull.job.moved(size);
         match entry.kind {
@@ -186,14 +186,16 @@ impl<S: Store> Pull<'_, S> {
     }
 
     /// The store refuses something that was listed.
-    fn not_taken(&self, (path, size): (RemotePath, u64), error: &Error) {
+    fn not_taken(&self, path: RemotePath, entry: Entry, error: &Error) {
+        let size = entry.size();
         let subject = Subject { path, size };
-        match error {
-            Error::Newer(_) => {
+        match (error, entry.kind) {
+            (Error::Newer(_), Kind::File(_)) => {
                 self.job.moved(size);
                 self.job.finish(&subject, None, Status::Kept);
             }
-            error => self.job.fail(&subject, error.code(), error.to_string()),
+            (Error::Newer(_), kind) => self.job.placed(subject.path, kind, Status::Kept),
+            (error, _) => self.job.fail(&subject, error.code(), error.to_string()),
         }
     }
 

@@ -315,6 +315,8 @@ where
             },
             None => return Err(fail.clone().into()),
         }
+        // It may have been the last that a listing waits for.
+        self.pull.go_on_looking();
         Ok(())
     }
 

@@ -12,7 +12,7 @@ use crate::client::Effect;
 use crate::client::monitor::{Skip, Status};
 use crate::code::Code;
 use crate::content::Geometry;
-use crate::entry::Entry;
+use crate::entry::{Entry, Kind};
 use crate::offer::{Compare, EntryId, OnExisting, Reason, Verdict};
 use crate::store::Source;
 use crate::transfer::Error;
@@ -142,9 +142,14 @@ impl<S: Source> Worker<'_, '_, S> {
     }
 
     fn kept(&self, file: &Shared<S>) {
-        if file.settle() {
-            self.push.job.moved(file.entry().size());
-            self.push.job.finish(&file.subject(), None, Status::Kept);
+        if !file.settle() {
+            return;
+        }
+        let (job, subject) = (&self.push.job, file.subject());
+        job.moved(subject.size);
+        match &file.entry().kind {
+            Kind::File(_) => job.finish(&subject, None, Status::Kept),
+            kind => job.placed(subject.path, kind.clone(), Status::Kept),
         }
     }
 

@@ -222,6 +222,8 @@ impl<S: Source> Walking<S> {
         let name = name.or_else(|| place.cloned());
         match (error, name) {
             (Error::NotAFile(_), Some(name)) => Found::Skipped(name, Skip::Special),
+            // It was there a moment ago.
+            (Error::NotFound(_), Some(name)) => Found::Skipped(name, Skip::Vanished),
             (
                 Error::Unusable {
                     why: PathError::Reserved,
