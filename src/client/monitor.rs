@@ -112,7 +112,7 @@ impl fmt::Display for Skip {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
             Self::Special => "it is no file, directory or link",
-            Self::LeadsOut => "the link leads out of the tree",
+            Self::LeadsOut => "the link may lead out of the tree",
             Self::Link => "links are not wanted",
             Self::Loop => "the link leads back to where it is",
             Self::Reserved => "what is called .haul in it is haul's own",

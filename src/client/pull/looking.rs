@@ -242,6 +242,11 @@ fn visit<S: Store>(
         (Kind::File(_), _) => stage.add(entry.path.clone(), offering),
         (Kind::Link(target), Links::Follow) => {
             match root.behind(&entry.path, target.as_str(), to) {
+                None if is_top => {
+                    let text = "is a link that may lead out of what is served".to_owned();
+                    let path = entry.path.clone();
+                    pull.job.fail_beside(path, Code::File, text);
+                }
                 None => skip(Skip::LeadsOut),
                 Some(behind) if behind.holds(&entry.path) || behind.hops > HOPS_MAX => {
                     skip(Skip::Loop);

@@ -12,12 +12,17 @@ use std::sync::Arc;
 use rustix::io::Errno;
 
 use super::Shared;
+use super::flush::FlushPoint;
 use super::sys::DIRECTORY;
 use super::tree::Held;
 use crate::entry::Mode;
 use crate::path::RemotePath;
 use crate::store::Durability;
 use crate::store::error::{Action, Error};
+
+/// From so many directories on, one flush of the file system costs less than one each: a
+/// deep path has all that are above it.
+const MANY: usize = 16;
 
 /// Directories that are held open during one batch.
 const HELD_MAX: usize = 64;
@@ -28,6 +33,8 @@ pub(super) struct Directories<'s> {
     held: HashMap<Option<RemotePath>, Receiving>,
     /// Those that were made for this batch, outermost first.
     made: Vec<RemotePath>,
+    /// What flushes all of them at once, where that is to be trusted.
+    point: Option<FlushPoint>,
 }
 
 /// One directory of a batch.
@@ -41,11 +48,17 @@ struct Receiving {
 }
 
 impl<'s> Directories<'s> {
-    pub(super) fn new(tree: &'s Held) -> Self {
+    /// For a batch that has changed nothing yet.
+    pub(super) fn new(shared: &'s Shared) -> Self {
+        let tree = &*shared.tree;
+        let trusted = shared.reporting && shared.durability == Durability::Batch;
+        let point = trusted.then(|| FlushPoint::on(&tree.sys, &tree.root));
         Self {
             tree,
             held: HashMap::new(),
             made: Vec::new(),
+            // Without it each directory is flushed by itself.
+            point: point.and_then(Result::ok),
         }
     }
 
@@ -191,27 +204,40 @@ impl<'s> Directories<'s> {
         mut failed: impl FnMut(Option<&RemotePath>, Errno),
     ) {
         let sys = &self.tree.sys;
+        let point = self.point.as_ref().filter(|_| self.held.len() >= MANY);
+        let each = match point {
+            None => shared.durability,
+            Some(_) => Durability::None,
+        };
+        let mut relying = Vec::new();
         for (at, receiving) in self.held.drain() {
             let opened;
             let directory = if let Some(directory) = &receiving.directory {
                 Ok(&**directory)
-            } else if receiving.restore.is_some() || shared.durability == Durability::Batch {
+            } else if receiving.restore.is_some() || each == Durability::Batch {
                 let name = at.as_ref().map_or(".".as_ref(), RemotePath::as_path);
                 opened = sys.open_beneath(&self.tree.root, name, DIRECTORY);
                 opened.as_ref().map_err(|errno| *errno)
             } else {
+                relying.push(at);
                 continue;
             };
             let flushed = directory.and_then(|directory| {
                 receiving
                     .restore
                     .map_or(Ok(()), |mode| sys.set_mode(directory, mode))?;
-                match shared.durability {
+                match each {
                     Durability::Batch => sys.flush_directory(directory),
                     Durability::None => Ok(()),
                 }
             });
-            if let Err(errno) = flushed {
+            match flushed {
+                Ok(()) => relying.push(at),
+                Err(errno) => failed(at.as_ref(), errno),
+            }
+        }
+        if let Some(Err(errno)) = point.map(|point| point.flush(sys)) {
+            for at in &relying {
                 failed(at.as_ref(), errno);
             }
         }

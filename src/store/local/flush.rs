@@ -37,15 +37,20 @@ pub(super) struct FlushPoint {
 
 impl FlushPoint {
     pub(super) fn open(sys: &Sys, area: &Area) -> Result<Arc<Self>, Errno> {
-        // A duplicate would share the file description, and with it what was reported.
-        let directory = sys.open_in(&area.directory, ".", DIRECTORY)?;
-        Ok(Arc::new(Self {
-            directory,
-            failed: AtomicBool::new(false),
-        }))
+        Self::on(sys, &area.directory).map(Arc::new)
     }
 
-    fn flush(&self, sys: &Sys) -> Result<(), Errno> {
+    /// A point on the file system of a directory.
+    pub(super) fn on(sys: &Sys, directory: &OwnedFd) -> Result<Self, Errno> {
+        // A duplicate would share the file description, and with it what was reported.
+        let directory = sys.open_in(directory, ".", DIRECTORY)?;
+        Ok(Self {
+            directory,
+            failed: AtomicBool::new(false),
+        })
+    }
+
+    pub(super) fn flush(&self, sys: &Sys) -> Result<(), Errno> {
         if self.failed.load(Ordering::Acquire) {
             return Err(Errno::IO);
         }

@@ -18,8 +18,22 @@ use crate::store::error::{Action, Error};
 /// Bytes of a file that are read at once to hash it in order.
 pub(super) const AT_ONCE: usize = 1 << 20;
 
+/// How often a file is judged anew that is replaced while it is read.
+const ATTEMPTS: usize = 4;
+
 /// Says how `entry` stands, and refuses what the terms do not allow.
 pub(super) fn judge(tree: &Held, entry: &Entry, terms: Terms) -> Result<Standing, Error> {
+    for _ in 1..ATTEMPTS {
+        match judge_once(tree, entry, terms) {
+            // Perhaps by an earlier commit of the very same, whose receipt was lost.
+            Err(Error::Changed(_)) => {}
+            other => return other,
+        }
+    }
+    judge_once(tree, entry, terms)
+}
+
+fn judge_once(tree: &Held, entry: &Entry, terms: Terms) -> Result<Standing, Error> {
     let path = &entry.path;
     if let Kind::Link(target) = &entry.kind
         && !target.stays_within(entry.depth())

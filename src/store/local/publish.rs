@@ -59,7 +59,7 @@ pub(super) fn commit(
             results[entry.place] = Some(Err(Error::Flush(errno)));
         }
     }
-    let mut directories = Directories::new(&shared.tree);
+    let mut directories = Directories::new(shared);
     let mut relying = Vec::new();
     for entry in ready {
         let placed = place(shared, &mut directories, &entry);

@@ -10,7 +10,7 @@ use crate::store::error::{Action, Error};
 
 /// Settles `directories`, deepest first; the answers are in their order.
 pub(super) fn settle(shared: &Shared, directories: &[Offering]) -> Vec<Result<(), Error>> {
-    let mut held = Directories::new(&shared.tree);
+    let mut held = Directories::new(shared);
     let mut results = Vec::with_capacity(directories.len());
     let mut since = 0;
     for directory in directories {
