@@ -50,7 +50,7 @@ impl Typing {
         // Only what leads a session has a terminal, and with it Ctrl-C.
         let mut command = Command::new("setsid");
         command
-            .args(["--ctty"])
+            .arg("-c")
             .arg(haul.get_program())
             .args(haul.get_args())
             .current_dir(place.here())
