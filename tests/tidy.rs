@@ -33,12 +33,13 @@ const MARKS: [&str; 4] = [
 
 const UNFINISHED_MACROS: [&str; 3] = ["dbg", "todo", "unimplemented"];
 const PRINTING_MACROS: [&str; 4] = ["eprint", "eprintln", "print", "println"];
-const SCREEN_CRATES: [&str; 5] = [
+const SCREEN_CRATES: [&str; 6] = [
     "anyhow",
     "clap",
     "clap_complete",
     "clap_mangen",
     "indicatif",
+    "rustyline",
 ];
 const LONGEST_FILE: usize = 400;
 

@@ -108,6 +108,13 @@ impl Address {
         }
     }
 
+    /// As short as it can be typed.
+    pub(super) fn short(&self) -> String {
+        let whole = self.to_string();
+        let usual = format!(":{PORT}");
+        whole.strip_suffix(&usual).unwrap_or(&whole).to_owned()
+    }
+
     fn new(host: &str, port: u16) -> Self {
         let host = host.to_owned();
         Self { host, port }

@@ -17,8 +17,9 @@ use clap_complete::Shell;
 use super::environment;
 use super::first_look;
 use super::quantity;
+use super::shell::ShellArgs;
 use super::terminal;
-use super::tree_args::{MkdirArgs, MvArgs, RmArgs, StatArgs, SumArgs};
+use super::tree_args::{LsArgs, MkdirArgs, MvArgs, RmArgs, StatArgs, SumArgs};
 
 /// Moves files between machines and proves that every byte arrived.
 #[derive(Debug, Parser)]
@@ -43,6 +44,14 @@ pub(super) enum Command {
 pub(super) enum Verb {
     #[command(flatten)]
     Errand(Errand),
+    /// Talk to a server over one connection, until you leave
+    ///
+    /// Its commands are put, get, ls, stat, mkdir, mv, rm and sum, with the flags that they
+    /// have here and paths in place of addresses; cd and pwd; lls, lcd and lpwd for what is
+    /// on this machine; help and exit. At a terminal Ctrl-C stops the command that runs, and
+    /// Ctrl-D leaves. From a pipe lines are run until the first error, which is the exit
+    /// status.
+    Shell(ShellArgs),
     /// Serve on loopback, put, get back and compare
     Demo(DemoArgs),
     /// Print what a shell needs to complete commands and flags
@@ -289,19 +298,6 @@ pub(super) enum ChecksumArg {
     Blake3,
     /// What sha256sum prints, besides
     Sha256,
-}
-
-#[derive(Debug, ClapArgs)]
-pub(super) struct LsArgs {
-    /// The directory to list
-    #[arg(value_name = "REMOTE")]
-    pub(super) remote: OsString,
-    /// Show mode, size and UTC time too
-    #[arg(short)]
-    pub(super) long: bool,
-    /// List everything beneath, as whole paths
-    #[arg(short = 'R')]
-    pub(super) recursive: bool,
 }
 
 #[derive(Debug, ClapArgs)]

@@ -8,35 +8,52 @@ use crate::code::Code;
 
 use super::failure::code_of;
 use super::report::Report;
-use super::signals::{self, Watch};
+use super::signals::Interrupts;
 
 /// What one command has with servers, until a person asks to stop.
 #[derive(Debug)]
-pub(super) struct Errands {
+pub(super) struct Errands<'s> {
     cancel: Cancel,
-    _signals: Watch,
+    /// The server that all of them go to, where its connection is kept.
+    server: Option<&'s Client>,
+    _interrupts: Option<Interrupts>,
 }
 
-impl Errands {
-    /// Begins to watch for signals.
+impl<'s> Errands<'s> {
+    /// Those of a program that does nothing else, and ends with them.
     pub(super) fn begin() -> anyhow::Result<Self> {
-        let cancel = Cancel::default();
+        let interrupts = Interrupts::listen()?;
         Ok(Self {
-            _signals: signals::cancelling(cancel.clone())?,
-            cancel,
+            cancel: interrupts.begin(),
+            server: None,
+            _interrupts: Some(interrupts),
         })
+    }
+
+    /// Those of one command of several: with a server whose connection outlives it, until
+    /// `cancel` ends them.
+    pub(super) fn with(server: &'s Client, cancel: Cancel) -> Self {
+        Self {
+            cancel,
+            server: Some(server),
+            _interrupts: None,
+        }
     }
 
     /// A client for jobs with the server at `address`.
     pub(super) fn client(&self, address: &str, connections: usize) -> Client {
-        Client::new(
-            address,
-            Options {
-                connections,
-                cancel: self.cancel.clone(),
-                ..Options::default()
-            },
-        )
+        let cancel = self.cancel.clone();
+        match self.server {
+            Some(server) => server.for_jobs(connections, cancel),
+            None => Client::new(
+                address,
+                Options {
+                    connections,
+                    cancel,
+                    ..Options::default()
+                },
+            ),
+        }
     }
 
     /// What ends them.

@@ -6,7 +6,7 @@
 use std::borrow::Cow;
 use std::io::{self, IsTerminal};
 
-use crate::client::{Error, Listing};
+use crate::client::{Cancel, Error, Listing};
 use crate::code::Code;
 use crate::entry::{Entry, Kind};
 
@@ -25,10 +25,20 @@ pub(super) fn run(ls: &Ls, errands: &Errands, report: &mut Report) -> anyhow::Re
         Depth::Whole => None,
     };
     let listing = client.list(ls.remote.path.as_ref(), depth)?;
-    let style = Style::new(ls, &listing.entries);
+    show(&listing, (ls.detail, ls.depth), errands.cancel(), report)
+}
+
+/// Shows what was listed.
+pub(super) fn show(
+    listing: &Listing,
+    (detail, depth): (Detail, Depth),
+    cancel: &Cancel,
+    report: &mut Report,
+) -> anyhow::Result<Option<Code>> {
+    let style = Style::new(detail, depth, &listing.entries);
     for entry in &listing.entries {
         // A long listing is no less to be stopped for having been fetched already.
-        if errands.cancel().is_cancelled() {
+        if cancel.is_cancelled() {
             return Err(Error::Interrupted.into());
         }
         match report.manner().format {
@@ -37,7 +47,7 @@ pub(super) fn run(ls: &Ls, errands: &Errands, report: &mut Report) -> anyhow::Re
         }
     }
     report.flush();
-    tell_gaps(&listing, report).map_or(Ok(None), Err)
+    tell_gaps(listing, report).map_or(Ok(None), Err)
 }
 
 /// Says what a listing lacks on purpose; what it lacks because it could not be read is
@@ -85,11 +95,11 @@ struct Style {
 }
 
 impl Style {
-    fn new(ls: &Ls, entries: &[Entry]) -> Self {
+    fn new(detail: Detail, depth: Depth, entries: &[Entry]) -> Self {
         let longest = entries.iter().map(Entry::size).max().unwrap_or(0);
         Self {
-            detail: ls.detail,
-            depth: ls.depth,
+            detail,
+            depth,
             escaped: io::stdout().is_terminal(),
             size_width: longest.to_string().len(),
         }

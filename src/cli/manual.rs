@@ -44,7 +44,7 @@ pub(super) const EXIT_STATUS: [(u8, &str); 13] = [
 ];
 
 /// What the environment says besides flags.
-pub(super) const ENVIRONMENT: [(&str, &str); 2] = [
+pub(super) const ENVIRONMENT: [(&str, &str); 3] = [
     (
         "HAUL_REMOTE",
         "The default remote, to which an address leads that begins with a colon.",
@@ -53,10 +53,15 @@ pub(super) const ENVIRONMENT: [(&str, &str); 2] = [
         "NO_COLOR",
         "Where it is set and not empty, no colors are used, unless a flag asks for them.",
     ),
+    (
+        "XDG_STATE_HOME",
+        "Where shell keeps the lines that were typed, in haul/history; without it, \
+         ~/.local/state.",
+    ),
 ];
 
 /// What is typed, and what it does; the command is the second word.
-pub(super) const EXAMPLES: [(&str, &str); 15] = [
+pub(super) const EXAMPLES: [(&str, &str); 17] = [
     (
         "haul serve /srv/files",
         "Serve a directory to this machine, until stopped.",
@@ -101,6 +106,14 @@ pub(super) const EXAMPLES: [(&str, &str); 15] = [
     (
         "haul rm -r nas/old",
         "Remove a directory with everything beneath it.",
+    ),
+    (
+        "haul shell nas/2025",
+        "Look around on a server, and move files both ways, over one connection.",
+    ),
+    (
+        "haul shell -k nas < chores.txt",
+        "Run the commands in a file, those after an error too.",
     ),
     (
         "haul demo",

@@ -38,6 +38,7 @@ mod rm;
 mod scratch;
 mod serve;
 mod settings;
+mod shell;
 mod signals;
 mod stat;
 mod sum;
@@ -46,6 +47,7 @@ mod terminal;
 mod tree_args;
 mod tree_settings;
 mod utc;
+mod vantage;
 mod watched_job;
 
 use std::ffi::OsString;
@@ -61,6 +63,7 @@ use errand::Errands;
 use failure::usage;
 use report::Report;
 use settings::{Format, Manner};
+use vantage::Vantage;
 
 /// Does what a command line says, the program's name first.
 ///
@@ -102,28 +105,33 @@ pub fn run(line: impl IntoIterator<Item = OsString>) -> anyhow::Result<Option<Co
 
 fn run_verb(verb: Verb, matches: &ArgMatches, report: &mut Report) -> anyhow::Result<Option<Code>> {
     match verb {
-        Verb::Errand(errand) => run_errand(errand, matches, &Errands::begin()?, report),
+        Verb::Errand(errand) => {
+            let errands = Errands::begin()?;
+            run_errand(errand, matches, &Vantage::Anywhere, &errands, report)
+        }
+        Verb::Shell(args) => shell::run(&shell::settings(&args)?, report),
         Verb::Demo(args) => demo::run(args.paths, report),
         Verb::Completions(args) => completions::run(args.shell, report),
         Verb::Man(args) => man::run(args.command.as_deref(), report),
     }
 }
 
-/// Does what is to be done with a server.
+/// Does what is to be done with a server, which is named as it is seen `from` somewhere.
 fn run_errand(
     errand: Errand,
     matches: &ArgMatches,
+    from: &Vantage,
     errands: &Errands,
     report: &mut Report,
 ) -> anyhow::Result<Option<Code>> {
     match errand {
-        Errand::Put(args) => put::run(&settings::put(args, matches)?, errands, report),
-        Errand::Get(args) => get::run(settings::get(&args, matches)?, errands, report),
-        Errand::Ls(args) => ls::run(&settings::ls(&args)?, errands, report),
-        Errand::Mkdir(args) => mkdir::run(&tree_settings::mkdir(&args)?, errands, report),
-        Errand::Mv(args) => mv::run(&tree_settings::mv(&args)?, errands, report),
-        Errand::Rm(args) => rm::run(&tree_settings::rm(&args)?, errands, report),
-        Errand::Stat(args) => stat::run(&tree_settings::stat(&args)?, errands, report),
-        Errand::Sum(args) => sum::run(&tree_settings::sum(&args)?, errands, report),
+        Errand::Put(args) => put::run(&settings::put(args, matches, from)?, errands, report),
+        Errand::Get(args) => get::run(settings::get(&args, matches, from)?, errands, report),
+        Errand::Ls(args) => ls::run(&settings::ls(&args, from)?, errands, report),
+        Errand::Mkdir(args) => mkdir::run(&tree_settings::mkdir(&args, from)?, errands, report),
+        Errand::Mv(args) => mv::run(&tree_settings::mv(&args, from)?, errands, report),
+        Errand::Rm(args) => rm::run(&tree_settings::rm(&args, from)?, errands, report),
+        Errand::Stat(args) => stat::run(&tree_settings::stat(&args, from)?, errands, report),
+        Errand::Sum(args) => sum::run(&tree_settings::sum(&args, from)?, errands, report),
     }
 }

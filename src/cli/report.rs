@@ -55,8 +55,8 @@ impl Report {
 
     /// Has the report name, should the command be interrupted, the one that goes on: its
     /// own line, so nothing secret.
-    pub(super) fn resume_with(&mut self, command: String) {
-        self.resume = Some(command);
+    pub(super) fn resume_with(&mut self, command: impl Into<Option<String>>) {
+        self.resume = command.into();
     }
 
     /// How to talk.
@@ -125,13 +125,29 @@ impl Report {
 
     /// Tells that one of several things to do cannot be done, and returns its code.
     pub(super) fn refused(&mut self, error: &anyhow::Error) -> Code {
+        self.tell_refused(error, None);
+        code_of(error)
+    }
+
+    /// The same of a command that is one of several, and names the one that goes on.
+    pub(super) fn broken_off(&mut self, error: &anyhow::Error) -> Code {
+        let resume = self.resume_after(Some(error));
+        match &resume {
+            Some(command) if self.manner.hears_notices() => {
+                self.tell_refused(&going_on(error, command), None);
+            }
+            _ => self.tell_refused(error, resume.as_deref()),
+        }
+        code_of(error)
+    }
+
+    fn tell_refused(&mut self, error: &anyhow::Error, resume: Option<&str>) {
         self.failed += 1;
         if self.manner.format == Format::Json {
-            self.error(error, None);
+            self.error(error, resume);
         }
         // To both, as an error that ends the program is.
         output::say(&format!("haul: {}", explain(error)));
-        code_of(error)
     }
 
     /// Says what was done, to whoever wants to know of every step.
@@ -158,9 +174,7 @@ impl Report {
         mut self,
         result: anyhow::Result<Option<Code>>,
     ) -> anyhow::Result<Option<Code>> {
-        let is_interrupted = |error| code_of(error) == Code::Interrupted;
-        let resume = self.resume.take();
-        let resume = resume.filter(|_| result.as_ref().is_err_and(is_interrupted));
+        let resume = self.resume_after(result.as_ref().err());
         if self.manner.format == Format::Json {
             if let Err(error) = &result {
                 self.error(error, resume.as_deref());
@@ -174,13 +188,16 @@ impl Report {
         }
         let written = self.output.finish();
         let code = result.map_err(|error| match resume {
-            Some(command) if self.manner.hears_notices() => failure(
-                Code::Interrupted,
-                format!("{error:#}: the same command goes on with what is missing: {command}"),
-            ),
+            Some(command) if self.manner.hears_notices() => going_on(&error, &command),
             _ => error,
         })?;
         written.map(|()| code)
+    }
+
+    /// The command that goes on after this error, where one does.
+    fn resume_after(&mut self, error: Option<&anyhow::Error>) -> Option<String> {
+        let is_interrupted = error.is_some_and(|error| code_of(error) == Code::Interrupted);
+        self.resume.take().filter(|_| is_interrupted)
     }
 
     fn error(&mut self, error: &anyhow::Error, resume: Option<&str>) {
@@ -198,6 +215,12 @@ impl Report {
         // Whoever reads events wants them when they happen.
         self.output.flush();
     }
+}
+
+/// An interruption that names the command which goes on.
+fn going_on(error: &anyhow::Error, command: &str) -> anyhow::Error {
+    let text = format!("{error:#}: the same command goes on with what is missing: {command}");
+    failure(Code::Interrupted, text)
 }
 
 pub(super) fn kind_word(kind: &Kind) -> &'static str {

@@ -3,8 +3,7 @@
 //! Below this room nothing asks "did the person say": a flag beats the environment,
 //! the environment beats the default, and what contradicts itself was refused.
 
-use std::env;
-use std::ffi::{OsStr, OsString};
+use std::ffi::OsStr;
 use std::path::{Path, PathBuf};
 
 use anyhow::Context;
@@ -21,15 +20,16 @@ use crate::wire::message::Rights;
 
 use super::address::{Address, AddressError};
 use super::args::{ChecksumArg, CompareArg, DurabilityArg, Everywhere, GetArgs, LinksArg};
-use super::args::{LogArg, LsArgs, Moving, PutArgs, ServeArgs};
+use super::args::{LogArg, Moving, PutArgs, ServeArgs};
 use super::destination::{LocalPlace, Place};
 use super::environment;
 use super::escape;
 use super::exclusive_flags::{Which, one_of};
 use super::failure::usage;
-use super::lookalike;
 use super::remote::{Ending, Remote};
 use super::terminal;
+use super::tree_args::LsArgs;
+use super::vantage::Vantage;
 
 /// How to talk: the same for every command.
 #[derive(Clone, Copy, Debug)]
@@ -202,15 +202,18 @@ pub(super) fn serve(args: ServeArgs, matches: &ArgMatches) -> anyhow::Result<Ser
     })
 }
 
-pub(super) fn put(args: PutArgs, matches: &ArgMatches) -> anyhow::Result<Put> {
+pub(super) fn put(args: PutArgs, matches: &ArgMatches, from: &Vantage) -> anyhow::Result<Put> {
     let mut sources = args.places;
-    let last = sources.pop().filter(|_| !sources.is_empty());
+    let last = match sources.len() {
+        1 => from.here().map(OsStr::to_owned),
+        _ => sources.pop(),
+    };
     let last = last.ok_or_else(|| usage("a put takes PATH... REMOTE: what, and where to"))?;
-    refuse_local(
+    from.refuse_local(
         &last,
         "put uploads to an address, HOST[:PORT][/PATH], its last argument: to download, use get",
     )?;
-    let remote = remote(&last)?;
+    let remote = from.place(&last)?;
     Ok(Put {
         sources: sources.into_iter().map(PathBuf::from).collect(),
         place: Place::remote(&remote),
@@ -220,21 +223,24 @@ pub(super) fn put(args: PutArgs, matches: &ArgMatches) -> anyhow::Result<Put> {
     })
 }
 
-pub(super) fn get(args: &GetArgs, matches: &ArgMatches) -> anyhow::Result<Get> {
+pub(super) fn get(args: &GetArgs, matches: &ArgMatches, from: &Vantage) -> anyhow::Result<Get> {
     let (sources, last) = match args.places.as_slice() {
         [sources @ .., last] if !sources.is_empty() => (sources, last.as_os_str()),
         only => (only, OsStr::new(".")),
     };
     for source in sources {
-        refuse_local(
+        from.refuse_local(
             source,
             "get downloads from an address, HOST[:PORT][/PATH]: to upload, use put",
         )?;
     }
     let to = LocalPlace::parse(Path::new(last))
         .with_context(|| escape::path(Path::new(last)).into_owned())?;
-    let address = remote(&sources[0])?.address;
-    let sources: anyhow::Result<_> = sources.iter().map(|s| source(s, &address)).collect();
+    let address = from.place(&sources[0])?.address;
+    let sources: anyhow::Result<_> = sources
+        .iter()
+        .map(|argument| source(from.place(argument)?, &address))
+        .collect();
     Ok(Get {
         sources: sources?,
         address,
@@ -244,9 +250,11 @@ pub(super) fn get(args: &GetArgs, matches: &ArgMatches) -> anyhow::Result<Get> {
     })
 }
 
-pub(super) fn ls(args: &LsArgs) -> anyhow::Result<Ls> {
+pub(super) fn ls(args: &LsArgs, from: &Vantage) -> anyhow::Result<Ls> {
+    let remote = args.remote.as_deref().or_else(|| from.here());
+    let remote = remote.ok_or_else(|| usage("an ls takes REMOTE: what to list"))?;
     Ok(Ls {
-        remote: remote(&args.remote)?,
+        remote: from.place(remote)?,
         detail: if args.long {
             Detail::Long
         } else {
@@ -260,9 +268,8 @@ pub(super) fn ls(args: &LsArgs) -> anyhow::Result<Ls> {
     })
 }
 
-/// Reads what is to be fetched from the server at `address`.
-fn source(argument: &OsString, address: &Address) -> anyhow::Result<Source> {
-    let source = remote(argument)?;
+/// Takes a place for what is to be fetched from the server at `address`.
+fn source(source: Remote, address: &Address) -> anyhow::Result<Source> {
     if source.address != *address {
         let other = source.address;
         return Err(usage(format!(
@@ -273,36 +280,6 @@ fn source(argument: &OsString, address: &Address) -> anyhow::Result<Source> {
         is_named: source.path.is_some() && source.ending != Ending::Dot,
         path: source.path,
     })
-}
-
-/// Refuses a path of this machine where the verb wants an address, and says which verb
-/// has it the other way round.
-fn refuse_local(argument: &OsStr, way_out: &str) -> anyhow::Result<()> {
-    let argument = Path::new(argument);
-    if !lookalike::is_local(argument) {
-        return Ok(());
-    }
-    let shown = escape::path(argument);
-    Err(usage(format!("{shown} is a path here, and {way_out}")))
-}
-
-/// Reads an address that a person may have mixed up with a file of theirs.
-pub(super) fn remote(argument: &OsString) -> anyhow::Result<Remote> {
-    let text = argument.to_str().ok_or(AddressError::NotUtf8)?;
-    if !text.contains(':') && Path::new(text).is_file() {
-        let shown = escape::name(text);
-        return Err(usage(format!(
-            "{shown} is a file here, and an address, HOST[:PORT][/PATH], is wanted: \
-             if it is one too, write haul://{text}"
-        )));
-    }
-    let home = env::var_os("HAUL_REMOTE").filter(|home| !home.is_empty());
-    let home = match home.map(OsString::into_string) {
-        None => None,
-        Some(Ok(home)) => Some(home),
-        Some(Err(_)) => return Err(usage("HAUL_REMOTE is not UTF-8")),
-    };
-    Ok(Remote::parse(text, home.as_deref())?)
 }
 
 fn job_options(args: Moving, matches: &ArgMatches) -> anyhow::Result<JobOptions> {

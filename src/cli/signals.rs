@@ -4,11 +4,12 @@
 //! a thread of its own: next to nothing is safe to call inside a handler.
 
 use std::io;
-use std::sync::Arc;
-use std::sync::atomic::AtomicBool;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread::{self, JoinHandle};
 
 use anyhow::Context;
+use crossbeam_channel::{Receiver, unbounded};
 use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
 use signal_hook::flag;
 use signal_hook::iterator::{Handle, Signals};
@@ -26,22 +27,93 @@ pub(super) struct Watch {
     thread: Option<JoinHandle<()>>,
 }
 
-/// Lets the first signal cancel a job, and the second end the program at once.
-pub(super) fn cancelling(cancel: Cancel) -> anyhow::Result<Watch> {
-    let is_second = Arc::new(AtomicBool::new(false));
-    for signal in STOPPING {
-        let code = i32::from(Code::Interrupted.number());
-        // In this order, so that the first signal finds the flag unset.
-        flag::register_conditional_shutdown(signal, code, Arc::clone(&is_second))
-            .and_then(|_| flag::register(signal, Arc::clone(&is_second)))
-            .context("cannot watch for signals")?;
+/// Lets signals end commands, one after the other.
+#[derive(Debug)]
+pub(super) struct Interrupts {
+    state: Arc<State>,
+    heard: Receiver<Heard>,
+    _watch: Watch,
+}
+
+/// What a signal asks for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Heard {
+    /// Ctrl-C: to end what runs.
+    Interrupt,
+    /// To end the program.
+    Leave,
+}
+
+#[derive(Debug, Default)]
+struct State {
+    /// What ends the command that runs, if one does.
+    running: Mutex<Option<Cancel>>,
+    /// Whether the next signal is the second that this command gets.
+    is_second: Arc<AtomicBool>,
+}
+
+impl Interrupts {
+    /// Begins to listen.
+    pub(super) fn listen() -> anyhow::Result<Self> {
+        let state = Arc::<State>::default();
+        for signal in STOPPING {
+            let code = i32::from(Code::Interrupted.number());
+            // In this order, so that the first signal finds the flag unset.
+            flag::register_conditional_shutdown(signal, code, Arc::clone(&state.is_second))
+                .and_then(|_| flag::register(signal, Arc::clone(&state.is_second)))
+                .context("cannot watch for signals")?;
+        }
+        let (tell, heard) = unbounded();
+        let shared = Arc::clone(&state);
+        let watch = watch(move |signal, _| {
+            match &*shared.running() {
+                Some(cancel) => cancel.cancel(),
+                // Where nothing runs there is nothing that could hang.
+                None => shared.is_second.store(false, Ordering::SeqCst),
+            }
+            // It may be that nobody asks any more.
+            let _ = tell.send(match signal {
+                SIGINT => Heard::Interrupt,
+                _ => Heard::Leave,
+            });
+        })?;
+        Ok(Self {
+            state,
+            heard,
+            _watch: watch,
+        })
     }
-    watch(move |_| cancel.cancel())
+
+    /// A command begins: the first signal from now on cancels it, and the second ends the
+    /// program at once.
+    pub(super) fn begin(&self) -> Cancel {
+        let cancel = Cancel::default();
+        *self.state.running() = Some(cancel.clone());
+        self.state.is_second.store(false, Ordering::SeqCst);
+        cancel
+    }
+
+    /// The command is over: signals end nothing, and are only heard.
+    pub(super) fn rest(&self) {
+        *self.state.running() = None;
+        self.state.is_second.store(false, Ordering::SeqCst);
+    }
+
+    /// What was asked for, command or not.
+    pub(super) fn heard(&self) -> &Receiver<Heard> {
+        &self.heard
+    }
+}
+
+impl State {
+    fn running(&self) -> MutexGuard<'_, Option<Cancel>> {
+        self.running.lock().unwrap_or_else(PoisonError::into_inner)
+    }
 }
 
 /// Lets the first signal stop a server, and the second not wait for what runs.
 pub(super) fn stopping(stop: Stop) -> anyhow::Result<Watch> {
-    watch(move |is_first| {
+    watch(move |_, is_first| {
         if is_first {
             stop.stop();
         } else {
@@ -50,7 +122,8 @@ pub(super) fn stopping(stop: Stop) -> anyhow::Result<Watch> {
     })
 }
 
-fn watch(mut react: impl FnMut(bool) + Send + 'static) -> anyhow::Result<Watch> {
+/// Reacts to signals: to which, and whether it is the first.
+fn watch(mut react: impl FnMut(i32, bool) + Send + 'static) -> anyhow::Result<Watch> {
     let started = || -> io::Result<Watch> {
         let mut signals = Signals::new(STOPPING)?;
         let handle = signals.handle();
@@ -58,8 +131,8 @@ fn watch(mut react: impl FnMut(bool) + Send + 'static) -> anyhow::Result<Watch> 
             .name("signals".to_owned())
             .spawn(move || {
                 let mut is_first = true;
-                for _ in signals.forever() {
-                    react(is_first);
+                for signal in signals.forever() {
+                    react(signal, is_first);
                     is_first = false;
                 }
             })?;

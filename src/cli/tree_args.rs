@@ -10,6 +10,19 @@ use clap::Args as ClapArgs;
 use super::args::ChecksumArg;
 
 #[derive(Debug, ClapArgs)]
+pub(super) struct LsArgs {
+    /// The directory to list
+    #[arg(value_name = "REMOTE", required = true)]
+    pub(super) remote: Option<OsString>,
+    /// Show mode, size and UTC time too
+    #[arg(short)]
+    pub(super) long: bool,
+    /// List everything beneath, as whole paths
+    #[arg(short = 'R')]
+    pub(super) recursive: bool,
+}
+
+#[derive(Debug, ClapArgs)]
 pub(super) struct RmArgs {
     /// What to remove; a link itself, never what it leads to
     #[arg(required = true, value_name = "REMOTE")]

@@ -1,6 +1,6 @@
 //! What a command on the remote tree means, decided before anything is asked.
 
-use std::ffi::OsString;
+use std::ffi::OsStr;
 use std::path::Path;
 
 use crate::client::{Parents, Removal};
@@ -12,8 +12,9 @@ use super::destination::Place;
 use super::escape;
 use super::failure::usage;
 use super::remote::{Ending, Remote};
-use super::settings::{algorithm, remote};
+use super::settings::algorithm;
 use super::tree_args::{MkdirArgs, MvArgs, RmArgs, StatArgs, SumArgs};
+use super::vantage::Vantage;
 
 /// Something on a server that has a name.
 #[derive(Debug)]
@@ -58,21 +59,25 @@ pub(super) struct Sum {
     pub(super) algorithm: Algorithm,
 }
 
-pub(super) fn stat(args: &StatArgs) -> anyhow::Result<Stat> {
-    let targets: anyhow::Result<_> = args.remotes.iter().map(remote).collect();
+pub(super) fn stat(args: &StatArgs, from: &Vantage) -> anyhow::Result<Stat> {
+    let targets: anyhow::Result<_> = args.remotes.iter().map(|r| from.place(r)).collect();
     Ok(Stat { targets: targets? })
 }
 
-pub(super) fn sum(args: &SumArgs) -> anyhow::Result<Sum> {
-    let targets: anyhow::Result<_> = args.remotes.iter().map(remote).collect();
+pub(super) fn sum(args: &SumArgs, from: &Vantage) -> anyhow::Result<Sum> {
+    let targets: anyhow::Result<_> = args.remotes.iter().map(|r| from.place(r)).collect();
     Ok(Sum {
         targets: targets?,
         algorithm: algorithm(args.checksum),
     })
 }
 
-pub(super) fn rm(args: &RmArgs) -> anyhow::Result<Rm> {
-    let targets: anyhow::Result<_> = args.remotes.iter().map(|r| named(r, "removed")).collect();
+pub(super) fn rm(args: &RmArgs, from: &Vantage) -> anyhow::Result<Rm> {
+    let targets: anyhow::Result<_> = args
+        .remotes
+        .iter()
+        .map(|remote| named(remote, from, "removed"))
+        .collect();
     Ok(Rm {
         targets: targets?,
         removal: if args.recursive {
@@ -83,9 +88,9 @@ pub(super) fn rm(args: &RmArgs) -> anyhow::Result<Rm> {
     })
 }
 
-pub(super) fn mv(args: &MvArgs) -> anyhow::Result<Mv> {
-    let Named { address, path } = named(&args.from, "renamed")?;
-    let to = remote(&args.to)?;
+pub(super) fn mv(args: &MvArgs, from: &Vantage) -> anyhow::Result<Mv> {
+    let Named { address, path } = named(&args.from, from, "renamed")?;
+    let to = from.place(&args.to)?;
     if to.address != address {
         let other = to.address;
         return Err(usage(format!(
@@ -102,8 +107,8 @@ pub(super) fn mv(args: &MvArgs) -> anyhow::Result<Mv> {
     })
 }
 
-pub(super) fn mkdir(args: &MkdirArgs) -> anyhow::Result<Mkdir> {
-    let targets: anyhow::Result<_> = args.remotes.iter().map(remote).collect();
+pub(super) fn mkdir(args: &MkdirArgs, from: &Vantage) -> anyhow::Result<Mkdir> {
+    let targets: anyhow::Result<_> = args.remotes.iter().map(|r| from.place(r)).collect();
     Ok(Mkdir {
         targets: targets?,
         parents: if args.parents {
@@ -124,8 +129,8 @@ fn target(place: &Place, from: &RemotePath) -> Result<RemotePath, PathError> {
 
 /// Reads an address of something that can be removed or renamed: of a root, or of all
 /// that is in a directory, neither can be said.
-fn named(argument: &OsString, participle: &str) -> anyhow::Result<Named> {
-    let remote = remote(argument)?;
+fn named(argument: &OsStr, from: &Vantage, participle: &str) -> anyhow::Result<Named> {
+    let remote = from.place(argument)?;
     let shown = escape::path(Path::new(argument));
     match (remote.path, remote.ending) {
         (Some(path), Ending::Name | Ending::Slash) => Ok(Named {
@@ -151,7 +156,11 @@ mod tests {
             from: from.into(),
             to: to.into(),
         };
-        assert_eq!(mv(&args).unwrap().to.as_str(), target, "{from} to {to}");
+        assert_eq!(
+            mv(&args, &Vantage::Anywhere).unwrap().to.as_str(),
+            target,
+            "{from} to {to}"
+        );
     }
 
     #[test]
