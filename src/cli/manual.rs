@@ -146,7 +146,7 @@ mod tests {
             if word == "haul" {
                 found.push(Vec::new());
                 is_in = true;
-            } else if ["|", ">", "&&", ""].contains(&word) {
+            } else if ["|", ">", "<", "&&", ""].contains(&word) {
                 is_in = false;
             }
             if is_in {

@@ -208,7 +208,7 @@ fn bad_lines_give_one_line_each() {
         (
             "put h",
             10,
-            "h: cannot open h: No such file or directory (os error 2)",
+            "cannot open h: No such file or directory (os error 2)",
         ),
         (
             "lcd nowhere",

@@ -382,6 +382,7 @@ fn the_manual_s_examples_do_what_they_say() {
     for name in there {
         machine.file(&format!("served/{name}"), b"there");
     }
+    machine.file("chores.txt", b"pwd\nls\n");
     stub_man(&machine);
     let page = Running::start(haul(&machine.home(), ["man"]))
         .finish()
