@@ -4,6 +4,7 @@
 //! named deadline. What carries them is a [`Transport`].
 
 pub mod connect;
+pub mod keys;
 pub mod listen;
 pub mod plain;
 pub mod stream;
