@@ -25,7 +25,7 @@ const AGENT: &str = concat!("haul/", env!("CARGO_PKG_VERSION"));
 /// and two fetches are what an honest client has under way.
 const QUEUE_MAX: usize = 16;
 
-/// Transfers that one connection may take part in.
+/// Transfers with something under way that one connection may take part in.
 const TRANSFERS_MAX: usize = 4;
 
 /// The state of one connection.
@@ -251,6 +251,10 @@ impl<S: Store> Session<'_, S> {
     ) -> Result<Arc<Reception<S::Staged>>, Error> {
         if let Some(known) = self.transfers.get(&transfer) {
             return Ok(known.reception());
+        }
+        if self.transfers.len() >= TRANSFERS_MAX {
+            // A client may do one job after the other over one connection.
+            self.transfers.retain(|_, transfer| !transfer.is_empty());
         }
         if self.transfers.len() >= TRANSFERS_MAX {
             return Err(Error::Broken("too many transfers on one connection"));

@@ -4,6 +4,7 @@
     reason = "a test makes and damages files where the library must not"
 )]
 
+mod both_ways;
 mod by_hand;
 mod change_faults;
 mod changes;
@@ -19,6 +20,9 @@ mod hostile_receivers;
 mod hostile_servers;
 mod hostile_uploads;
 mod interrupted;
+mod into_itself;
+mod kept;
+mod landscape;
 mod listings;
 mod lost;
 mod lost_clients;
@@ -35,20 +39,24 @@ mod planted;
 mod program;
 mod proofs;
 mod putting;
+mod python;
 mod raw;
 mod records;
 mod refusals;
+mod rehearsals;
 mod removals;
 mod rig;
 mod round_trip;
 mod saboteur;
 mod samples;
+mod second_time;
 mod serving;
 mod stat_and_sum;
 mod store;
 mod terminal;
 mod tree_changes;
 mod tree_commands;
+mod trees;
 mod unharmed;
 mod vectors;
 mod watch;
