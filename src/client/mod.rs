@@ -48,6 +48,7 @@ use crate::content::Algorithm;
 use crate::entry::Entry;
 use crate::fault::Fault;
 use crate::net::Transport;
+use crate::net::tls::ClientSide;
 use crate::offer::{Compare, OnExisting};
 use crate::path::RemotePath;
 use crate::store::{Source, Tree};
@@ -64,6 +65,9 @@ pub struct Options {
     pub deadlines: Deadlines,
     /// Ends whatever the client is doing.
     pub cancel: Cancel,
+    /// How connections are encrypted, and whose they must be; without it everything is
+    /// there to be read and changed by whoever is on the way.
+    pub encryption: Option<ClientSide>,
     /// What becomes of a connection that no job uses.
     pub idle: Idle,
     /// Where a test may make a call fail.
@@ -102,6 +106,7 @@ impl Default for Options {
             connections: 4,
             deadlines: Deadlines::default(),
             cancel: Cancel::default(),
+            encryption: None,
             idle: Idle::default(),
             fault: Fault::default(),
         }

@@ -9,7 +9,6 @@ pub mod listen;
 pub mod plain;
 pub mod stream;
 pub mod tls;
-mod tls_config;
 
 pub use listen::{Accepted, Listener, Waker};
 pub use stream::{Phase, Stream, Transport};

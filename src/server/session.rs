@@ -9,9 +9,8 @@ use tracing::{debug, info, warn};
 
 use super::access::Access;
 use super::slots::Slot;
-use super::{Shared, changes, download, listing, upload};
+use super::{Shared, Visitor, changes, download, listing, upload};
 use crate::code::Code;
-use crate::identity::Identity;
 use crate::offer::TransferId;
 use crate::store::{Durability, Store};
 use crate::transfer::{Attachment, Error, Link, Reception, Wait};
@@ -101,11 +100,17 @@ fn converse<S: Store>(
     hello: &Hello,
     received: &mut Received,
 ) -> Result<(), Error> {
-    let access = shared.access(Identity::Anyone);
+    let visitor = Visitor::at(peer, link.peer_key());
+    if shared.config.encryption.is_some() && visitor.key.is_none() {
+        return Err(Error::NotAdmitted("this server speaks encrypted only"));
+    }
+    let access = shared.access(visitor);
+    let rights = access.rights();
+    let rights = rights.ok_or(Error::NotAdmitted("this key is not admitted here"))?;
     link.say(&Welcome {
         request: hello.request,
         agent: AGENT.to_owned(),
-        rights: access.rights(),
+        rights,
         segment: shared.config.segment,
         store: shared.id,
         above: shared.above.clone(),

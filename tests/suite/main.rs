@@ -11,6 +11,7 @@ mod changes;
 mod commands;
 mod connections;
 mod crashes;
+mod encrypted;
 mod evil;
 mod exchange;
 mod faults;

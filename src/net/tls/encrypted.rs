@@ -1,25 +1,17 @@
-//! A transport that encrypts: TLS 1.3 over a TCP socket, with a raw key on each side.
-//!
-//! There are no certificates, dates or authorities: each side proves that it holds a key
-//! (RFC 7250), and that is all that is verified here. A client says beforehand which key
-//! its server must have, and says nothing to any other. Who of the clients may come in
-//! is decided above, where it can be answered with a reason.
-//!
-//! No session is resumed and nothing is sent early: a conversation is long, and each of
-//! these would be a second way in.
+//! One encrypted connection: records between a session and a socket.
 
 use std::fmt;
 use std::io::{self, BufRead, ErrorKind, IoSlice, Read, Write};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 use std::time::Duration;
 
 use rustls::pki_types::ServerName;
 use rustls::{ClientConnection, Connection, ServerConnection};
 
-use super::keys::{Fingerprint, Keypair, PublicKey};
-use super::plain::Plain;
-use super::stream::Transport;
-use super::tls_config::{self, Verifier};
+use super::{ClientSide, InClear, ServerSide};
+use crate::net::keys::PublicKey;
+use crate::net::plain::Plain;
+use crate::net::stream::Transport;
 
 /// Plaintext and records that wait to be sent, in bytes: what one system call takes.
 const OUTGOING: usize = 256 << 10;
@@ -30,36 +22,11 @@ const INCOMING: usize = 256 << 10;
 /// The type of a TLS record that begins a handshake (RFC 8446, section 5.1).
 const HANDSHAKE: u8 = 22;
 
+/// The first and the last type of TLS records that there are.
+const RECORDS: (u8, u8) = (20, 24);
+
 /// How long the last words may take.
 const FAREWELL: Duration = Duration::from_secs(1);
-
-/// How a server encrypts.
-#[derive(Clone)]
-pub struct ServerSide {
-    config: Arc<rustls::ServerConfig>,
-    public: PublicKey,
-}
-
-/// How a client encrypts. Clones know the same.
-#[derive(Clone)]
-pub struct ClientSide {
-    config: Arc<rustls::ClientConfig>,
-    met: Met,
-}
-
-/// The key that a server has shown.
-pub(super) type Met = Arc<Mutex<Option<PublicKey>>>;
-
-/// Which server a client speaks to.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Expected {
-    /// The one that holds this key.
-    Key(PublicKey),
-    /// The one whose key has this fingerprint.
-    Fingerprint(Fingerprint),
-    /// None: the connection is only made to learn whose it is.
-    Nobody,
-}
 
 /// One encrypted connection.
 pub struct Encrypted {
@@ -85,60 +52,6 @@ struct Incoming {
     bytes: Vec<u8>,
     at: usize,
     end: usize,
-}
-
-impl ServerSide {
-    /// Shows and proves `key` to every client.
-    ///
-    /// # Errors
-    ///
-    /// When the system cannot encrypt as haul does.
-    pub fn new(key: &Keypair) -> io::Result<Self> {
-        let config = tls_config::server(key).map_err(io::Error::other)?;
-        Ok(Self {
-            config: Arc::new(config),
-            public: key.public(),
-        })
-    }
-
-    /// The key that clients see.
-    #[must_use]
-    pub fn public(&self) -> PublicKey {
-        self.public
-    }
-}
-
-impl ClientSide {
-    /// Shows and proves `key`, and speaks to the server that is expected.
-    ///
-    /// # Errors
-    ///
-    /// When the system cannot encrypt as haul does.
-    pub fn new(key: &Keypair, expected: Expected) -> io::Result<Self> {
-        let met = Met::default();
-        let verifier = Verifier::of_server(expected, Arc::clone(&met));
-        let config = tls_config::client(key, verifier).map_err(io::Error::other)?;
-        Ok(Self {
-            config: Arc::new(config),
-            met,
-        })
-    }
-
-    /// The key that the last server had, whether it was the expected one or not.
-    #[must_use]
-    pub fn met(&self) -> Option<PublicKey> {
-        *self.met.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-}
-
-impl Expected {
-    pub(super) fn is(self, key: &PublicKey) -> bool {
-        match self {
-            Self::Key(expected) => expected == *key,
-            Self::Fingerprint(expected) => expected == key.fingerprint(),
-            Self::Nobody => false,
-        }
-    }
 }
 
 impl Encrypted {
@@ -208,6 +121,11 @@ impl Encrypted {
         };
         if self.incoming.is_empty() {
             self.incoming.fill(&mut self.socket, wait)?;
+        }
+        let is_record = |first| (RECORDS.0..=RECORDS.1).contains(&first);
+        if session.is_handshaking() && !self.incoming.first().is_none_or(is_record) {
+            let said = self.incoming.rest().to_vec();
+            return Err(io::Error::new(ErrorKind::InvalidData, InClear(said)));
         }
         session.read_tls(&mut self.incoming)?;
         if let Err(error) = session.process_new_packets() {
@@ -315,7 +233,11 @@ impl Incoming {
     }
 
     fn first(&self) -> Option<u8> {
-        (!self.is_empty()).then(|| self.bytes[self.at])
+        self.rest().first().copied()
+    }
+
+    fn rest(&self) -> &[u8] {
+        &self.bytes[self.at..self.end]
     }
 
     /// Waits for bytes; none are the end.
@@ -341,7 +263,7 @@ impl Incoming {
 /// What was read from the socket, as the session takes it.
 impl Read for Incoming {
     fn read(&mut self, into: &mut [u8]) -> io::Result<usize> {
-        let left = &self.bytes[self.at..self.end];
+        let left = self.rest();
         let len = left.len().min(into.len());
         into[..len].copy_from_slice(&left[..len]);
         self.at += len;
@@ -369,165 +291,8 @@ impl Write for Outgoing<'_> {
     }
 }
 
-impl fmt::Debug for ServerSide {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "ServerSide({:?})", self.public)
-    }
-}
-
-impl fmt::Debug for ClientSide {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "ClientSide(met {:?})", self.met())
-    }
-}
-
 impl fmt::Debug for Encrypted {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "Encrypted({})", self.peer())
-    }
-}
-
-#[cfg(test)]
-#[expect(
-    clippy::disallowed_methods,
-    reason = "a test that gets no thread has failed"
-)]
-mod tests {
-    use super::*;
-    use crate::fault::Fault;
-    use crate::net::stream::Stream;
-    use std::net::{TcpListener, TcpStream};
-    use std::thread;
-
-    const GENEROUS: Duration = Duration::from_secs(30);
-
-    fn key() -> Keypair {
-        Keypair::generate().unwrap().0
-    }
-
-    fn sockets() -> (Plain, TcpStream) {
-        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-        let far = TcpStream::connect(listener.local_addr().unwrap()).unwrap();
-        (Plain::new(listener.accept().unwrap().0).unwrap(), far)
-    }
-
-    fn stream(transport: Encrypted) -> Stream {
-        Stream::new(transport, Fault::default(), GENEROUS)
-    }
-
-    /// A server with its key, and a client that expects one.
-    fn pair(
-        server: &Keypair,
-        client: &Keypair,
-        expected: Expected,
-    ) -> (Stream, Stream, ClientSide) {
-        let (near, far) = sockets();
-        let near = Encrypted::accept(near, &ServerSide::new(server).unwrap());
-        let side = ClientSide::new(client, expected).unwrap();
-        let far = Encrypted::connect(Plain::new(far).unwrap(), &side).unwrap();
-        (stream(near), stream(far), side)
-    }
-
-    fn noise(len: usize) -> Vec<u8> {
-        let mut noise = vec![0; len];
-        blake3::Hasher::new().finalize_xof().fill(&mut noise);
-        noise
-    }
-
-    #[test]
-    fn bytes_go_both_ways_and_each_side_knows_the_other_s_key() {
-        let (one, other) = (key(), key());
-        let (mut near, mut far, side) = pair(&one, &other, Expected::Key(one.public()));
-        let sent = noise(3 << 20);
-        let answer = thread::spawn(move || {
-            let mut came = vec![0; 3 << 20];
-            near.read_exact(&mut came).unwrap();
-            near.write_all(&came).unwrap();
-            let key = near.peer_key();
-            near.close(Duration::ZERO, 0);
-            key
-        });
-        far.write_all(&sent).unwrap();
-        let mut back = Vec::new();
-        far.read_to_end(&mut back).unwrap();
-        assert!(back == sent);
-        assert_eq!(answer.join().unwrap(), Some(other.public()));
-        assert_eq!(far.peer_key(), Some(one.public()));
-        assert_eq!(side.met(), Some(one.public()));
-    }
-
-    #[track_caller]
-    fn is_refused(expected: impl Fn(&Keypair) -> Expected) {
-        let server = key();
-        let (mut near, mut far, side) = pair(&server, &key(), expected(&server));
-        let heard = thread::spawn(move || near.read(&mut [0; 64]).map_err(|e| e.kind()));
-        let _ = far.write_all(b"a secret");
-        let error = far.read(&mut [0; 1]).unwrap_err();
-        assert_eq!(error.kind(), ErrorKind::InvalidData);
-        drop(far);
-        assert_eq!(heard.join().unwrap(), Err(ErrorKind::InvalidData));
-        assert_eq!(side.met(), Some(server.public()));
-    }
-
-    #[test]
-    fn nothing_is_said_to_a_server_that_is_not_the_expected_one() {
-        is_refused(|_| Expected::Key(key().public()));
-        is_refused(|_| Expected::Fingerprint(key().public().fingerprint()));
-        is_refused(|_| Expected::Nobody);
-    }
-
-    #[test]
-    fn a_fingerprint_is_as_good_as_a_key() {
-        let server = key();
-        let expected = Expected::Fingerprint(server.public().fingerprint());
-        let (mut near, mut far, _) = pair(&server, &key(), expected);
-        let heard = thread::spawn(move || {
-            near.read_exact(&mut [0; 5]).unwrap();
-            near.write_all(b"hello").unwrap();
-            near
-        });
-        far.write_all(b"hello").unwrap();
-        far.read_exact(&mut [0; 5]).unwrap();
-        far.close(Duration::ZERO, 0);
-        // It said goodbye before it left.
-        assert_eq!(heard.join().unwrap().read(&mut [0; 1]).unwrap(), 0);
-    }
-
-    #[test]
-    fn a_client_that_does_not_encrypt_is_heard_so_that_it_can_be_told() {
-        let (near, mut far) = sockets();
-        let mut near = stream(Encrypted::accept(near, &ServerSide::new(&key()).unwrap()));
-        far.write_all(b"GET / HTTP/1.1").unwrap();
-        let mut came = [0; 14];
-        near.read_exact(&mut came).unwrap();
-        assert_eq!(&came, b"GET / HTTP/1.1");
-        assert_eq!(near.peer_key(), None);
-        near.write_all(b"no").unwrap();
-        near.close(Duration::ZERO, 0);
-        let mut answer = String::new();
-        far.read_to_string(&mut answer).unwrap();
-        assert_eq!(answer, "no");
-    }
-
-    #[test]
-    fn a_part_of_a_record_is_not_readable_yet_and_a_cut_is_no_end() {
-        let server = key();
-        let (mut near, mut far, _) = pair(&server, &key(), Expected::Key(server.public()));
-        let opened = thread::spawn(move || {
-            near.read_exact(&mut [0; 1]).unwrap();
-            near.write_all(b"y").unwrap();
-            near
-        });
-        far.write_all(b"x").unwrap();
-        far.read_exact(&mut [0; 1]).unwrap();
-        let mut near = opened.join().unwrap();
-        assert!(!far.is_readable().unwrap());
-        near.write_all(b"more").unwrap();
-        let mut came = [0; 4];
-        far.read_exact(&mut came).unwrap();
-        assert!(!far.is_readable().unwrap());
-        drop(near);
-        let error = far.read(&mut [0; 1]).unwrap_err();
-        assert_eq!(error.kind(), ErrorKind::UnexpectedEof);
     }
 }

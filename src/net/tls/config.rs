@@ -14,8 +14,8 @@ use rustls::{
     SignatureScheme,
 };
 
-use super::keys::{Keypair, PublicKey};
-use super::tls::{Expected, Met};
+use super::{Expected, Met};
+use crate::net::keys::{Keypair, PublicKey};
 
 /// What is spoken inside (RFC 7301): a server of something else is noticed at once.
 const PROTOCOL: &[u8] = b"haul/1";
