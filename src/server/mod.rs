@@ -27,11 +27,11 @@ use crate::identity::Identity;
 use crate::net::tls::ServerSide;
 use crate::net::{Listener, Stream, Transport, Waker};
 use crate::offer::TransferId;
-use crate::store::Store;
+use crate::store::{self, Source, Store};
 use crate::transfer::{Deadlines, Link, Reception};
 use crate::wire::message::{Above, Rights, StoreId};
 
-pub use admission::{Admit, Visitor};
+pub use admission::{Admit, Grant, Visitor};
 
 use access::Access;
 use slots::Slots;
@@ -190,6 +190,16 @@ impl<S: Store + 'static> Server<S> {
     }
 }
 
+/// What a store's root is known by, and the directories above it.
+fn ids_of(store: &impl Source) -> io::Result<(StoreId, Above)> {
+    let mut ids = store
+        .places(None)
+        .into_iter()
+        .map(|place| StoreId(place.id));
+    let id = ids.next().map_or_else(random_id, Ok)?;
+    Ok((id, Above(ids.collect())))
+}
+
 /// What tells a store from others that does not know its place among them.
 fn random_id() -> io::Result<StoreId> {
     let mut id = [0; 16];
@@ -204,9 +214,10 @@ impl<S: Store> Shared<S> {
         Link::new(stream, deadlines)
     }
 
-    /// The store as a visitor may see it.
-    fn access(&self, visitor: Visitor) -> Access<S> {
-        Access::new(&self.store, visitor, Arc::clone(&self.config.admit))
+    /// The store as a visitor may see it, and what they may do; `None` where they may not
+    /// come in.
+    fn access(&self, visitor: Visitor) -> Result<Option<(Access<S>, Rights)>, store::Error> {
+        Access::admit(&self.store, visitor, Arc::clone(&self.config.admit))
     }
 
     /// The reception of a transfer, which any connection of its identity joins by naming it.
