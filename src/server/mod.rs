@@ -3,6 +3,32 @@
 //! `accept` hands each connection to a thread of its own; the thread runs
 //! a session from preface to close; the session reaches the store only through
 //! `access`, which knows who is asking and what they may do.
+//!
+//! ```
+//! use haul::client::{Client, Options};
+//! use haul::fault::Fault;
+//! use haul::server::{Config, Server};
+//! use haul::store::{Durability, LocalStore};
+//! use haul::wire::message::Rights;
+//!
+//! let dir = tempfile::tempdir()?;
+//! std::fs::write(dir.path().join("notes"), "read me")?;
+//! let store = LocalStore::serve(dir.path(), Durability::Batch, Fault::default())?;
+//! let config = Config { rights: Rights::READ, ..Config::default() };
+//! // Port 0 picks a free one.
+//! let server = Server::bind(store, &["127.0.0.1:0".to_owned()], config)?;
+//! let address = server.addresses()?[0].to_string();
+//! let running = server.start()?;
+//!
+//! let client = Client::new(&address, Options::default());
+//! assert_eq!(client.list(None, Some(1))?.entries.len(), 1);
+//!
+//! // Lets what is under way go on for the drain time; dropping the handle does not.
+//! running.stopper().stop();
+//! running.wait();
+//! assert!(client.list(None, None).is_err());
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! ```
 
 mod accept;
 mod access;

@@ -57,18 +57,23 @@ const LOOKS: [&str; 5] = [
 /// haul with these words, to be run in `here`; nothing in the environment speaks to it.
 pub fn haul<'w>(here: &Path, words: impl IntoIterator<Item = &'w str>) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_haul"));
+    on_its_own(&mut command)
+        .args(words)
+        .current_dir(here)
+        .stdin(Stdio::null())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped());
+    command
+}
+
+/// Takes from a command's environment what would speak to haul.
+pub fn on_its_own(command: &mut Command) -> &mut Command {
     for (name, _) in env::vars_os() {
         let text = name.to_string_lossy();
         if text.starts_with("HAUL_") || LOOKS.contains(&&*text) {
             command.env_remove(name);
         }
     }
-    command
-        .args(words)
-        .current_dir(here)
-        .stdin(Stdio::null())
-        .stdout(Stdio::piped())
-        .stderr(Stdio::piped());
     command
 }
 
@@ -90,14 +95,20 @@ impl Running {
     /// The same with a terminal for standard error.
     #[track_caller]
     pub fn on_terminal(mut command: Command) -> Self {
-        let ours = openpt(OpenptFlags::RDWR | OpenptFlags::NOCTTY | OpenptFlags::CLOEXEC).unwrap();
-        grantpt(&ours).unwrap();
-        unlockpt(&ours).unwrap();
-        let name = ptsname(&ours, Vec::new()).unwrap();
-        let theirs = open(name, OFlags::RDWR | OFlags::NOCTTY, Mode::empty()).unwrap();
+        let (ours, theirs) = terminal();
         command.stderr(theirs);
         let mut running = Self::start(command);
-        running.stderr = Some(Lines::of(File::from(ours)));
+        running.stderr = Some(Lines::of(ours));
+        running
+    }
+
+    /// The same with one terminal for all that is said, which is read as standard output.
+    #[track_caller]
+    pub fn on_screen(mut command: Command) -> Self {
+        let (ours, theirs) = terminal();
+        command.stdout(theirs.try_clone().unwrap()).stderr(theirs);
+        let mut running = Self::start(command);
+        running.stdout = Some(Lines::of(ours));
         running
     }
 
@@ -189,6 +200,16 @@ impl Lines {
         }
         String::from_utf8(all).unwrap()
     }
+}
+
+/// A terminal: the side of whoever looks, and that of whoever draws.
+fn terminal() -> (File, OwnedFd) {
+    let ours = openpt(OpenptFlags::RDWR | OpenptFlags::NOCTTY | OpenptFlags::CLOEXEC).unwrap();
+    grantpt(&ours).unwrap();
+    unlockpt(&ours).unwrap();
+    let name = ptsname(&ours, Vec::new()).unwrap();
+    let theirs = open(name, OFlags::RDWR | OFlags::NOCTTY, Mode::empty()).unwrap();
+    (File::from(ours), theirs)
 }
 
 /// Waits until one of these can be read, or has ended.

@@ -11,6 +11,7 @@ mod checksum_record;
 mod directories;
 mod flush;
 mod judging;
+mod named;
 mod places;
 mod publish;
 mod resolver;
@@ -33,7 +34,7 @@ pub use staging::LocalStaged;
 pub use tree::{LocalReader, Tree};
 pub use walk::Walk;
 
-use flush::FlushPoint;
+use flush::{FlushPoint, SharedPoint};
 use staging_area::{Area, Keeper};
 use sys::DIRECTORY;
 use tree::Held;
@@ -87,6 +88,8 @@ struct Core {
     keeper: Keeper,
     durability: Durability,
     reporting: bool,
+    /// What a job's batches share: it has one thread that commits.
+    point: SharedPoint,
     /// Made with the first file that is staged, so that a tree that is only read
     /// stays untouched.
     area: Mutex<Option<Arc<Area>>>,
@@ -105,9 +108,9 @@ impl LocalStore {
     /// [`Error::Served`] where another process does, [`Error::NotOurs`] where what is
     /// called `.haul` in it is not haul's, [`Error::Root`] where it cannot be opened.
     pub fn serve(path: &Path, durability: Durability, fault: Fault) -> Result<Self, Error> {
-        let tree = Tree::open(path, fault)?;
+        let tree = Held::open(path, fault)?;
         // The root's own lock, so that a tree that is only read stays untouched.
-        tree.0.sys.lock(&tree.0.root).map_err(|errno| match errno {
+        tree.sys.lock(&tree.root).map_err(|errno| match errno {
             rustix::io::Errno::WOULDBLOCK => Error::Served(path.to_owned()),
             errno => Error::Root {
                 action: Action::Lock,
@@ -115,7 +118,7 @@ impl LocalStore {
                 errno,
             },
         })?;
-        staging_area::check(&tree.0)?;
+        staging_area::check(&tree)?;
         Self::new(tree, Keeper::Server, durability)
     }
 
@@ -125,29 +128,30 @@ impl LocalStore {
     ///
     /// [`Error::Root`] where it cannot be opened.
     pub fn receive(path: &Path, job: TransferId, fault: Fault) -> Result<Self, Error> {
-        let tree = Tree::open(path, fault)?;
+        let tree = Held::open(path, fault)?;
         Self::new(tree, Keeper::Job(job.to_string()), Durability::Batch)
     }
 
-    fn new(tree: Tree, keeper: Keeper, durability: Durability) -> Result<Self, Error> {
+    fn new(tree: Arc<Held>, keeper: Keeper, durability: Durability) -> Result<Self, Error> {
         let mut key = [0; 32];
         rustix::rand::getrandom(&mut key, rustix::rand::GetRandomFlags::empty()).map_err(
             |errno| Error::Root {
                 action: Action::Open,
-                path: tree.0.path.clone(),
+                path: tree.path.clone(),
                 errno,
             },
         )?;
-        staging_area::sweep(&tree.0);
-        let reporting = flush::reports_through_syncfs(&tree.0.root);
+        staging_area::sweep(&tree);
+        let reporting = flush::reports_through_syncfs(&tree.root);
         Ok(Self {
             shared: Arc::new(Shared {
-                tree: Arc::clone(&tree.0),
+                tree: Arc::clone(&tree),
                 core: Arc::new(Core {
-                    top: tree.0,
+                    top: tree,
                     keeper,
                     durability,
                     reporting,
+                    point: SharedPoint::default(),
                     area: Mutex::new(None),
                     live: Mutex::new(HashMap::new()),
                     publishing: Mutex::new(()),
@@ -166,7 +170,7 @@ impl LocalStore {
     }
 
     fn tree(&self) -> Tree {
-        Tree(Arc::clone(&self.shared.tree))
+        Tree::of(Arc::clone(&self.shared.tree))
     }
 
     /// Seals a staging's number for this identity.
@@ -211,8 +215,9 @@ impl LocalStore {
         Ok(staged)
     }
 
-    /// What a batch is staged with: its directory, its flush, and the free space.
-    fn prepare(&self) -> Result<(Arc<Area>, Arc<FlushPoint>, u64), Error> {
+    /// What a batch of so many is staged with: its directory, its flush, and the free
+    /// space.
+    fn prepare(&self, files: usize) -> Result<(Arc<Area>, Arc<FlushPoint>, u64), Error> {
         let area = self.shared.area()?;
         let failed = |action| {
             let path = self.shared.tree.path.clone();
@@ -223,7 +228,11 @@ impl LocalStore {
             }
         };
         let sys = &self.shared.tree.sys;
-        let flush = FlushPoint::open(sys, &area).map_err(failed(Action::Flush))?;
+        let flush = match self.shared.keeper {
+            Keeper::Server => FlushPoint::open(sys, &area),
+            Keeper::Job(_) => self.shared.point.open(sys, &area, files),
+        };
+        let flush = flush.map_err(failed(Action::Flush))?;
         let space = sys.space(&area.directory).map_err(failed(Action::Look))?;
         Ok((area, flush, space.f_bavail.saturating_mul(space.f_frsize)))
     }
@@ -351,7 +360,7 @@ impl Store for LocalStore {
     }
 
     fn stage(&self, batch: &[Offering], terms: Terms) -> Vec<Result<Arc<LocalStaged>, Error>> {
-        let (area, flush, mut free) = match self.prepare() {
+        let (area, flush, mut free) = match self.prepare(batch.len()) {
             Ok(prepared) => prepared,
             Err(error) => return batch.iter().map(|_| Err(error.clone())).collect(),
         };
