@@ -37,7 +37,7 @@
 //! transfer        the two engines that both ends share: send, receive
 //! wire    store   the protocol, without sockets or files  |  files under one root
 //! net             sockets and deadlines
-//! leaves          path, code, entry, offer, identity, content, fault
+//! leaves          path, code, entry, offer, identity, content, utc, fault
 //! ```
 
 pub mod cli;
@@ -53,4 +53,5 @@ pub mod path;
 pub mod server;
 pub mod store;
 pub mod transfer;
+pub mod utc;
 pub mod wire;

@@ -16,7 +16,6 @@ use super::quantity;
 use super::report::Report;
 use super::settings::{Depth, Detail, Format, Ls};
 use super::signals;
-use super::utc;
 
 pub(super) fn run(ls: &Ls, report: &mut Report) -> anyhow::Result<Option<Code>> {
     let cancel = Cancel::default();
@@ -121,7 +120,7 @@ impl Style {
             "{} {:>width$} {} {name}",
             mode(entry),
             entry.size(),
-            utc::stamp(entry.mtime),
+            entry.mtime.utc(),
             width = self.size_width,
         )
     }
