@@ -11,7 +11,7 @@ const LAYERS: [&[&str]; 7] = [
     &["main"],
     &["cli"],
     &["client", "server"],
-    &["transfer"],
+    &["transfer", "trust"],
     &["wire", "store"],
     &["net"],
     &LEAVES,
