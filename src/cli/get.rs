@@ -36,6 +36,8 @@ pub(super) fn run(get: Get, report: &mut Report) -> anyhow::Result<Option<Code>>
         let shown = escape::name(name.as_str());
         report.notice(&format!("{shown} is a directory here: {shown}/ is into it"));
     }
+    // What would be done is to be read before what that comes to.
+    report.flush();
     let job = Job::Get(escape::path(&get.to.base).into_owned());
     report.notice(&sentence(
         &job,

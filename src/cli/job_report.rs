@@ -143,8 +143,9 @@ impl Report {
             return None;
         }
         let text = escape::message(text);
-        // Most reasons name the file themselves, in quotes.
-        Some(if text.contains(&format!("{name:?}")) {
+        // Most reasons name the file themselves: one on a server in quotes, one here plainly.
+        let names = [format!("{name:?}"), format!(" {name}: ")];
+        Some(if names.iter().any(|name| text.contains(name)) {
             format!("haul: {text}")
         } else {
             format!("haul: {}: {text}", escape::name(name))

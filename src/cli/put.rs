@@ -47,6 +47,8 @@ pub(super) fn run(put: &Put, report: &mut Report) -> anyhow::Result<Option<Code>
             "if {shown} is a directory there, {shown}/ is into it"
         ));
     }
+    // What would be done is to be read before what that comes to.
+    report.flush();
     let job = Job::Put(server);
     report.notice(&sentence(&job, summary, outcome.elapsed, &put.options));
     Ok(summary.code())

@@ -29,7 +29,7 @@ pub(super) fn run(serve: &Serve, manner: Manner) -> anyhow::Result<Option<Code>>
     }
     start_log(serve.log, manner.loudness);
     let store = LocalStore::serve(&serve.root, serve.durability, Fault::default())?;
-    let rights = serve.server.rights;
+    let rights = serve.rights;
     let listen: Vec<String> = serve.listen.iter().map(Address::to_string).collect();
     let server = Server::bind(store, &listen, serve.server.clone())
         .map_err(|error| usage(error.to_string()))?;

@@ -6,6 +6,7 @@
 use std::env;
 use std::ffi::{OsStr, OsString};
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use anyhow::Context;
 use clap::ArgMatches;
@@ -82,6 +83,7 @@ pub(super) struct Serve {
     pub(super) listen: Vec<Address>,
     pub(super) reach: Reach,
     pub(super) durability: Durability,
+    pub(super) rights: Rights,
     pub(super) server: server::Config,
     pub(super) log: LogArg,
 }
@@ -191,8 +193,9 @@ pub(super) fn serve(args: ServeArgs, matches: &ArgMatches) -> anyhow::Result<Ser
         listen: listen?,
         reach,
         durability,
+        rights,
         server: server::Config {
-            rights,
+            admit: Arc::new(rights),
             max_connections: args.max_connections.get(),
             deadlines,
             drain: args.drain,

@@ -28,11 +28,17 @@ pub(super) fn sentence(
         Job::Put(server) => ("put", "stored", format!("on {server}")),
         Job::Get(directory) => ("get", "fetched", format!("in {directory}")),
     };
+    let is_dry = options.effect == Effect::Dry;
+    let (moved, unchanged) = if is_dry {
+        ("to move", "to leave")
+    } else {
+        (moved, "unchanged")
+    };
     let failed: u64 = summary.failed.values().sum();
     let links = if summary.links == 1 { "link" } else { "links" };
     let counts = [
         (summary.moved, moved),
-        (summary.unchanged, "unchanged"),
+        (summary.unchanged, unchanged),
         (summary.kept, "kept"),
         (summary.links, links),
         (summary.skipped, "skipped"),
@@ -43,10 +49,7 @@ pub(super) fn sentence(
         .filter(|(count, _)| *count > 0)
         .map(|(count, what)| format!("{count} {what}"))
         .collect();
-    let would = match options.effect {
-        Effect::Real => "",
-        Effect::Dry => "would ",
-    };
+    let would = if is_dry { "would " } else { "" };
     let mut text = format!(
         "{would}{verb} {}, {}, {}",
         quantity::files(summary.files),
@@ -57,7 +60,7 @@ pub(super) fn sentence(
         text = format!("{text}: {}", counts.join(", "));
     }
     let vouched = summary.moved + summary.unchanged + summary.links;
-    if options.effect == Effect::Dry {
+    if is_dry {
         text = format!("{text}; nothing was done");
     } else if vouched > 0 && summary.durable {
         text = format!("{text}; verified and durable {place}");
@@ -70,11 +73,12 @@ pub(super) fn sentence(
     text
 }
 
-/// Why files were left, and the flags that would have gone further.
+/// The flags that would have gone further. What is of another kind they replace neither,
+/// and how many were of which nobody counted.
 fn way_out(on_existing: OnExisting) -> &'static str {
     match on_existing {
         OnExisting::Refuse => {
-            "with other content: --overwrite replaces them, --update those that are older"
+            "as they are: --overwrite replaces files with other content, --update older ones"
         }
         OnExisting::IfNewer | OnExisting::Replace | OnExisting::ReplaceVersion(_) => {
             "that are of another kind: those are never replaced"
@@ -154,7 +158,7 @@ mod tests {
             ..JobOptions::default()
         };
         let text = sentence(&nas(), &whole(), Duration::from_secs(41), &options);
-        let end = "would put 128 files, 3.1 GiB, 41 s: 3 stored, 125 unchanged; nothing was done";
+        let end = "would put 128 files, 3.1 GiB, 41 s: 3 to move, 125 to leave; nothing was done";
         assert_eq!(text, end);
     }
 
@@ -203,7 +207,8 @@ mod tests {
             &summary,
             OnExisting::Refuse,
             "put 1 file, 7 B, 41 s: 1 stored, 3 failed; verified and durable on nas:4285; \
-             left 2 with other content: --overwrite replaces them, --update those that are older",
+             left 2 as they are: --overwrite replaces files with other content, --update older \
+             ones",
         );
     }
 }

@@ -1,5 +1,6 @@
 //! Jobs that change the remote tree without moving content: one request each.
 
+use super::route::Said;
 use super::session::Session;
 use super::{Client, Error};
 use crate::path::RemotePath;
@@ -77,14 +78,17 @@ impl Client {
         })
     }
 
-    /// Opens a connection for one question, and ends it with the answer.
+    /// Asks one question over a connection.
     pub(super) fn ask<T>(
         &self,
         question: impl FnOnce(&mut Session) -> Result<T, transfer::Error>,
     ) -> Result<T, Error> {
         let mut session = self.route.open(&self.options)?;
-        let answer = question(&mut session).map_err(|e| self.route.explain(e, &self.options))?;
-        session.end();
-        Ok(answer)
+        let answer = question(&mut session);
+        // A refusal is an answer too, unless it ended the connection.
+        if matches!(answer, Ok(_) | Err(transfer::Error::Refused { .. })) {
+            self.route.rest(session, &self.options, Said::All);
+        }
+        answer.map_err(|error| self.route.explain(error, &self.options))
     }
 }

@@ -3,6 +3,7 @@
 use std::io;
 
 use crate::code::Code;
+use crate::net::keys::PublicKey;
 use crate::path::RemotePath;
 use crate::{store, transfer};
 
@@ -16,6 +17,20 @@ pub enum Error {
         address: String,
         /// What the system said.
         source: io::Error,
+    },
+    /// The server shows a key that is not the expected one.
+    #[error("the server at {address} is not the one that is known: it shows {}", key.fingerprint())]
+    Stranger {
+        /// Where it is.
+        address: String,
+        /// The key that it shows.
+        key: PublicKey,
+    },
+    /// The server does not encrypt, and was to.
+    #[error("the server at {address} does not encrypt")]
+    NotEncrypted {
+        /// Where it is.
+        address: String,
     },
     /// A connection ended early.
     #[error("the conversation with {address} broke off")]
@@ -53,6 +68,8 @@ impl Error {
     pub fn code(&self) -> Code {
         match self {
             Self::Connect { .. } => Code::Connection,
+            Self::Stranger { .. } => Code::NotAuthorised,
+            Self::NotEncrypted { .. } => Code::Protocol,
             Self::Exchange { source, .. } => source.code(),
             Self::Refused { code, .. } => *code,
             Self::Store(error) => error.code(),

@@ -156,10 +156,11 @@ impl<'m, W> Job<'m, W> {
             summary.files += 1;
             summary.bytes += subject.size;
             match status {
-                Status::Stored | Status::Fetched => summary.moved += 1,
-                Status::Unchanged => summary.unchanged += 1,
+                Status::Stored | Status::Fetched | Status::WouldStore | Status::WouldReplace => {
+                    summary.moved += 1;
+                }
+                Status::Unchanged | Status::WouldSkip => summary.unchanged += 1,
                 Status::Kept => summary.kept += 1,
-                Status::WouldStore | Status::WouldReplace | Status::WouldSkip => {}
             }
         });
     }
@@ -253,15 +254,20 @@ impl<'m, W> Job<'m, W> {
         self.ledger().ended.is_some()
     }
 
+    /// Whether the job has come to its end without doing all that was to be done.
+    pub(super) fn has_failed(&self) -> bool {
+        self.ledger().has_failed()
+    }
+
     /// What the job came to, once its workers have ended.
     pub(super) fn into_summary(self) -> Result<Summary, Error> {
         let ledger = self
             .ledger
             .into_inner()
             .unwrap_or_else(PoisonError::into_inner);
+        let has_failed = ledger.has_failed();
         match ledger.ended {
-            // The work was done before the last connection was lost.
-            Some(error) if !ledger.is_done() => Err(error),
+            Some(error) if has_failed => Err(error),
             _ => Ok(ledger.summary),
         }
     }
@@ -270,6 +276,16 @@ impl<'m, W> Job<'m, W> {
 impl<W> Ledger<W> {
     fn is_done(&self) -> bool {
         self.open == 0 && !self.searching && self.finale.is_empty()
+    }
+
+    fn has_failed(&self) -> bool {
+        match &self.ended {
+            None => false,
+            // What was found of it may be done, or refused: it was not to be begun.
+            Some(Error::IntoItself(_)) => true,
+            // The work may have been done before the last connection was lost.
+            Some(_) => !self.is_done(),
+        }
     }
 
     fn go_on(&mut self) {

@@ -30,11 +30,13 @@ mod job;
 mod monitor;
 mod pull;
 mod push;
+mod route;
 mod session;
 mod sum;
 
 use std::path::Path;
 use std::sync::Arc;
+use std::time::Duration;
 
 pub use error::Error;
 pub use monitor::{Cancel, Event, Monitor, Progress, Skip, Status, Summary};
@@ -46,12 +48,13 @@ use crate::content::Algorithm;
 use crate::entry::Entry;
 use crate::fault::Fault;
 use crate::net::Transport;
+use crate::net::tls::ClientSide;
 use crate::offer::{Compare, OnExisting};
 use crate::path::RemotePath;
 use crate::store::{Source, Tree};
 use crate::transfer::{self, Deadlines};
 
-use session::Route;
+use route::{Route, Said, Way};
 
 /// How a client connects.
 #[derive(Clone, Debug)]
@@ -62,8 +65,39 @@ pub struct Options {
     pub deadlines: Deadlines,
     /// Ends whatever the client is doing.
     pub cancel: Cancel,
+    /// How connections are encrypted, and whose they must be; without it everything is
+    /// there to be read and changed by whoever is on the way.
+    pub encryption: Option<ClientSide>,
+    /// What becomes of a connection that no job uses.
+    pub idle: Idle,
     /// Where a test may make a call fail.
     pub fault: Fault,
+}
+
+/// What becomes of a connection when its job is done.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Idle {
+    /// It is ended.
+    #[default]
+    End,
+    /// One is kept, and the next job begins on it. Where it turns out dead, a new one
+    /// takes its place.
+    Keep {
+        /// How long it may have rested to be taken for alive where it says nothing: one
+        /// that rested longer is asked first, which costs a round trip.
+        trust: Duration,
+    },
+}
+
+/// What a client found when it made sure of a connection.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Connected {
+    /// The one that was kept still stands.
+    Still,
+    /// None was kept, and there is one now.
+    Anew,
+    /// The one that was kept is lost, and there is another.
+    Again,
 }
 
 impl Default for Options {
@@ -72,6 +106,8 @@ impl Default for Options {
             connections: 4,
             deadlines: Deadlines::default(),
             cancel: Cancel::default(),
+            encryption: None,
+            idle: Idle::default(),
             fault: Fault::default(),
         }
     }
@@ -158,10 +194,11 @@ pub struct Listing {
     pub special: u64,
 }
 
-/// A server that jobs can be done with. It holds no connection between jobs.
+/// A server that jobs can be done with. Between jobs it holds a connection where
+/// [`Options::idle`] says so.
 #[derive(Debug)]
 pub struct Client {
-    route: Route,
+    route: Arc<Route>,
     options: Options,
 }
 
@@ -170,7 +207,7 @@ impl Client {
     #[must_use]
     pub fn new(address: &str, options: Options) -> Self {
         Self {
-            route: Route::Tcp(address.to_owned()),
+            route: Arc::new(Way::Tcp(address.to_owned()).into()),
             options,
         }
     }
@@ -182,8 +219,39 @@ impl Client {
         options: Options,
     ) -> Self {
         Self {
-            route: Route::Custom(Box::new(connect)),
+            route: Arc::new(Way::Custom(Box::new(connect)).into()),
             options,
+        }
+    }
+
+    /// The same server, over the connection that is kept to it, for jobs that `cancel`
+    /// ends, and it alone.
+    #[must_use]
+    pub fn for_jobs(&self, connections: usize, cancel: Cancel) -> Self {
+        Self {
+            route: Arc::clone(&self.route),
+            options: Options {
+                connections,
+                cancel,
+                ..self.options.clone()
+            },
+        }
+    }
+
+    /// Makes sure of a connection, so that the next job does not have to; where none is
+    /// kept, this only finds out whether the server is there.
+    ///
+    /// # Errors
+    ///
+    /// When the server cannot be reached, or does not welcome us.
+    pub fn connect(&self) -> Result<Connected, Error> {
+        let (mut session, connected) = self.route.reach(&self.options)?;
+        match session.welcome() {
+            Ok(_) => {
+                self.route.rest(session, &self.options, Said::All);
+                Ok(connected)
+            }
+            Err(error) => Err(self.route.explain(error, &self.options)),
         }
     }
 

@@ -141,9 +141,9 @@ pub struct Summary {
     pub files: u64,
     /// Their bytes.
     pub bytes: u64,
-    /// Files that were moved.
+    /// Files that were moved, or of a rehearsal, would be.
     pub moved: u64,
-    /// Files that were there already.
+    /// Files that were there already, or of a rehearsal, would be left.
     pub unchanged: u64,
     /// Files that were not older there.
     pub kept: u64,
@@ -241,6 +241,16 @@ impl Cancel {
 pub(super) struct Hold {
     cancel: Cancel,
     number: u64,
+}
+
+impl Hold {
+    /// Lets `cancel` end the connection in place of the job before.
+    pub(super) fn pass_to(&mut self, cancel: &Cancel) {
+        let socket = self.cancel.sockets().remove(&self.number);
+        if let Some(socket) = socket {
+            *self = cancel.watch(socket);
+        }
+    }
 }
 
 impl Drop for Hold {

@@ -1,31 +1,21 @@
 //! One connection to the server: ask, and be answered.
 
-use std::fmt;
 use std::io;
 use std::time::Instant;
 
 use crate::entry::{Cursor, Entry};
-use crate::net::plain::Plain;
-use crate::net::{Phase, Stream, Transport, connect};
+use crate::net::Phase;
 use crate::offer::TransferId;
 use crate::path::RemotePath;
 use crate::transfer::{Error, Link, Wait};
 use crate::wire::message::{Encoded, Hello, List, Request, Welcome};
 use crate::wire::{self, Incoming, Message};
 
-use super::monitor::Hold;
-use super::{Listing, Options, error};
+use super::Listing;
+use super::monitor::{Cancel, Hold};
 
 /// Program and version, for the server's log.
 const AGENT: &str = concat!("haul/", env!("CARGO_PKG_VERSION"));
-
-/// How a server is reached.
-pub(super) enum Route {
-    /// By TCP, at `HOST:PORT`.
-    Tcp(String),
-    /// By what a caller provides.
-    Custom(Box<dyn Fn() -> io::Result<Box<dyn Transport>> + Send + Sync>),
-}
 
 /// One connection.
 #[derive(Debug)]
@@ -35,76 +25,86 @@ pub(super) struct Session {
     next: Request,
     /// Since when the server has said nothing but that it is working.
     working: Option<Instant>,
+    /// Whether nothing more can be asked.
+    over: bool,
     /// Ends the connection with the session, however that ends.
-    _hold: Option<Hold>,
+    hold: Option<Hold>,
 }
 
-impl Route {
-    /// Connects. Preface and `Hello` are queued, to leave with the first request.
-    pub(super) fn open(&self, options: &Options) -> Result<Session, error::Error> {
-        if options.cancel.is_cancelled() {
-            return Err(error::Error::Interrupted);
-        }
-        let opening = options.deadlines.opening;
-        let (transport, hold) =
-            self.transport(options)
-                .map_err(|source| error::Error::Connect {
-                    address: self.to_string(),
-                    source,
-                })?;
-        let stream = Stream::new(transport, options.fault.clone(), opening);
-        let mut link = Link::new(stream, options.deadlines);
+impl Session {
+    /// Begins a conversation. Preface and `Hello` are queued, to leave with the first
+    /// request.
+    pub(super) fn begin(mut link: Link, hold: Option<Hold>) -> Self {
         link.greet();
         link.say(&Hello {
             request: 0,
             agent: AGENT.to_owned(),
         });
-        Ok(Session {
+        Self {
             link,
             welcome: None,
             next: 1,
             working: None,
-            _hold: hold,
-        })
-    }
-
-    fn transport(&self, options: &Options) -> io::Result<(Box<dyn Transport>, Option<Hold>)> {
-        match self {
-            Self::Tcp(address) => {
-                let socket = connect::connect(address.as_str(), options.deadlines.opening)?;
-                let hold = options.cancel.watch(socket.try_clone()?);
-                Ok((Box::new(Plain::new(socket)?), Some(hold)))
-            }
-            Self::Custom(connect) => Ok((connect()?, None)),
+            over: false,
+            hold,
         }
     }
 
-    /// A connection's end as the end of a job on this route.
-    pub(super) fn explain(&self, source: Error, options: &Options) -> error::Error {
-        if options.cancel.is_cancelled() || matches!(source, Error::Interrupted) {
-            return error::Error::Interrupted;
-        }
-        match source {
-            Error::Refused { code, text } => error::Error::Refused { code, text },
-            source => error::Error::Exchange {
-                address: self.to_string(),
-                source,
-            },
-        }
-    }
-}
-
-impl Session {
     /// A number that no request of this connection has had.
     pub(super) fn request(&mut self) -> Request {
         self.next += 1;
         self.next - 1
     }
 
+    /// Lets `cancel` end the connection, and whatever could before no more.
+    pub(super) fn obey(&mut self, cancel: &Cancel) {
+        if let Some(hold) = &mut self.hold {
+            hold.pass_to(cancel);
+        }
+    }
+
+    /// Whether the connection has failed, or the server has ended it.
+    pub(super) fn is_over(&self) -> bool {
+        self.over
+    }
+
+    /// Whether nothing has come that nobody asked for: not even the connection's end.
+    pub(super) fn is_silent(&mut self) -> bool {
+        matches!(self.link.is_readable(), Ok(false))
+    }
+
+    /// Asks the server for a sign of life, which it has `opening` to give. What it says
+    /// of anything before that is passed over.
+    pub(super) fn is_there(&mut self) -> bool {
+        let request = self.request();
+        self.link.say(&List {
+            request,
+            path: None,
+            depth: Some(0),
+            after: None,
+            itself: false,
+        });
+        self.link.expect_opening();
+        loop {
+            match self.link.next(Wait::Opening) {
+                Ok(Some(Incoming::Message(Message::Entries(page)))) => {
+                    return page.request == request && !page.more;
+                }
+                // One who may not read is answered too.
+                Ok(Some(Incoming::Message(Message::Fail(fail)))) if fail.entry.is_none() => {
+                    return fail.request == Some(request);
+                }
+                Ok(Some(Incoming::Message(Message::Fail(_) | Message::Working(_)))) => {}
+                _ => return false,
+            }
+        }
+    }
+
     /// What the server said of itself, once it has.
     pub(super) fn welcome(&mut self) -> Result<&Welcome, Error> {
         if self.welcome.is_none() {
             let welcome = self.be_welcomed();
+            self.over |= welcome.is_err();
             self.welcome = Some(welcome.map_err(|error| self.last_words(error))?);
         }
         self.welcome.as_ref().ok_or(Error::Ended)
@@ -124,6 +124,12 @@ impl Session {
     /// A `Fail` that concerns the connection is an error, and so is a server that
     /// says for too long that it is working.
     pub(super) fn next(&mut self) -> Result<Incoming, Error> {
+        let next = self.hear();
+        self.over |= next.is_err();
+        next
+    }
+
+    fn hear(&mut self) -> Result<Incoming, Error> {
         self.welcome()?;
         let incoming = self.link.next(Wait::Owed);
         match incoming.and_then(|incoming| incoming.ok_or(Error::Ended)) {
@@ -276,20 +282,5 @@ pub(super) fn out_of_order(incoming: &Incoming) -> Error {
         Incoming::Message(message) => Error::OutOfOrder(message.kind()),
         Incoming::Block(..) => Error::OutOfOrder(wire::Kind::Block),
         Incoming::Unknown(..) => Error::Broken("a message of an unknown kind"),
-    }
-}
-
-impl fmt::Display for Route {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Tcp(address) => f.write_str(address),
-            Self::Custom(_) => f.write_str("server"),
-        }
-    }
-}
-
-impl fmt::Debug for Route {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        fmt::Display::fmt(self, f)
     }
 }

@@ -161,7 +161,7 @@ impl Keypair {
             }
             pem.push(letter);
         }
-        pem.push_str(&format!("\n-----END {LABEL}-----\n"));
+        pem.extend(["\n-----END ", LABEL, "-----\n"]);
         Ok((Self::from_pem(&pem)?, pem))
     }
 

@@ -5,6 +5,7 @@
 
 use std::sync::Arc;
 
+use super::{Admit, Visitor};
 use crate::entry::{Cursor, Entry, Version};
 use crate::identity::Identity;
 use crate::offer::{Offering, OnExisting, Terms, Ticket};
@@ -18,7 +19,8 @@ use crate::wire::message::Rights;
 pub(super) struct Access<S> {
     store: S,
     identity: Identity,
-    rights: Rights,
+    visitor: Visitor,
+    admit: Arc<dyn Admit>,
 }
 
 const WRITE: Rights = Rights(2);
@@ -26,11 +28,16 @@ const REPLACE: Rights = Rights(4);
 const DELETE: Rights = Rights(8);
 
 impl<S: Store> Access<S> {
-    pub(super) fn new(store: &S, identity: Identity, rights: Rights) -> Self {
+    pub(super) fn new(store: &S, visitor: Visitor, admit: Arc<dyn Admit>) -> Self {
+        let identity = match visitor.key {
+            Some(key) => Identity::Key(*key.as_bytes()),
+            None => Identity::Anyone,
+        };
         Self {
             store: store.acting_for(identity.clone()),
             identity,
-            rights,
+            visitor,
+            admit,
         }
     }
 
@@ -38,12 +45,13 @@ impl<S: Store> Access<S> {
         &self.identity
     }
 
-    pub(super) fn rights(&self) -> Rights {
-        self.rights
+    /// What they may do at this moment; `None` if they may not even come in.
+    pub(super) fn rights(&self) -> Option<Rights> {
+        self.admit.rights(&self.visitor)
     }
 
     fn check(&self, wanted: Rights, what: &'static str) -> Result<(), Error> {
-        if self.rights.include(wanted) {
+        if self.rights().is_some_and(|rights| rights.include(wanted)) {
             Ok(())
         } else {
             Err(Error::NotAllowed(what))
@@ -104,7 +112,12 @@ impl<S: Store> Store for Access<S> {
     type Staged = S::Staged;
 
     fn acting_for(&self, by: Identity) -> Self {
-        Self::new(&self.store, by, self.rights)
+        Self {
+            store: self.store.acting_for(by.clone()),
+            identity: by,
+            visitor: self.visitor,
+            admit: Arc::clone(&self.admit),
+        }
     }
 
     fn durability(&self) -> Durability {

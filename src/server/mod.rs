@@ -6,6 +6,7 @@
 
 mod accept;
 mod access;
+mod admission;
 mod changes;
 mod download;
 mod listing;
@@ -23,11 +24,14 @@ use std::time::Duration;
 
 use crate::fault::Fault;
 use crate::identity::Identity;
+use crate::net::tls::ServerSide;
 use crate::net::{Listener, Stream, Transport, Waker};
 use crate::offer::TransferId;
 use crate::store::Store;
 use crate::transfer::{Deadlines, Link, Reception};
 use crate::wire::message::{Above, Rights, StoreId};
+
+pub use admission::{Admit, Visitor};
 
 use access::Access;
 use slots::Slots;
@@ -35,8 +39,11 @@ use slots::Slots;
 /// How a server serves.
 #[derive(Clone, Debug)]
 pub struct Config {
-    /// What everyone who reaches the port may do.
-    pub rights: Rights,
+    /// Who may come in, and what they may do.
+    pub admit: Arc<dyn Admit>,
+    /// How connections are encrypted; without it everything is there to be read and
+    /// changed by whoever is on the way.
+    pub encryption: Option<ServerSide>,
     /// Connections at once; one more is told that the server is full.
     pub max_connections: usize,
     /// How long a peer may take.
@@ -52,7 +59,8 @@ pub struct Config {
 impl Default for Config {
     fn default() -> Self {
         Self {
-            rights: Rights::ALL,
+            admit: Arc::new(Rights::ALL),
+            encryption: None,
             max_connections: 1024,
             deadlines: Deadlines::default(),
             drain: Duration::from_secs(30),
@@ -196,9 +204,9 @@ impl<S: Store> Shared<S> {
         Link::new(stream, deadlines)
     }
 
-    /// The store as `identity` may see it.
-    fn access(&self, identity: Identity) -> Access<S> {
-        Access::new(&self.store, identity, self.config.rights)
+    /// The store as a visitor may see it.
+    fn access(&self, visitor: Visitor) -> Access<S> {
+        Access::new(&self.store, visitor, Arc::clone(&self.config.admit))
     }
 
     /// The reception of a transfer, which any connection of its identity joins by naming it.

@@ -9,9 +9,8 @@ use tracing::{debug, info, warn};
 
 use super::access::Access;
 use super::slots::Slot;
-use super::{Shared, changes, download, listing, upload};
+use super::{Shared, Visitor, changes, download, listing, upload};
 use crate::code::Code;
-use crate::identity::Identity;
 use crate::offer::TransferId;
 use crate::store::{Durability, Store};
 use crate::transfer::{Attachment, Error, Link, Reception, Wait};
@@ -25,7 +24,7 @@ const AGENT: &str = concat!("haul/", env!("CARGO_PKG_VERSION"));
 /// and two fetches are what an honest client has under way.
 const QUEUE_MAX: usize = 16;
 
-/// Transfers that one connection may take part in.
+/// Transfers with something under way that one connection may take part in.
 const TRANSFERS_MAX: usize = 4;
 
 /// The state of one connection.
@@ -101,11 +100,17 @@ fn converse<S: Store>(
     hello: &Hello,
     received: &mut Received,
 ) -> Result<(), Error> {
-    let access = shared.access(Identity::Anyone);
+    let visitor = Visitor::at(peer, link.peer_key());
+    if shared.config.encryption.is_some() && visitor.key.is_none() {
+        return Err(Error::NotAdmitted("this server speaks encrypted only"));
+    }
+    let access = shared.access(visitor);
+    let rights = access.rights();
+    let rights = rights.ok_or(Error::NotAdmitted("this key is not admitted here"))?;
     link.say(&Welcome {
         request: hello.request,
         agent: AGENT.to_owned(),
-        rights: access.rights(),
+        rights,
         segment: shared.config.segment,
         store: shared.id,
         above: shared.above.clone(),
@@ -251,6 +256,10 @@ impl<S: Store> Session<'_, S> {
     ) -> Result<Arc<Reception<S::Staged>>, Error> {
         if let Some(known) = self.transfers.get(&transfer) {
             return Ok(known.reception());
+        }
+        if self.transfers.len() >= TRANSFERS_MAX {
+            // A client may do one job after the other over one connection.
+            self.transfers.retain(|_, transfer| !transfer.is_empty());
         }
         if self.transfers.len() >= TRANSFERS_MAX {
             return Err(Error::Broken("too many transfers on one connection"));

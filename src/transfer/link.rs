@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use crate::net::keys::PublicKey;
 use crate::net::{Phase, Stream};
 use crate::wire::frame::LIST_MAX;
 use crate::wire::message::{Block, Encoded, Fail};
@@ -46,7 +47,7 @@ impl Default for Deadlines {
 /// What is waited for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Wait {
-    /// The conversation's beginning.
+    /// The conversation's beginning, or a sign that it goes on.
     Opening,
     /// Another request, from a peer that owes none.
     Idle,
@@ -84,6 +85,11 @@ impl Link {
         self.frames.io().peer()
     }
 
+    /// The key that the peer has proved to hold; none without encryption.
+    pub fn peer_key(&mut self) -> Option<PublicKey> {
+        self.frames.io().peer_key()
+    }
+
     /// Queues this side's preface.
     pub fn greet(&mut self) {
         self.frames.queue_preface(preface::VERSION);
@@ -96,12 +102,18 @@ impl Link {
     /// [`wire::Error::OtherVersion`] or [`wire::Error::NotHaul`].
     pub fn be_greeted(&mut self) -> Result<(), Error> {
         self.flush()?;
-        let opening = self.deadlines.opening;
-        self.frames.io().expect(Phase::Opening, opening);
+        self.expect_opening();
         match self.frames.read_preface()? {
             preface::VERSION => Ok(()),
             theirs => Err(wire::Error::OtherVersion { theirs }.into()),
         }
+    }
+
+    /// Begins the deadline for an opening: all that is waited for as [`Wait::Opening`]
+    /// must come within it.
+    pub fn expect_opening(&mut self) {
+        let opening = self.deadlines.opening;
+        self.frames.io().expect(Phase::Opening, opening);
     }
 
     /// Queues a message. What is queued goes out before the next wait.
@@ -143,7 +155,7 @@ impl Link {
     pub fn next(&mut self, wait: Wait) -> Result<Option<Incoming>, Error> {
         self.flush()?;
         match wait {
-            // One deadline for the whole opening: the preface began it.
+            // One deadline for the whole opening: whoever waits began it.
             Wait::Opening => {}
             Wait::Idle => self.frames.io().expect(Phase::Idle, self.deadlines.idle),
             Wait::Owed => self.frames.io().expect(Phase::Answer, self.deadlines.stall),

@@ -186,7 +186,7 @@ fn what_exists_with_other_content_is_left_unless_a_flag_says_otherwise() {
     place.file("one/a", b"first");
     place.says("put one/a [ADDRESS]/", 0, "", "*1 stored*");
     let left = "*haul: a: exists with other content\n*put 0 files, 0 B, * s: 1 failed; left 1 \
-                with other content: --overwrite replaces them, --update those that are older\n";
+                as they are: --overwrite replaces files with other content, --update older ones\n";
     let old = File::options()
         .write(true)
         .open(place.file("old/a", b"second"))
@@ -229,7 +229,7 @@ fn what_exists_with_other_content_is_left_unless_a_flag_says_otherwise() {
         "get [ADDRESS]/a",
         6,
         "",
-        "*left 1 with other content: --overwrite *",
+        "*left 1 as they are: --overwrite *",
     );
     place.says("get [ADDRESS]/a . --update", 0, "", "*1 kept\n");
     place.says(
@@ -301,4 +301,26 @@ fn a_demo_proves_that_what_comes_back_is_the_same_and_leaves_nothing() {
         }
         fs::remove_dir(&scratch).expect("nothing is left");
     }
+}
+
+#[test]
+fn a_rehearsal_moves_nothing_and_counts_what_would_be_moved() {
+    let place = Place::serving("");
+    for name in ["t/new", "t/same", "t/other"] {
+        place.file(name, name.as_bytes());
+    }
+    place.says("put t/same t/other [ADDRESS]/t/", 0, "", "*2 stored*");
+    place.file("t/other", b"longer than it was");
+    let would = "would store t/new\nwould replace t/other\nwould skip t/same\n";
+    let comes_to = "would put 3 files, 29 B, * s: 2 to move, 1 to leave; nothing was done\n";
+    place.says("put -n --overwrite t [ADDRESS]", 0, would, comes_to);
+    assert_eq!(files(&place.root()), ["t/other", "t/same"]);
+    let refused = "*would refuse t/other\n*";
+    let left = "*haul: t/other: exists with other content\nwould put *: 1 to move, 1 to leave, 1 \
+                failed; nothing was done; left 1 as they are: --overwrite *\n";
+    place.says("put -n t [ADDRESS]", 6, refused, left);
+    let fetched = "would store t/\nwould store t/other\nwould store t/same\n";
+    let comes_to = "would get 2 files, 13 B, * s: 2 to move; nothing was done\n";
+    place.says("get -n [ADDRESS]/t back", 0, fetched, comes_to);
+    assert!(!place.here().join("back").exists());
 }

@@ -166,11 +166,12 @@ fn more_than_a_limit_allows_ends_the_connection() {
         },
     );
     check(&rig, "transfers", Ended("too many transfers"), |p| {
-        let drop = |_| Drop {
-            transfer: transfer(),
-            entry: X,
-        };
-        (0..16).map(drop).for_each(|drop| p.raw.say(&drop));
+        for _ in 0..3 {
+            let bytes = p.bytes.clone();
+            grants(&mut p.raw, transfer(), vec![(X, "y", &bytes)]);
+        }
+        let one = offered(X, "y", &p.bytes);
+        p.raw.say(&offer(transfer(), vec![one]));
     });
     check(&rig, "commits", Ended("entries in a commit"), |p| {
         let one = committed(X, None);
@@ -179,6 +180,20 @@ fn more_than_a_limit_allows_ends_the_connection() {
     check(&rig, "offers", Ended("entries in an offer"), |p| {
         let one = offered(ABSENT, "y", b"y");
         p.raw.say(&offer(p.id, vec![one; 257]));
+    });
+}
+
+#[test]
+fn transfers_of_which_nothing_is_under_way_count_for_nothing() {
+    let rig = patient_server();
+    check(&rig, "one after the other", Stored, |p| {
+        let drop = |_| Drop {
+            transfer: transfer(),
+            entry: X,
+        };
+        (0..16).map(drop).for_each(|drop| p.raw.say(&drop));
+        p.send_all();
+        p.commit_well();
     });
 }
 

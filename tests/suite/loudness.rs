@@ -69,6 +69,6 @@ fn verbose_has_a_line_for_each_file() {
     ] {
         place.says(line, 0, out, err);
     }
-    let both = "*haul: none: *\n*put 1 file, 3 B, * s: 1 unchanged, 1 failed; *";
+    let both = "*haul: cannot open none: *\n*put 1 file, 3 B, * s: 1 unchanged, 1 failed; *";
     place.says("-v put none a [ADDRESS]", 10, "", both);
 }

@@ -94,7 +94,7 @@ where
     let mut worker = Worker::new(crew, begun);
     match worker.run(&pull.connect.cancel) {
         Ok(()) => {
-            worker.end();
+            worker.rest();
             Ok(())
         }
         Err(error) => {

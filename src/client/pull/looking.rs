@@ -161,6 +161,9 @@ where
     fn take_in(&mut self, root: &mut Root, page: &Entries) -> Result<(), Error> {
         self.pull.meet(root, self.session.welcome()?);
         let pull = self.pull;
+        if pull.job.has_ended() {
+            return Ok(());
+        }
         let mut stage = Stage::new(pull, &self.crew.whole);
         for entry in &page.entries {
             root.see(entry)?;

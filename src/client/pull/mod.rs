@@ -8,6 +8,7 @@
 
 mod crew;
 mod incoming_file;
+mod landing;
 mod looking;
 mod publisher;
 mod root;
@@ -15,8 +16,7 @@ mod stage;
 mod worker;
 
 use std::collections::VecDeque;
-use std::fs::File;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::atomic::{AtomicU64, AtomicUsize};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread;
@@ -25,16 +25,18 @@ use crossbeam_channel::{Sender, unbounded};
 
 use super::job::Job;
 use super::monitor::Status;
-use super::session::{Route, random_transfer};
-use super::{Download, Effect, Error, JobOptions, Monitor, Options, Summary, into_itself};
+use super::route::Route;
+use super::session::random_transfer;
+use super::{Download, Error, JobOptions, Monitor, Options, Summary};
 use crate::entry::Kind;
 use crate::offer::{Offering, TransferId};
 use crate::path::RemotePath;
-use crate::store::{Action, LocalStore, Place, Source, Store};
+use crate::store::Store;
 use crate::transfer::Reception;
 use crate::wire::message::Welcome;
 use crew::Crew;
 use incoming_file::{Incoming, Work};
+use landing::Landing;
 use root::Root;
 
 /// Directories that are settled at once.
@@ -50,8 +52,8 @@ struct Pull<'m, S: Store> {
     reception: Arc<Reception<S::Staged>>,
     /// What is downloaded into; none where that is not there and nothing is to be done.
     store: Option<S>,
-    /// That directory and all above it, innermost first.
-    into: Vec<Place>,
+    /// Where that is, as far as it was there before.
+    landing: Landing,
     looking: Mutex<Looking>,
     directories: Mutex<Vec<(RemotePath, Offering)>>,
     entries: AtomicU64,
@@ -84,17 +86,20 @@ pub(super) fn run(
 ) -> Result<Summary, Error> {
     let roots: Vec<Root> = downloads.into_iter().map(Root::new).collect();
     let open = roots.len();
-    let mut batches = looking::batches(roots).into_iter();
+    let mut batches = looking::batches(roots.clone()).into_iter();
     let mut session = route.open(options)?;
     let mut asked = VecDeque::new();
     looking::look(&mut session, batches.next().unwrap_or_default(), &mut asked);
     // Nothing is made here before the server has spoken.
     let welcome = session.welcome();
-    let segment = welcome
-        .map_err(|error| route.explain(error, options))?
-        .segment;
+    let welcome = welcome.map_err(|error| route.explain(error, options))?;
+    let segment = welcome.segment;
+    let landing = Landing::find(into);
+    roots
+        .iter()
+        .try_for_each(|root| landing.is_beside(root, welcome))?;
     let transfer = random_transfer();
-    let store = receive(into, get.effect, transfer, options)?;
+    let store = landing::receive(into, get.effect, transfer, options)?;
     let (job, work) = Job::new(monitor, 1);
     let pull = Pull {
         job,
@@ -103,9 +108,7 @@ pub(super) fn run(
         options: *get,
         transfer,
         reception: Arc::default(),
-        into: store
-            .as_ref()
-            .map_or_else(Vec::new, |store| store.places(None)),
+        landing,
         store,
         looking: Mutex::new(Looking {
             open,
@@ -155,9 +158,8 @@ impl<S: Store> Pull<'_, S> {
 
     /// Ends the job where a tree was to be fetched into itself.
     fn meet(&self, root: &Root, server: &Welcome) {
-        let target = (&self.into[..], root.to.as_ref());
-        if into_itself::get(target, root.from.as_ref(), server) {
-            self.job.abort(Error::IntoItself(root.from.clone()));
+        if let Err(error) = self.landing.is_beside(root, server) {
+            self.job.abort(error);
         }
     }
 
@@ -168,7 +170,7 @@ impl<S: Store> Pull<'_, S> {
             .directories
             .lock()
             .unwrap_or_else(PoisonError::into_inner);
-        let Some(store) = self.store.as_ref().filter(|_| !self.job.has_ended()) else {
+        let Some(store) = self.store.as_ref().filter(|_| !self.job.has_failed()) else {
             return;
         };
         while !all.is_empty() {
@@ -185,49 +187,4 @@ impl<S: Store> Pull<'_, S> {
             }
         }
     }
-}
-
-/// Opens what is downloaded into, making it where it is not there, unless nothing is to
-/// be done.
-fn receive(
-    into: &Path,
-    effect: Effect,
-    transfer: TransferId,
-    options: &Options,
-) -> Result<Option<LocalStore>, Error> {
-    // `dir/.` names nothing that could be made.
-    let into: PathBuf = into.components().collect();
-    let into = if into.as_os_str().is_empty() {
-        Path::new(".")
-    } else {
-        &into
-    };
-    match effect {
-        Effect::Dry if !into.exists() => return Ok(None),
-        Effect::Dry => {}
-        Effect::Real => make_directory(into)?,
-    }
-    Ok(Some(LocalStore::receive(
-        into,
-        transfer,
-        options.fault.clone(),
-    )?))
-}
-
-/// Makes the directory and all above it, and flushes each directory that a new name
-/// was made in: what is stored there is to be found after a power cut.
-fn make_directory(into: &Path) -> Result<(), Error> {
-    let made: Vec<&Path> = into.ancestors().take_while(|path| !path.exists()).collect();
-    let flush = |path: &&Path| {
-        let above = path.parent().filter(|above| !above.as_os_str().is_empty());
-        File::open(above.unwrap_or(Path::new(".")))?.sync_all()
-    };
-    let result = std::fs::create_dir_all(into).and_then(|()| made.iter().try_for_each(flush));
-    result.map_err(|error| {
-        Error::Store(crate::store::Error::Root {
-            action: Action::MakeDir,
-            path: into.to_owned(),
-            errno: rustix::io::Errno::from_io_error(&error).unwrap_or(rustix::io::Errno::IO),
-        })
-    })
 }

@@ -106,7 +106,8 @@ impl<'p, 'm, S: Store> Stage<'p, 'm, S> {
         };
         let id = EntryId(pull.entries.fetch_add(1, Ordering::Relaxed));
         let file = Arc::new(Incoming::new(id, from, (version, entry.checksum), staged));
-        match (file.staged.standing(), entry.geometry(), entry.checksum) {
+        let there = pull.believed(entry);
+        match (file.staged.standing(), entry.geometry(), there) {
             (Standing::Same(_), ..) | (_, None, _) => pull.is_whole(&file, self.whole),
             (Standing::SameIf(_, here), Some(_), None) => {
                 pull.job.hand_out(Work::Sum(Question {
@@ -152,7 +153,7 @@ impl<'p, 'm, S: Store> Stage<'p, 'm, S> {
             Ok(Standing::Replaces(_)) => Status::WouldReplace,
             Ok(Standing::SameIf(_, here)) => {
                 let subject = Subject { path: from, size };
-                match (entry.checksum, entry.version) {
+                match (pull.believed(&entry), entry.version) {
                     (Some(there), _) => pull.would(&subject, here == there),
                     (None, Some(version)) => pull.job.hand_out(Work::Sum(Question {
                         path: subject.path.clone(),
@@ -177,6 +178,13 @@ impl<'p, 'm, S: Store> Stage<'p, 'm, S> {
 }
 
 impl<S: Store> Pull<'_, S> {
+    /// The checksum that the server has on record, where that is as good as one which it
+    /// computes: a record holds for a size and a time, and says nothing of other bytes
+    /// under the same ones.
+    fn believed(&self, entry: &Entry) -> Option<Checksum> {
+        entry.checksum.filter(|_| self.options.compare.is_quick())
+    }
+
     /// The store refuses something that was listed.
     fn not_taken(&self, (path, size): (RemotePath, u64), error: &Error) {
         let subject = Subject { path, size };

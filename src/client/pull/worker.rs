@@ -16,6 +16,7 @@ use super::crew::{Begun, Crew};
 use super::incoming_file::{Incoming, Part, Purpose, Question, Work};
 use super::looking::{self, Listing};
 use crate::client::monitor::Cancel;
+use crate::client::route::Said;
 use crate::client::session::Session;
 use crate::code::Code;
 use crate::content::Algorithm;
@@ -363,8 +364,13 @@ where
         }
     }
 
-    /// Ends the connection after a job that went well.
-    pub(super) fn end(self) {
-        self.session.end();
+    /// Gives the connection back after a job that went well.
+    pub(super) fn rest(self) {
+        if self.asked.is_empty() {
+            let Self { pull, session, .. } = self;
+            pull.route.rest(session, pull.connect, Said::All);
+        } else {
+            self.session.end();
+        }
     }
 }

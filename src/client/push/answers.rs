@@ -42,6 +42,9 @@ impl<S: Source> Worker<'_, '_, S> {
             return Err(Error::Broken("verdicts for another offer"));
         }
         self.push.meet(self.session.welcome()?);
+        if self.push.job.has_ended() {
+            return Ok(());
+        }
         let mut unanswered: HashMap<_, _> = files.iter().map(|file| (file.id, file)).collect();
         for answered in want.verdicts {
             let file = unanswered

@@ -24,7 +24,7 @@ pub use local_files::LocalFiles;
 
 use super::into_itself;
 use super::job::Job;
-use super::session::Route;
+use super::route::Route;
 use super::{Error, JobOptions, Monitor, Options, Summary, Upload};
 use crate::offer::{EntryId, TransferId};
 use crate::path::RemotePath;
@@ -127,9 +127,9 @@ pub(super) fn run<S: Source>(
         drop(feed);
         let mut feeding = Feeding::new(push, found);
         for found in first.into_iter().chain(search) {
-            // Nobody is left to take what would be found.
+            // Nobody is left to take what would be found, and not all was.
             if push.job.has_ended() {
-                break;
+                return;
             }
             feeding.tell(found);
         }
@@ -150,7 +150,7 @@ fn work_on<S: Source>(
     let result = worker.run(&options.cancel);
     match result {
         Ok(()) => {
-            worker.end();
+            worker.rest(route, options);
             Ok(())
         }
         Err(error) => {

@@ -14,7 +14,9 @@ use crossbeam_channel::{Receiver, never, select};
 use super::comparing::Doubt;
 use super::outgoing_file::{Item, Work};
 use super::{Push, Shared};
+use crate::client::Options;
 use crate::client::monitor::Cancel;
+use crate::client::route::{Route, Said};
 use crate::client::session::Session;
 use crate::offer::{EntryId, Offering};
 use crate::store::Source;
@@ -199,7 +201,11 @@ impl<'p, 'm, S: Source> Worker<'p, 'm, S> {
                 Ok(())
             }
             Work::End(directories) => {
-                self.end_transfer(directories);
+                // Where nothing had to be offered, the server has said nothing yet.
+                self.push.meet(self.session.welcome()?);
+                if !self.push.job.has_ended() {
+                    self.end_transfer(directories);
+                }
                 Ok(())
             }
         }
@@ -215,9 +221,16 @@ impl<'p, 'm, S: Source> Worker<'p, 'm, S> {
         }
     }
 
-    /// Ends the connection after a job that went well.
-    pub(super) fn end(self) {
-        self.session.end();
+    /// Gives the connection back after a job that went well.
+    pub(super) fn rest(self, route: &Route, options: &Options) {
+        // What an aborted job has staged goes with its connections.
+        let is_done = !self.push.job.has_ended();
+        if !is_done || self.awaits_answer() || !self.heard.is_empty() {
+            self.session.end();
+        } else {
+            // A block may have failed of a file that another connection committed.
+            route.rest(self.session, options, Said::PerhapsMore);
+        }
     }
 
     /// What the server said before the connection broke.

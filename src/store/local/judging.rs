@@ -2,7 +2,8 @@
 //!
 //! Size and modification time decide, as rsync has it. Where only the time differs
 //! the checksums do: the one on record, or, for a file that came here by other means,
-//! one that is computed now.
+//! one that is computed now. A record holds for a size and a time: where those are in
+//! doubt themselves, it is no witness, and the file is read.
 
 use rustix::fs::{FileType, Stat};
 
@@ -61,7 +62,7 @@ fn judge_file(tree: &Held, entry: &Entry, terms: Terms, stat: &Stat) -> Result<S
     if !is_as_long || matches!(replaces, Err(Error::Newer(_))) {
         return replaces.map(|()| Standing::Replaces(there));
     }
-    let (version, checksum) = checksum_of(tree, &entry.path)?;
+    let (version, checksum) = checksum_of(tree, &entry.path, terms.compare)?;
     Ok(Standing::SameIf(version, checksum))
 }
 
@@ -92,10 +93,15 @@ fn may_replace(entry: &Entry, on: OnExisting, stat: &Stat) -> Result<(), Error> 
 }
 
 /// A file's version, and the checksum of that very version.
-fn checksum_of(tree: &Held, path: &RemotePath) -> Result<(Version, Checksum), Error> {
+fn checksum_of(
+    tree: &Held,
+    path: &RemotePath,
+    compare: Compare,
+) -> Result<(Version, Checksum), Error> {
     let (file, stat) = tree.open_file(path)?;
     let version = version_of(&stat);
-    if let Some(recorded) = tree.recorded(&file, &stat) {
+    let recorded = || tree.recorded(&file, &stat);
+    if let Some(recorded) = compare.is_quick().then(recorded).flatten() {
         return Ok((version, recorded));
     }
     let mut pass = Pass::new(Algorithm::Blake3);

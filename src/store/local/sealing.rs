@@ -108,10 +108,13 @@ impl LocalStaged {
         if version_of(&stat) != version {
             return Err(Error::Changed(entry.path.clone()));
         }
-        let checksum = proved.or_else(|| tree.recorded(&file, &stat));
+        let recorded = tree.recorded(&file, &stat);
+        let checksum = proved.or(recorded);
+        // One that was on record for other bytes must not outlive the proof.
+        let is_refuted = recorded.is_some() && recorded != checksum;
         let old = Mode::masked(stat.st_mode);
         let set = || {
-            if mtime_of(&stat) != entry.mtime {
+            if mtime_of(&stat) != entry.mtime || is_refuted {
                 self.touch(&file, checksum, old)?;
             }
             if entry.mode != old {
