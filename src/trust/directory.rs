@@ -26,10 +26,6 @@ const OWNER_ONLY: Mode = Mode::RUSR.union(Mode::WUSR);
 /// be had on every network file system, where homes are.
 const LOCK: &str = ".lock";
 
-/// How long another command may take for its change: it has no more to do than to write
-/// a small file.
-const PATIENCE: Duration = Duration::from_secs(10);
-
 /// A directory in which nobody else can change anything.
 #[derive(Debug)]
 pub(super) struct Directory {
@@ -113,14 +109,15 @@ impl Directory {
         named
     }
 
-    /// Waits until no other command changes the directory.
-    pub(super) fn lock(&self) -> Result<Locked<'_>, Error> {
+    /// Waits, so long at most, until no other command changes the directory.
+    pub(super) fn lock(&self, patience: Duration) -> Result<Locked<'_>, Error> {
         let failed = |errno| self.failed(Action::Lock, Path::new(LOCK), errno);
         let flags = OFlags::RDWR | OFlags::CREATE | OFlags::NOFOLLOW | OFlags::CLOEXEC;
         let lock = fs::openat(&self.fd, LOCK, flags, OWNER_ONLY).map_err(failed)?;
         let lock = match fs::flock(&lock, FlockOperation::NonBlockingLockExclusive) {
             Ok(()) => lock,
-            Err(Errno::WOULDBLOCK) => self.wait_for(lock)?,
+            Err(Errno::WOULDBLOCK) if patience.is_zero() => return Err(self.busy()),
+            Err(Errno::WOULDBLOCK) => self.wait_for(lock, patience)?,
             Err(errno) => return Err(failed(errno)),
         };
         Ok(Locked {
@@ -131,7 +128,7 @@ impl Directory {
 
     /// Waits for a lock on a thread of its own: the call has no deadline, and whoever
     /// holds the lock may have been stopped.
-    fn wait_for(&self, lock: OwnedFd) -> Result<OwnedFd, Error> {
+    fn wait_for(&self, lock: OwnedFd, patience: Duration) -> Result<OwnedFd, Error> {
         let (to, taken) = mpsc::channel();
         let wait = move || {
             let result = loop {
@@ -148,10 +145,14 @@ impl Directory {
             .name("lock".to_owned())
             .spawn(wait)
             .map_err(|_| failed(Errno::AGAIN))?;
-        match taken.recv_timeout(PATIENCE) {
+        match taken.recv_timeout(patience) {
             Ok(result) => result.map_err(failed),
-            Err(_) => Err(Error::Busy(self.path.clone())),
+            Err(_) => Err(self.busy()),
         }
+    }
+
+    fn busy(&self) -> Error {
+        Error::Busy(self.path.clone())
     }
 
     /// Writes a new file, and has it on disk.
@@ -239,6 +240,8 @@ mod tests {
 
     const NAME: &str = "access";
 
+    const PATIENCE: Duration = Duration::from_secs(120);
+
     fn mode_of(path: &Path) -> u32 {
         path.symlink_metadata().unwrap().permissions().mode() & 0o7777
     }
@@ -252,7 +255,7 @@ mod tests {
     }
 
     fn replace(directory: &Directory, text: &str) -> Result<(), Error> {
-        let locked = directory.lock()?;
+        let locked = directory.lock(PATIENCE)?;
         let old = directory.read(Path::new(NAME), Holds::Lines)?;
         locked.replace(Path::new(NAME), text, old.as_ref())
     }
@@ -325,13 +328,26 @@ mod tests {
     }
 
     #[test]
+    fn who_waits_in_vain_is_told_and_who_does_not_wait_at_once() {
+        let dir = tempfile::tempdir().unwrap();
+        let directory = Directory::make(dir.path()).unwrap();
+        let held = directory.lock(PATIENCE).unwrap();
+        let busy = Error::Busy(dir.path().to_owned());
+        for patience in [Duration::ZERO, Duration::from_millis(10)] {
+            assert_eq!(directory.lock(patience).unwrap_err(), busy);
+        }
+        drop(held);
+        directory.lock(PATIENCE).unwrap();
+    }
+
+    #[test]
     fn changes_at_once_are_made_one_after_the_other() {
         let dir = tempfile::tempdir().unwrap();
         let name = Path::new(NAME);
         let add_lines = |_| {
             for _ in 0..25 {
                 let directory = Directory::make(dir.path()).unwrap();
-                let locked = directory.lock().unwrap();
+                let locked = directory.lock(PATIENCE).unwrap();
                 let old = directory.read(name, Holds::Lines).unwrap();
                 let text = old.as_ref().map_or("", |old| &old.text);
                 locked

@@ -4,6 +4,7 @@
 //! and broken lines included: a person wrote them.
 
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use super::directory::Directory;
 use super::error::Error;
@@ -17,7 +18,13 @@ pub(super) struct LineFile {
     name: &'static Path,
     /// What a new one begins with, for a person who opens it.
     head: &'static str,
+    /// How long a change may wait for another one.
+    patience: Duration,
 }
+
+/// How long another command may take for its change: it has no more to do than to write
+/// a small file.
+const PATIENCE: Duration = Duration::from_secs(10);
 
 impl LineFile {
     pub(super) fn new(directory: &Path, name: &'static str, head: &'static str) -> Self {
@@ -25,7 +32,14 @@ impl LineFile {
             directory: directory.to_owned(),
             name: Path::new(name),
             head,
+            patience: PATIENCE,
         }
+    }
+
+    /// The same, where a change is worth no waiting.
+    pub(super) fn without_waiting(self) -> Self {
+        let patience = Duration::ZERO;
+        Self { patience, ..self }
     }
 
     pub(super) fn path(&self) -> PathBuf {
@@ -52,7 +66,7 @@ impl LineFile {
         edit: impl FnOnce(&str) -> Result<(Option<String>, T), Error>,
     ) -> Result<T, Error> {
         let directory = Directory::make(&self.directory)?;
-        let locked = directory.lock()?;
+        let locked = directory.lock(self.patience)?;
         let old = directory.read(self.name, Holds::Lines)?;
         let text = old.as_ref().map_or(self.head, |found| &found.text);
         let (new, result) = edit(text)?;

@@ -6,26 +6,37 @@
 //! and those of their directory are found to be in order, and what is not admits nobody.
 //!
 //! ```text
-//! CONFIG/haul/identity      this user's private key      keys
-//! CONFIG/haul/server_key    this user's server's         keys
-//! CONFIG/haul/known_hosts   which server has which key   known_hosts
-//! CONFIG/haul/access        who may do what where        access, grants
-//! STATE/haul/latest_time    a clock that never goes back latest_time
+//! CONFIG/haul/identity     this user's private key          KeyFile
+//! CONFIG/haul/server_key   that of this user's servers      KeyFile
+//! CONFIG/haul/known_hosts  which server has which key       KnownHosts
+//! CONFIG/haul/access       who may do what, and where       AccessFile, Grants
+//! STATE/haul/latest_time   a clock that is never set back   LatestTime
 //! ```
 
+mod access_file;
 mod directory;
 mod error;
+mod grant;
+mod grants;
 mod key_file;
 mod known_hosts;
+mod latest_time;
 mod line;
 mod line_file;
 mod places;
 mod private_file;
+#[cfg(test)]
+mod tests;
 mod who;
 
+pub use access_file::{AccessFile, Admissions, Whom};
 pub use error::{Action, Error, Flaw};
+pub use grant::rights_words;
+pub use grant::{Admission, Grant, is_name, is_root, parse_count, parse_end, parse_size};
+pub use grants::Grants;
 pub use key_file::KeyFile;
 pub use known_hosts::{KnownHost, KnownHosts, Standing};
+pub use latest_time::LatestTime;
 pub use line::LineError;
 pub use places::{Places, Variables};
 pub use who::Who;
