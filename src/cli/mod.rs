@@ -45,7 +45,6 @@ mod summary;
 mod terminal;
 mod tree_args;
 mod tree_settings;
-mod utc;
 mod watched_job;
 
 use std::ffi::OsString;

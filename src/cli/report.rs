@@ -15,7 +15,6 @@ use super::failure::{code_of, explain, failure};
 use super::json::Line;
 use super::output::{self, Output};
 use super::settings::{Format, Loudness, Manner};
-use super::utc;
 
 /// What is told, and a count of it.
 pub(super) struct Report {
@@ -84,7 +83,7 @@ impl Report {
             .text("kind", kind_word(&entry.kind))
             .number("size", size)
             .text("mode", format!("{:04o}", entry.mode.bits()).as_str())
-            .text("mtime", utc::stamp(entry.mtime).as_str())
+            .text("mtime", entry.mtime.utc().to_string().as_str())
             .text("checksum", checksum.as_deref())
             .text("target", target);
         self.output.line(&line.end());
