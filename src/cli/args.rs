@@ -96,7 +96,7 @@ pub(super) struct Everywhere {
     /// Print one JSON object a line on standard output
     #[arg(long, global = true, env = "HAUL_JSON", value_parser = BoolishValueParser::new())]
     pub(super) json: bool,
-    /// Do without encryption, which for now is the only way
+    /// Do without encryption: whoever is on the way can read and change everything
     #[arg(long, global = true, env = "HAUL_PLAINTEXT", value_parser = BoolishValueParser::new())]
     pub(super) plaintext: bool,
     /// When to use colors
@@ -143,6 +143,12 @@ pub(super) struct ServeArgs {
     /// Serve without encryption on addresses that others can reach
     #[arg(long, env = "HAUL_TRUST_NETWORK", value_parser = BoolishValueParser::new())]
     pub(super) trust_network: bool,
+    /// What strangers may do, who have no key that was authorized
+    #[arg(long, env = "HAUL_ANONYMOUS", value_enum, value_name = "RIGHT")]
+    pub(super) anonymous: Option<AnonymousArg>,
+    /// Serve as root on addresses that others can reach
+    #[arg(long, env = "HAUL_ALLOW_ROOT", value_parser = BoolishValueParser::new())]
+    pub(super) allow_root: bool,
     /// Connections at once; one more is told that the server is full
     #[arg(
         long,
@@ -172,6 +178,12 @@ pub(super) struct ServeArgs {
     /// The form of the log on standard error
     #[arg(long, env = "HAUL_LOG", value_enum, default_value_t)]
     pub(super) log: LogArg,
+}
+
+#[derive(Clone, Copy, Debug, ValueEnum)]
+pub(super) enum AnonymousArg {
+    /// List and fetch
+    Read,
 }
 
 #[derive(Clone, Copy, Debug, Default, ValueEnum)]

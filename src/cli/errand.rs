@@ -8,35 +8,49 @@ use crate::code::Code;
 
 use super::failure::code_of;
 use super::report::Report;
+use super::servers;
+use super::settings::Secrecy;
 use super::signals::{self, Watch};
 
 /// What one command has with servers, until a person asks to stop.
 #[derive(Debug)]
 pub(super) struct Errands {
     cancel: Cancel,
+    secrecy: Secrecy,
     _signals: Watch,
 }
 
 impl Errands {
     /// Begins to watch for signals.
-    pub(super) fn begin() -> anyhow::Result<Self> {
+    pub(super) fn begin(secrecy: Secrecy) -> anyhow::Result<Self> {
         let cancel = Cancel::default();
         Ok(Self {
+            secrecy,
             _signals: signals::cancelling(cancel.clone())?,
             cancel,
         })
     }
 
     /// A client for jobs with the server at `address`.
-    pub(super) fn client(&self, address: &str, connections: usize) -> Client {
-        Client::new(
-            address,
-            Options {
-                connections,
-                cancel: self.cancel.clone(),
-                ..Options::default()
-            },
-        )
+    ///
+    /// # Errors
+    ///
+    /// Where nobody knows whose server that is to be.
+    pub(super) fn client(&self, address: &str, connections: usize) -> anyhow::Result<Client> {
+        let options = Options {
+            connections,
+            cancel: self.cancel.clone(),
+            ..Options::default()
+        };
+        let encryption = match self.secrecy {
+            Secrecy::Encrypted => Some(servers::encryption(address, &options)?),
+            Secrecy::Plain => None,
+        };
+        let options = Options {
+            encryption,
+            ..options
+        };
+        Ok(Client::new(address, options))
     }
 
     /// What ends them.

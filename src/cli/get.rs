@@ -21,7 +21,7 @@ pub(super) fn run(
     errands: &Errands,
     report: &mut Report,
 ) -> anyhow::Result<Option<Code>> {
-    let client = errands.client(&get.address.to_string(), get.connections);
+    let client = errands.client(&get.address.to_string(), get.connections)?;
     report.set_effect(get.options.effect);
     let outcome = fetch(&client, get.sources, &get.to, &get.options, report, |_| ())?;
     if let Place::Exactly(name) = &get.to.place

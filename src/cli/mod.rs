@@ -12,6 +12,7 @@ mod args;
 mod completions;
 mod demo;
 mod destination;
+mod door;
 mod environment;
 mod errand;
 mod escape;
@@ -28,6 +29,7 @@ mod manual;
 mod mkdir;
 mod mv;
 mod output;
+mod places;
 mod progress;
 mod put;
 mod quantity;
@@ -37,6 +39,7 @@ mod report;
 mod rm;
 mod scratch;
 mod serve;
+mod servers;
 mod settings;
 mod signals;
 mod stat;
@@ -101,7 +104,12 @@ pub fn run(line: impl IntoIterator<Item = OsString>) -> anyhow::Result<Option<Co
 
 fn run_verb(verb: Verb, matches: &ArgMatches, report: &mut Report) -> anyhow::Result<Option<Code>> {
     match verb {
-        Verb::Errand(errand) => run_errand(errand, matches, &Errands::begin()?, report),
+        Verb::Errand(errand) => run_errand(
+            errand,
+            matches,
+            &Errands::begin(report.manner().secrecy)?,
+            report,
+        ),
         Verb::Demo(args) => demo::run(args.paths, report),
         Verb::Completions(args) => completions::run(args.shell, report),
         Verb::Man(args) => man::run(args.command.as_deref(), report),

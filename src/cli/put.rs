@@ -23,7 +23,7 @@ pub(super) fn run(
     report: &mut Report,
 ) -> anyhow::Result<Option<Code>> {
     let server = put.address.to_string();
-    let client = errands.client(&server, put.connections);
+    let client = errands.client(&server, put.connections)?;
     report.set_effect(put.options.effect);
     let outcome = send(
         &client,

@@ -210,6 +210,7 @@ pub(super) fn kind_word(kind: &Kind) -> &'static str {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::cli::settings::Secrecy;
     use crate::client::{Event, Status};
     use crate::content::Checksum;
     use crate::path::RemotePath;
@@ -237,6 +238,7 @@ mod tests {
             loudness,
             format,
             color: false,
+            secrecy: Secrecy::Encrypted,
         };
         let output = Output::to(Box::new(reader.clone()));
         (Report::to(output, manner), reader)

@@ -6,7 +6,6 @@
 use std::env;
 use std::ffi::{OsStr, OsString};
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
 
 use anyhow::Context;
 use clap::ArgMatches;
@@ -21,7 +20,9 @@ use crate::transfer::Deadlines;
 use crate::wire::message::Rights;
 
 use super::address::{Address, AddressError};
-use super::args::{ChecksumArg, CompareArg, DurabilityArg, Everywhere, GetArgs, LinksArg};
+use super::args::{
+    AnonymousArg, ChecksumArg, CompareArg, DurabilityArg, Everywhere, GetArgs, LinksArg,
+};
 use super::args::{LogArg, LsArgs, Moving, PutArgs, ServeArgs};
 use super::destination::{LocalPlace, Place};
 use super::environment;
@@ -38,6 +39,16 @@ pub(super) struct Manner {
     pub(super) loudness: Loudness,
     pub(super) format: Format,
     pub(super) color: bool,
+    pub(super) secrecy: Secrecy,
+}
+
+/// Whether anybody on the way can listen in.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Secrecy {
+    /// Nobody can, and each side knows the other by its key.
+    Encrypted,
+    /// Everybody can.
+    Plain,
 }
 
 impl Manner {
@@ -47,6 +58,7 @@ impl Manner {
             loudness: Loudness::Usual,
             format,
             color: false,
+            secrecy: Secrecy::Encrypted,
         }
     }
 
@@ -83,7 +95,12 @@ pub(super) struct Serve {
     pub(super) listen: Vec<Address>,
     pub(super) reach: Reach,
     pub(super) durability: Durability,
+    /// What nobody may go beyond.
     pub(super) rights: Rights,
+    /// What those may do whom nobody knows.
+    pub(super) strangers: Option<Rights>,
+    /// Whether root may serve others.
+    pub(super) may_be_root: bool,
     pub(super) server: server::Config,
     pub(super) log: LogArg,
 }
@@ -163,6 +180,11 @@ pub(super) fn manner(args: Everywhere, matches: &ArgMatches) -> anyhow::Result<M
         loudness,
         format,
         color: terminal::has_color(args.color),
+        secrecy: if args.plaintext {
+            Secrecy::Plain
+        } else {
+            Secrecy::Encrypted
+        },
     })
 }
 
@@ -194,8 +216,9 @@ pub(super) fn serve(args: ServeArgs, matches: &ArgMatches) -> anyhow::Result<Ser
         reach,
         durability,
         rights,
+        strangers: args.anonymous.map(|AnonymousArg::Read| Rights::READ),
+        may_be_root: args.allow_root,
         server: server::Config {
-            admit: Arc::new(rights),
             max_connections: args.max_connections.get(),
             deadlines,
             drain: args.drain,

@@ -19,12 +19,17 @@ pub enum Error {
         source: io::Error,
     },
     /// The server shows a key that is not the expected one.
-    #[error("the server at {address} is not the one that is known: it shows {}", key.fingerprint())]
+    #[error(
+        "the server at {address} is not the right one: it shows {}{}",
+        key.fingerprint(), in_place_of(.expected.as_deref())
+    )]
     Stranger {
         /// Where it is.
         address: String,
         /// The key that it shows.
         key: PublicKey,
+        /// Whom it should have been, and since when that is known.
+        expected: Option<String>,
     },
     /// The server does not encrypt, and was to.
     #[error("the server at {address} does not encrypt")]
@@ -82,4 +87,8 @@ impl Error {
 
 fn name(path: Option<&RemotePath>) -> String {
     path.map_or_else(|| "the whole tree".to_owned(), |path| format!("{path:?}"))
+}
+
+fn in_place_of(expected: Option<&str>) -> String {
+    expected.map_or_else(String::new, |expected| format!(" in place of {expected}"))
 }

@@ -13,7 +13,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Instant;
 
 use crate::net::plain::Plain;
-use crate::net::tls::{ClientSide, Encrypted, InClear};
+use crate::net::tls::{Encrypted, InClear};
 use crate::net::{Stream, Transport, connect};
 use crate::transfer::{Error, Link};
 use crate::wire::{self, Frames, Incoming, Message};
@@ -143,8 +143,15 @@ impl Route {
             return error::Error::Interrupted;
         }
         let address = self.to_string();
-        if let Some(key) = options.encryption.as_ref().and_then(ClientSide::stranger) {
-            return error::Error::Stranger { address, key };
+        if let Some(side) = &options.encryption
+            && let Some(key) = side.stranger()
+        {
+            let expected = side.expects();
+            return error::Error::Stranger {
+                address,
+                key,
+                expected,
+            };
         }
         match source {
             Error::Refused { code, text } => error::Error::Refused { code, text },

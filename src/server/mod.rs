@@ -35,6 +35,7 @@ mod access;
 mod admission;
 mod changes;
 mod download;
+mod keyed;
 mod listing;
 mod session;
 mod slots;
@@ -58,6 +59,7 @@ use crate::transfer::{Deadlines, Link, Reception};
 use crate::wire::message::{Above, Rights, StoreId};
 
 pub use admission::{Admit, Grant, Visitor};
+pub use keyed::Keyed;
 
 use access::Access;
 use slots::Slots;

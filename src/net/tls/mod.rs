@@ -38,6 +38,7 @@ pub struct ServerSide {
 pub struct ClientSide {
     config: Arc<rustls::ClientConfig>,
     expected: Expected,
+    since: Option<String>,
     met: Met,
 }
 
@@ -96,7 +97,29 @@ impl ClientSide {
         Ok(Self {
             config: Arc::new(config),
             expected,
+            since: None,
             met,
+        })
+    }
+
+    /// Notes since when that server is known, for whoever has to be told of another.
+    #[must_use]
+    pub fn known_since(self, day: &str) -> Self {
+        let since = Some(day.to_owned());
+        Self { since, ..self }
+    }
+
+    /// Whom it expects, in words; nothing where nobody is.
+    #[must_use]
+    pub fn expects(&self) -> Option<String> {
+        let print = match self.expected {
+            Expected::Key(key) => key.fingerprint(),
+            Expected::Fingerprint(print) => print,
+            Expected::Nobody => return None,
+        };
+        Some(match &self.since {
+            Some(day) => format!("{print}, known since {day}"),
+            None => print.to_string(),
         })
     }
 
