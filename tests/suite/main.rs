@@ -4,6 +4,7 @@
     reason = "a test makes and damages files where the library must not"
 )]
 
+mod authorizing;
 mod both_ways;
 mod by_hand;
 mod change_faults;
@@ -23,6 +24,7 @@ mod hostile_uploads;
 mod interrupted;
 mod into_itself;
 mod kept;
+mod known_servers;
 mod landscape;
 mod listings;
 mod lost;
@@ -35,6 +37,8 @@ mod names;
 mod objects;
 mod order;
 mod outputs;
+mod own_keys;
+mod person;
 mod place;
 mod planted;
 mod program;

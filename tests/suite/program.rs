@@ -9,7 +9,7 @@ use std::env;
 use std::fs::{self, File};
 use std::io::{BufRead, BufReader, Read};
 use std::os::fd::OwnedFd;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::sync::mpsc::{self, Receiver};
 use std::thread;
@@ -54,7 +54,8 @@ const LOOKS: [&str; 5] = [
     "TERM",
 ];
 
-/// haul with these words, to be run in `here`; nothing in the environment speaks to it.
+/// haul with these words, to be run in `here`; nothing in the environment speaks to it but
+/// where it finds the files of its user.
 pub fn haul<'w>(here: &Path, words: impl IntoIterator<Item = &'w str>) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_haul"));
     for (name, _) in env::vars_os() {
@@ -63,13 +64,25 @@ pub fn haul<'w>(here: &Path, words: impl IntoIterator<Item = &'w str>) -> Comman
             command.env_remove(name);
         }
     }
+    let home = home();
     command
+        .env("XDG_CONFIG_HOME", home.join("config"))
+        .env("XDG_STATE_HOME", home.join("state"))
+        .env("HOME", home)
         .args(words)
         .current_dir(here)
         .stdin(Stdio::null())
         .stdout(Stdio::piped())
         .stderr(Stdio::piped());
     command
+}
+
+/// The home of everybody who has no other: no test sees or changes a real one. It is kept
+/// from run to run, as a person's is.
+fn home() -> PathBuf {
+    let home = Path::new(env!("CARGO_TARGET_TMPDIR")).join("home");
+    fs::create_dir_all(&home).unwrap();
+    home
 }
 
 impl Running {
