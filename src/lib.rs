@@ -27,6 +27,18 @@
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 //!
+//! # Where to begin
+//!
+//! - [`client`] puts, gets and asks; [`server`] serves; [`store::LocalStore`] is a directory
+//!   that is served.
+//! - Their words are in [`path`] (names), [`entry`], [`content`] (checksums), [`offer`] (what
+//!   to do where something exists) and [`code`] (why something failed, also as an exit code).
+//! - `fault` is where tests make system calls fail; everyone else passes `Fault::default()`.
+//! - [`wire`], [`transfer`] and [`net`] are the protocol's own: for whoever writes another
+//!   kind of server or looks into frames. [`cli`] is the program.
+//!
+//! `examples/library.rs` moves a tree up and back, with events and cancellation.
+//!
 //! # The house
 //!
 //! Imports point down only; a test holds them to that.

@@ -7,6 +7,8 @@
 
 #[path = "tidy/layers.rs"]
 mod layers;
+#[path = "tidy/rooms.rs"]
+mod rooms;
 #[path = "tidy/tokens.rs"]
 mod tokens;
 

@@ -42,6 +42,21 @@ pub(super) enum Command {
 /// What ends by itself.
 #[derive(Debug, Subcommand)]
 pub(super) enum Verb {
+    #[command(flatten)]
+    Errand(Errand),
+    #[command(flatten)]
+    Trust(TrustVerb),
+    /// Serve on loopback, put, get back and compare
+    Demo(DemoArgs),
+    /// Print what a shell needs to complete commands and flags
+    Completions(CompletionsArgs),
+    /// Print the manual, or that of one command, as a roff page
+    Man(ManArgs),
+}
+
+/// What is done with a server.
+#[derive(Debug, Subcommand)]
+pub(super) enum Errand {
     /// Upload files and directories
     Put(PutArgs),
     /// Download files and directories
@@ -58,17 +73,9 @@ pub(super) enum Verb {
     Rm(RmArgs),
     /// Print checksums of remote files, read on the server
     Sum(SumArgs),
-    #[command(flatten)]
-    Trust(TrustVerb),
-    /// Serve on loopback, put, get back and compare
-    Demo(DemoArgs),
-    /// Print what a shell needs to complete commands and flags
-    Completions(CompletionsArgs),
-    /// Print the manual, or that of one command, as a roff page
-    Man(ManArgs),
 }
 
-impl Verb {
+impl Errand {
     /// Whether the same command, given again, goes on where it was broken off.
     pub(super) fn goes_on(&self) -> bool {
         matches!(self, Self::Put(_) | Self::Get(_))

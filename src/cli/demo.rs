@@ -12,7 +12,7 @@ use std::path::{Path, PathBuf};
 
 use anyhow::Context;
 
-use crate::client::{Cancel, Client, Event, JobOptions, Options};
+use crate::client::{Event, JobOptions, Options};
 use crate::code::Code;
 use crate::content::Checksum;
 use crate::entry::Kind;
@@ -22,13 +22,14 @@ use crate::server::{Config, Handle, Server};
 use crate::store::{Durability, LocalStore};
 
 use super::destination::{LocalPlace, Place, name_of};
+use super::errand::Errands;
 use super::failure::failure;
 use super::report::Report;
 use super::scratch::Scratch;
 use super::settings::Source;
 use super::summary::{Job, sentence};
 use super::watched_job::Outcome;
-use super::{escape, get, put, quantity, signals};
+use super::{escape, get, put, quantity};
 
 /// Bytes that are compared at a time.
 const PIECE: usize = 64 << 10;
@@ -45,8 +46,7 @@ struct Receipts {
 
 pub(super) fn run(paths: Vec<PathBuf>, report: &mut Report) -> anyhow::Result<Option<Code>> {
     let scratch = Scratch::new().map_err(|error| unwritable(&error))?;
-    let cancel = Cancel::default();
-    let _signals = signals::cancelling(cancel.clone())?;
+    let errands = Errands::begin()?;
     let sources = if paths.is_empty() {
         report.notice("making sample files");
         vec![samples(&scratch).map_err(|error| unwritable(&error))?]
@@ -61,13 +61,7 @@ pub(super) fn run(paths: Vec<PathBuf>, report: &mut Report) -> anyhow::Result<Op
         "serving {} on haul://{address}",
         escape::path(&root)
     ));
-    let client = Client::new(
-        &address,
-        Options {
-            cancel,
-            ..Options::default()
-        },
-    );
+    let client = errands.client(&address, Options::default().connections);
 
     let options = JobOptions::default();
     let mut stored = Receipts::default();

@@ -1,17 +1,16 @@
-//! Short questions to servers, one after the other.
+//! What is done with servers, and can be broken off.
 //!
-//! A failure of one is told and is no obstacle to the next; all failures together are the
-//! exit code. Only a person who asks to stop ends them all.
+//! Of several short questions a failure of one is told and is no obstacle to the next; all
+//! failures together are the exit code. Only a person who asks to stop ends them all.
 
 use crate::client::{Cancel, Client, Options};
 use crate::code::Code;
 
-use super::address::Address;
 use super::failure::code_of;
 use super::report::Report;
 use super::signals::{self, Watch};
 
-/// What can be asked of servers until a person asks to stop.
+/// What one command has with servers, until a person asks to stop.
 #[derive(Debug)]
 pub(super) struct Errands {
     cancel: Cancel,
@@ -28,14 +27,21 @@ impl Errands {
         })
     }
 
-    /// A client for one short question after the other.
-    pub(super) fn client(&self, address: &Address) -> Client {
-        let options = Options {
-            connections: 1,
-            cancel: self.cancel.clone(),
-            ..Options::default()
-        };
-        Client::new(&address.to_string(), options)
+    /// A client for jobs with the server at `address`.
+    pub(super) fn client(&self, address: &str, connections: usize) -> Client {
+        Client::new(
+            address,
+            Options {
+                connections,
+                cancel: self.cancel.clone(),
+                ..Options::default()
+            },
+        )
+    }
+
+    /// What ends them.
+    pub(super) fn cancel(&self) -> &Cancel {
+        &self.cancel
     }
 }
 

@@ -4,29 +4,24 @@
 
 use std::ffi::OsStr;
 
-use crate::client::{Cancel, Client, Download, Event, JobOptions, Options};
+use crate::client::{Client, Download, Event, JobOptions};
 use crate::code::Code;
 use crate::path::PathError;
 
 use super::destination::{LocalPlace, Place};
+use super::errand::Errands;
 use super::escape;
 use super::report::Report;
 use super::settings::{Get, Source};
-use super::signals;
 use super::summary::{Job, sentence};
 use super::watched_job::{self, Outcome};
 
-pub(super) fn run(get: Get, report: &mut Report) -> anyhow::Result<Option<Code>> {
-    let cancel = Cancel::default();
-    let _signals = signals::cancelling(cancel.clone())?;
-    let client = Client::new(
-        &get.address.to_string(),
-        Options {
-            connections: get.connections,
-            cancel,
-            ..Options::default()
-        },
-    );
+pub(super) fn run(
+    get: Get,
+    errands: &Errands,
+    report: &mut Report,
+) -> anyhow::Result<Option<Code>> {
+    let client = errands.client(&get.address.to_string(), get.connections);
     report.set_effect(get.options.effect);
     let outcome = fetch(&client, get.sources, &get.to, &get.options, report, |_| ())?;
     if let Place::Exactly(name) = &get.to.place

@@ -6,26 +6,19 @@
 use std::borrow::Cow;
 use std::io::{self, IsTerminal};
 
-use crate::client::{Cancel, Client, Error, Listing, Options};
+use crate::client::{Error, Listing};
 use crate::code::Code;
 use crate::entry::{Entry, Kind};
 
+use super::errand::Errands;
 use super::escape;
 use super::failure::failure;
 use super::quantity;
 use super::report::Report;
 use super::settings::{Depth, Detail, Format, Ls};
-use super::signals;
 
-pub(super) fn run(ls: &Ls, report: &mut Report) -> anyhow::Result<Option<Code>> {
-    let cancel = Cancel::default();
-    let _signals = signals::cancelling(cancel.clone())?;
-    let options = Options {
-        connections: 1,
-        cancel: cancel.clone(),
-        ..Options::default()
-    };
-    let client = Client::new(&ls.remote.address.to_string(), options);
+pub(super) fn run(ls: &Ls, errands: &Errands, report: &mut Report) -> anyhow::Result<Option<Code>> {
+    let client = errands.client(&ls.remote.address.to_string(), 1);
     let depth = match ls.depth {
         Depth::One => Some(1),
         Depth::Whole => None,
@@ -34,7 +27,7 @@ pub(super) fn run(ls: &Ls, report: &mut Report) -> anyhow::Result<Option<Code>> 
     let style = Style::new(ls, &listing.entries);
     for entry in &listing.entries {
         // A long listing is no less to be stopped for having been fetched already.
-        if cancel.is_cancelled() {
+        if errands.cancel().is_cancelled() {
             return Err(Error::Interrupted.into());
         }
         match report.manner().format {

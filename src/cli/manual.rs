@@ -101,7 +101,7 @@ pub(super) const EXAMPLES: [(&str, &str); 22] = [
         "Show size, mode, time and recorded checksum of a file.",
     ),
     (
-        "haul sum --checksum sha256 nas/2025 | sha256sum -c",
+        "haul sum --checksum sha256 nas/2025 | (cd 2025 && sha256sum -c)",
         "Check the copy of a directory that is here, without moving it again.",
     ),
     (
@@ -149,8 +149,9 @@ pub(super) const EXAMPLES: [(&str, &str); 22] = [
         "See all of it on this machine, in two minutes.",
     ),
     (
-        "haul completions bash > ~/.local/share/bash-completion/completions/haul",
-        "Have the shell complete commands and flags.",
+        "haul completions bash > ~/.haul.bash",
+        "Write down how bash completes commands and flags; a line in ~/.bashrc, \
+         . ~/.haul.bash, has every new shell do so.",
     ),
     ("haul man | man -l -", "Read this manual."),
 ];
@@ -160,6 +161,29 @@ mod tests {
     use super::*;
     use crate::cli::args;
     use crate::code::Code;
+
+    const DOCUMENTS: [&str; 2] = [
+        include_str!("../../README.md"),
+        include_str!("../../docs/tour.md"),
+    ];
+
+    /// The words of each haul that is started in a line for a shell.
+    fn lines_of_haul(line: &str) -> Vec<Vec<&str>> {
+        let mut found: Vec<Vec<&str>> = Vec::new();
+        let mut is_in = false;
+        for word in line.split([' ', '(', ')', ';']) {
+            if word == "haul" {
+                found.push(Vec::new());
+                is_in = true;
+            } else if ["|", ">", "<", "&&", ""].contains(&word) {
+                is_in = false;
+            }
+            if is_in {
+                found.last_mut().expect("one has begun").push(word);
+            }
+        }
+        found
+    }
 
     #[test]
     fn every_code_has_its_line() {
@@ -175,14 +199,28 @@ mod tests {
             .map(|command| command.get_name().to_owned())
             .collect();
         for (line, _) in EXAMPLES {
-            let words: Vec<_> = line
-                .split(' ')
-                .take_while(|word| !["|", ">", "<"].contains(word))
-                .collect();
+            let words = lines_of_haul(line).remove(0);
             without.retain(|name| name != words[1]);
             let read = args::parse(words.into_iter().map(Into::into));
             assert!(read.is_ok(), "{line}: {}", read.unwrap_err());
         }
         assert_eq!(without, [""; 0]);
+    }
+
+    /// Also those of other machines, which the tests of the documents do not run.
+    #[test]
+    fn every_line_of_the_documents_is_one_that_it_can_read() {
+        let mut count = 0;
+        for line in DOCUMENTS.iter().flat_map(|document| document.lines()) {
+            let Some((_, typed)) = line.split_once("$ ") else {
+                continue;
+            };
+            for words in lines_of_haul(typed) {
+                let read = args::parse(words.into_iter().map(Into::into));
+                assert!(read.is_ok(), "{line}: {}", read.unwrap_err());
+                count += 1;
+            }
+        }
+        assert!(count > 20, "{count}");
     }
 }

@@ -9,10 +9,13 @@ use super::failure::failure;
 use super::report::Report;
 use super::tree_settings::Mkdir;
 
-pub(super) fn run(mkdir: &Mkdir, report: &mut Report) -> anyhow::Result<Option<Code>> {
-    let errands = Errands::begin()?;
+pub(super) fn run(
+    mkdir: &Mkdir,
+    errands: &Errands,
+    report: &mut Report,
+) -> anyhow::Result<Option<Code>> {
     each(&mkdir.targets, report, |target, report| {
-        let client = errands.client(&target.address);
+        let client = errands.client(&target.address.to_string(), 1);
         match (&target.path, mkdir.parents) {
             (Some(path), parents) => {
                 client.make_dir(path, parents)?;

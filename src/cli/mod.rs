@@ -38,6 +38,7 @@ mod places;
 mod progress;
 mod put;
 mod quantity;
+mod quoting;
 mod remote;
 mod report;
 mod revoke;
@@ -45,7 +46,6 @@ mod rm;
 mod scratch;
 mod serve;
 mod settings;
-mod shell;
 mod signals;
 mod stat;
 mod sum;
@@ -66,7 +66,8 @@ pub use failure::{code_of, explain};
 
 use crate::code::Code;
 
-use args::{Command, Verb};
+use args::{Command, Errand, Verb};
+use errand::Errands;
 use failure::usage;
 use report::Report;
 use settings::{Format, Manner};
@@ -101,8 +102,8 @@ pub fn run(line: impl IntoIterator<Item = OsString>) -> anyhow::Result<Option<Co
             .or_else(|error| Report::new(manner).close(Err(error))),
         Command::Verb(verb) => {
             let mut report = Report::new(manner);
-            if verb.goes_on() {
-                report.resume_with(shell::command(&line));
+            if matches!(&verb, Verb::Errand(errand) if errand.goes_on()) {
+                report.resume_with(quoting::command(&line));
             }
             let result = run_verb(verb, &matches, &mut report);
             report.close(result)
@@ -112,14 +113,7 @@ pub fn run(line: impl IntoIterator<Item = OsString>) -> anyhow::Result<Option<Co
 
 fn run_verb(verb: Verb, matches: &ArgMatches, report: &mut Report) -> anyhow::Result<Option<Code>> {
     match verb {
-        Verb::Put(args) => put::run(&settings::put(args, matches)?, report),
-        Verb::Get(args) => get::run(settings::get(&args, matches)?, report),
-        Verb::Ls(args) => ls::run(&settings::ls(&args)?, report),
-        Verb::Mkdir(args) => mkdir::run(&tree_settings::mkdir(&args)?, report),
-        Verb::Mv(args) => mv::run(&tree_settings::mv(&args)?, report),
-        Verb::Rm(args) => rm::run(&tree_settings::rm(&args)?, report),
-        Verb::Stat(args) => stat::run(&tree_settings::stat(&args)?, report),
-        Verb::Sum(args) => sum::run(&tree_settings::sum(&args)?, report),
+        Verb::Errand(errand) => run_errand(errand, matches, &Errands::begin()?, report),
         Verb::Trust(verb) => run_trust_verb(verb, report),
         Verb::Demo(args) => demo::run(args.paths, report),
         Verb::Completions(args) => completions::run(args.shell, report),
@@ -127,6 +121,26 @@ fn run_verb(verb: Verb, matches: &ArgMatches, report: &mut Report) -> anyhow::Re
     }
 }
 
+/// Does what is to be done with a server.
+fn run_errand(
+    errand: Errand,
+    matches: &ArgMatches,
+    errands: &Errands,
+    report: &mut Report,
+) -> anyhow::Result<Option<Code>> {
+    match errand {
+        Errand::Put(args) => put::run(&settings::put(args, matches)?, errands, report),
+        Errand::Get(args) => get::run(settings::get(&args, matches)?, errands, report),
+        Errand::Ls(args) => ls::run(&settings::ls(&args)?, errands, report),
+        Errand::Mkdir(args) => mkdir::run(&tree_settings::mkdir(&args)?, errands, report),
+        Errand::Mv(args) => mv::run(&tree_settings::mv(&args)?, errands, report),
+        Errand::Rm(args) => rm::run(&tree_settings::rm(&args)?, errands, report),
+        Errand::Stat(args) => stat::run(&tree_settings::stat(&args)?, errands, report),
+        Errand::Sum(args) => sum::run(&tree_settings::sum(&args)?, errands, report),
+    }
+}
+
+/// Does what concerns this user's own files.
 fn run_trust_verb(verb: TrustVerb, report: &mut Report) -> anyhow::Result<Option<Code>> {
     match verb {
         TrustVerb::Key => key::run(report),

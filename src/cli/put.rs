@@ -5,30 +5,25 @@
 
 use std::path::PathBuf;
 
-use crate::client::{Cancel, Client, Event, JobOptions, LocalFiles, Options};
+use crate::client::{Client, Event, JobOptions, LocalFiles};
 use crate::code::Code;
 
 use super::destination::{Place, name_of};
+use super::errand::Errands;
 use super::escape;
 use super::output;
 use super::report::Report;
 use super::settings::Put;
-use super::signals;
 use super::summary::{Job, sentence};
 use super::watched_job::{self, Outcome};
 
-pub(super) fn run(put: &Put, report: &mut Report) -> anyhow::Result<Option<Code>> {
-    let cancel = Cancel::default();
-    let _signals = signals::cancelling(cancel.clone())?;
+pub(super) fn run(
+    put: &Put,
+    errands: &Errands,
+    report: &mut Report,
+) -> anyhow::Result<Option<Code>> {
     let server = put.address.to_string();
-    let client = Client::new(
-        &server,
-        Options {
-            connections: put.connections,
-            cancel,
-            ..Options::default()
-        },
-    );
+    let client = errands.client(&server, put.connections);
     report.set_effect(put.options.effect);
     let outcome = send(
         &client,

@@ -12,11 +12,10 @@ use super::tree_settings::Rm;
 /// What a person who interrupts a removal has to know.
 const GOES_ON: &str = "interrupted: a directory that the server has begun to remove, it removes";
 
-pub(super) fn run(rm: &Rm, report: &mut Report) -> anyhow::Result<Option<Code>> {
-    let errands = Errands::begin()?;
+pub(super) fn run(rm: &Rm, errands: &Errands, report: &mut Report) -> anyhow::Result<Option<Code>> {
     let result = each(&rm.targets, report, |target, report| {
         errands
-            .client(&target.address)
+            .client(&target.address.to_string(), 1)
             .remove(&target.path, rm.removal)?;
         let shown = escape::name(target.path.as_str());
         report.detail(&format!("removed {shown}"));

@@ -12,11 +12,14 @@ use super::report::Report;
 use super::settings::Format;
 use super::tree_settings::Stat;
 
-pub(super) fn run(stat: &Stat, report: &mut Report) -> anyhow::Result<Option<Code>> {
-    let errands = Errands::begin()?;
+pub(super) fn run(
+    stat: &Stat,
+    errands: &Errands,
+    report: &mut Report,
+) -> anyhow::Result<Option<Code>> {
     let mut is_first = true;
     each(&stat.targets, report, |target, report| {
-        let client = errands.client(&target.address);
+        let client = errands.client(&target.address.to_string(), 1);
         let entry = client.stat(target.path.as_ref())?;
         if report.manner().format == Format::Json {
             match &entry {

@@ -18,13 +18,16 @@ use super::report::Report;
 use super::settings::Format;
 use super::tree_settings::Sum;
 
-pub(super) fn run(sum: &Sum, report: &mut Report) -> anyhow::Result<Option<Code>> {
-    let errands = Errands::begin()?;
+pub(super) fn run(
+    sum: &Sum,
+    errands: &Errands,
+    report: &mut Report,
+) -> anyhow::Result<Option<Code>> {
     let is_shown = io::stdout().is_terminal();
     each(&sum.targets, report, |target, report| {
         let path = target.path.as_ref();
         let mut codes = Vec::new();
-        let client = errands.client(&target.address);
+        let client = errands.client(&target.address.to_string(), 1);
         let rest = client.sum(path, sum.algorithm, |entry, checksum| {
             let name = entry.path.as_str();
             match checksum {

@@ -1,25 +1,39 @@
 //! Driving one job over several connections.
 //!
-//! A [`Client`] names a server; [`Client::put`], [`Client::get`] and
-//! [`Client::list`] are the jobs. A job opens its connections all at once, each
-//! with a worker thread of its own; work is handed out in segments and given back
-//! where a connection is lost. What happens is told as [`Event`]s on a channel,
-//! once a file; bytes are counted in [`Progress`], which a screen reads when it likes.
+//! A [`Client`] names a server. [`Client::put`] and [`Client::get`] move files and trees;
+//! [`list`](Client::list), [`stat`](Client::stat), [`sum`](Client::sum),
+//! [`make_dir`](Client::make_dir), [`rename`](Client::rename) and
+//! [`remove`](Client::remove) ask one question each.
 //!
-//! ```no_run
-//! use haul::client::{Client, JobOptions, Monitor, Options, Upload};
+//! A job that moves something opens its connections all at once, each with a worker thread
+//! of its own; work is handed out in segments and given back where a connection is lost.
+//! What happens is told as [`Event`]s on a channel, once a file; bytes are counted in
+//! [`Progress`], which a screen reads when it likes. A job returns when all is done or has
+//! failed: what failed alone is in its [`Summary`], and an [`Error`] is what ended the
+//! whole job. [`Cancel`] ends it from another thread.
+//!
+//! ```
+//! # use haul::{fault::Fault, server::{Config, Server}, store::{Durability, LocalStore}};
+//! # let served = tempfile::tempdir()?;
+//! # let store = LocalStore::serve(served.path(), Durability::Batch, Fault::default())?;
+//! # let server = Server::bind(store, &["127.0.0.1:0".to_owned()], Config::default())?;
+//! # let address = server.addresses()?[0].to_string();
+//! # let _running = server.start()?;
+//! use haul::client::{Client, Event, JobOptions, Monitor, Options, Upload};
 //! use haul::path::RemotePath;
 //!
-//! let client = Client::new("127.0.0.1:4285", Options::default());
-//! let to = RemotePath::parse("photos/2025")?;
-//! let upload = Upload::local("holidays".as_ref(), Some(to));
+//! let client = Client::new(&address, Options::default());
+//! let to = RemotePath::parse("backup/samples")?;
+//! let upload = Upload::local("sample_files".as_ref(), Some(to));
 //! let (monitor, events) = Monitor::new();
 //! let summary = client.put(vec![upload], &JobOptions::default(), &monitor)?;
-//! assert_eq!(summary.code(), None);
+//! assert_eq!(summary.code(), None, "nothing failed");
+//! assert!(summary.durable && summary.moved > 0);
+//!
+//! // The channel ends with the monitor.
 //! drop(monitor);
-//! for event in events {
-//!     println!("{event:?}");
-//! }
+//! let stored = events.iter().filter(|event| matches!(event, Event::Finished { .. }));
+//! assert_eq!(stored.count() as u64, summary.moved);
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 
@@ -258,9 +272,32 @@ impl Client {
     /// Lists what is at `path`, or the root: `depth` 0 is its own entry, 1 what is
     /// in it, `None` everything beneath it.
     ///
+    /// ```
+    /// # use haul::{fault::Fault, server::{Config, Server}, store::{Durability, LocalStore}};
+    /// # let served = tempfile::tempdir()?;
+    /// # let store = LocalStore::serve(served.path(), Durability::Batch, Fault::default())?;
+    /// # let server = Server::bind(store, &["127.0.0.1:0".to_owned()], Config::default())?;
+    /// # let address = server.addresses()?[0].to_string();
+    /// # let _running = server.start()?;
+    /// # std::fs::create_dir(served.path().join("photos"))?;
+    /// # std::fs::write(served.path().join("photos/sea.jpg"), "sea")?;
+    /// use haul::client::{Client, Options};
+    /// use haul::path::RemotePath;
+    ///
+    /// let client = Client::new(&address, Options::default());
+    /// let listing = client.list(None, None)?;
+    /// let names: Vec<&str> = listing.entries.iter().map(|entry| entry.path.as_str()).collect();
+    /// assert_eq!(names, ["photos", "photos/sea.jpg"]);
+    /// assert_eq!(listing.unreadable, 0);
+    ///
+    /// let entry = client.stat(Some(&RemotePath::parse("photos/sea.jpg")?))?;
+    /// assert_eq!(entry.map(|entry| entry.size()), Some(3));
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    ///
     /// # Errors
     ///
-    /// When the server cannot be reached, or refuses.
+    /// When the server cannot be reached, or refuses: with code 5 where nothing has the name.
     pub fn list(&self, path: Option<&RemotePath>, depth: Option<u32>) -> Result<Listing, Error> {
         self.ask(|session| session.list(path, depth))
     }
@@ -301,6 +338,32 @@ impl Client {
 
     /// Fetches files and trees into the directory `into`, which is made where it is not
     /// there, and returns once everything is stored or has failed.
+    ///
+    /// ```
+    /// # use haul::{fault::Fault, server::{Config, Server}, store::{Durability, LocalStore}};
+    /// # let served = tempfile::tempdir()?;
+    /// # let store = LocalStore::serve(served.path(), Durability::Batch, Fault::default())?;
+    /// # let server = Server::bind(store, &["127.0.0.1:0".to_owned()], Config::default())?;
+    /// # let address = server.addresses()?[0].to_string();
+    /// # let _running = server.start()?;
+    /// # std::fs::write(served.path().join("notes"), "sea")?;
+    /// use haul::client::{Client, Download, JobOptions, Monitor, Options, Status, Event};
+    /// use haul::path::RemotePath;
+    ///
+    /// let client = Client::new(&address, Options::default());
+    /// let download = Download {
+    ///     from: Some(RemotePath::parse("notes")?),
+    ///     to: Some(RemotePath::parse("copy")?),
+    /// };
+    /// let into = tempfile::tempdir()?;
+    /// let (monitor, events) = Monitor::new();
+    /// let summary = client.get(vec![download], into.path(), &JobOptions::default(), &monitor)?;
+    /// assert_eq!((summary.moved, summary.code()), (1, None));
+    /// assert_eq!(std::fs::read(into.path().join("copy"))?, b"sea");
+    /// let finished = events.iter().next();
+    /// assert!(matches!(finished, Some(Event::Finished { status: Status::Fetched, .. })));
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     ///
     /// # Errors
     ///

@@ -101,7 +101,7 @@ pub enum Skip {
     Link,
     /// It is a link that leads back to where it is.
     Loop,
-    /// It has haul's own name.
+    /// It holds what has haul's own name.
     Reserved,
     /// It was there when the tree was looked through, and is no more.
     Vanished,
@@ -115,7 +115,7 @@ impl fmt::Display for Skip {
             Self::LeadsOut => "the link leads out of the tree",
             Self::Link => "links are not wanted",
             Self::Loop => "the link leads back to where it is",
-            Self::Reserved => "the name is haul's own",
+            Self::Reserved => "what is called .haul in it is haul's own",
             Self::Vanished => "it is gone",
         })
     }

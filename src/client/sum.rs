@@ -28,6 +28,27 @@ impl Client {
     /// Returns what was listed and has no checksum: directories, links, and how much could
     /// not be listed.
     ///
+    /// ```
+    /// # use haul::{fault::Fault, server::{Config, Server}, store::{Durability, LocalStore}};
+    /// # let served = tempfile::tempdir()?;
+    /// # let store = LocalStore::serve(served.path(), Durability::Batch, Fault::default())?;
+    /// # let server = Server::bind(store, &["127.0.0.1:0".to_owned()], Config::default())?;
+    /// # let address = server.addresses()?[0].to_string();
+    /// # let _running = server.start()?;
+    /// # std::fs::write(served.path().join("notes"), "sea")?;
+    /// use haul::client::{Client, Options};
+    /// use haul::content::Algorithm;
+    ///
+    /// let client = Client::new(&address, Options::default());
+    /// let mut sums = Vec::new();
+    /// client.sum(None, Algorithm::Blake3, |entry, sum| sums.push((entry.path, sum.ok())))?;
+    /// let (path, sum) = sums.remove(0);
+    /// assert_eq!(path.as_str(), "notes");
+    /// let expected = format!("blake3:{}", blake3::hash(b"sea").to_hex());
+    /// assert_eq!(sum.map(|sum| sum.to_string()), Some(expected));
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    ///
     /// # Errors
     ///
     /// What ended the whole job: that there is no such path or no file, or the connection's

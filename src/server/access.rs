@@ -5,12 +5,12 @@
 
 use std::sync::Arc;
 
-use super::{Admit, Visitor};
+use super::{Admit, Grant, Visitor};
 use crate::entry::{Cursor, Entry, Version};
 use crate::identity::Identity;
 use crate::offer::{Offering, OnExisting, Terms, Ticket};
 use crate::path::RemotePath;
-use crate::store::{Changes, Claim, Durability, Error, Parents, Published, Removal, Source};
+use crate::store::{Changes, Claim, Durability, Error, Parents, Place, Published, Removal, Source};
 use crate::store::{Standing, Store};
 use crate::wire::message::Rights;
 
@@ -21,6 +21,8 @@ pub(super) struct Access<S> {
     identity: Identity,
     visitor: Visitor,
     admit: Arc<dyn Admit>,
+    /// The directory that `store` shows as its root.
+    under: Option<RemotePath>,
 }
 
 const WRITE: Rights = Rights(2);
@@ -28,26 +30,51 @@ const REPLACE: Rights = Rights(4);
 const DELETE: Rights = Rights(8);
 
 impl<S: Store> Access<S> {
-    pub(super) fn new(store: &S, visitor: Visitor, admit: Arc<dyn Admit>) -> Self {
+    /// Lets a visitor in, who is told what they may do; `None` where they may not come.
+    ///
+    /// # Errors
+    ///
+    /// When the directory that they are confined to cannot be had.
+    pub(super) fn admit(
+        store: &S,
+        visitor: Visitor,
+        admit: Arc<dyn Admit>,
+    ) -> Result<Option<(Self, Rights)>, Error> {
+        let Some(Grant { rights, under }) = admit.grant(&visitor) else {
+            return Ok(None);
+        };
         let identity = match visitor.key {
             Some(key) => Identity::Key(*key.as_bytes()),
             None => Identity::Anyone,
         };
-        Self {
-            store: store.acting_for(identity.clone()),
+        let store = store.acting_for(identity.clone());
+        let store = match &under {
+            Some(under) => store.beneath(under)?,
+            None => store,
+        };
+        let access = Self {
+            store,
             identity,
             visitor,
             admit,
-        }
+            under,
+        };
+        Ok(Some((access, rights)))
+    }
+
+    /// Whether they see all that is served.
+    pub(super) fn is_whole(&self) -> bool {
+        self.under.is_none()
     }
 
     pub(super) fn identity(&self) -> &Identity {
         &self.identity
     }
 
-    /// What they may do at this moment; `None` if they may not even come in.
-    pub(super) fn rights(&self) -> Option<Rights> {
-        self.admit.rights(&self.visitor)
+    /// What they may do at this moment, where they are.
+    fn rights(&self) -> Option<Rights> {
+        let grant = self.admit.grant(&self.visitor)?;
+        (grant.under == self.under).then_some(grant.rights)
     }
 
     fn check(&self, wanted: Rights, what: &'static str) -> Result<(), Error> {
@@ -72,6 +99,10 @@ impl<S: Store> Access<S> {
 impl<S: Store> Source for Access<S> {
     type Reader = S::Reader;
     type Walk = S::Walk;
+
+    fn places(&self, under: Option<&RemotePath>) -> Vec<Place> {
+        self.store.places(under)
+    }
 
     fn walk(
         &self,
@@ -117,7 +148,18 @@ impl<S: Store> Store for Access<S> {
             identity: by,
             visitor: self.visitor,
             admit: Arc::clone(&self.admit),
+            under: self.under.clone(),
         }
+    }
+
+    fn beneath(&self, under: &RemotePath) -> Result<Self, Error> {
+        Ok(Self {
+            store: self.store.beneath(under)?,
+            identity: self.identity.clone(),
+            visitor: self.visitor,
+            admit: Arc::clone(&self.admit),
+            under: self.under.clone(),
+        })
     }
 
     fn durability(&self) -> Durability {

@@ -4,6 +4,7 @@ use std::fmt::Debug;
 use std::net::{IpAddr, SocketAddr};
 
 use crate::net::keys::PublicKey;
+use crate::path::RemotePath;
 use crate::wire::message::Rights;
 
 /// Somebody at the other end of a connection.
@@ -21,13 +22,25 @@ pub struct Visitor {
 /// that what is taken away is gone at once.
 pub trait Admit: Debug + Send + Sync {
     /// What a visitor may do at this moment; `None` if they may not even come in.
-    fn rights(&self, visitor: &Visitor) -> Option<Rights>;
+    fn grant(&self, visitor: &Visitor) -> Option<Grant>;
 }
 
-/// The same rights for everybody.
+/// What somebody may do, and where.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Grant {
+    /// What they may do.
+    pub rights: Rights,
+    /// The directory that is all there is for them; `None` is the served root.
+    pub under: Option<RemotePath>,
+}
+
+/// The same rights for everybody, everywhere.
 impl Admit for Rights {
-    fn rights(&self, _: &Visitor) -> Option<Rights> {
-        Some(*self)
+    fn grant(&self, _: &Visitor) -> Option<Grant> {
+        Some(Grant {
+            rights: *self,
+            under: None,
+        })
     }
 }
 

@@ -3,6 +3,32 @@
 //! `accept` hands each connection to a thread of its own; the thread runs
 //! a session from preface to close; the session reaches the store only through
 //! `access`, which knows who is asking and what they may do.
+//!
+//! ```
+//! use haul::client::{Client, Options};
+//! use haul::fault::Fault;
+//! use haul::server::{Config, Server};
+//! use haul::store::{Durability, LocalStore};
+//! use haul::wire::message::Rights;
+//!
+//! let dir = tempfile::tempdir()?;
+//! std::fs::write(dir.path().join("notes"), "read me")?;
+//! let store = LocalStore::serve(dir.path(), Durability::Batch, Fault::default())?;
+//! let config = Config { rights: Rights::READ, ..Config::default() };
+//! // Port 0 picks a free one.
+//! let server = Server::bind(store, &["127.0.0.1:0".to_owned()], config)?;
+//! let address = server.addresses()?[0].to_string();
+//! let running = server.start()?;
+//!
+//! let client = Client::new(&address, Options::default());
+//! assert_eq!(client.list(None, Some(1))?.entries.len(), 1);
+//!
+//! // Lets what is under way go on for the drain time; dropping the handle does not.
+//! running.stopper().stop();
+//! running.wait();
+//! assert!(client.list(None, None).is_err());
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! ```
 
 mod accept;
 mod access;
@@ -27,11 +53,11 @@ use crate::identity::Identity;
 use crate::net::tls::ServerSide;
 use crate::net::{Listener, Stream, Transport, Waker};
 use crate::offer::TransferId;
-use crate::store::Store;
+use crate::store::{self, Source, Store};
 use crate::transfer::{Deadlines, Link, Reception};
 use crate::wire::message::{Above, Rights, StoreId};
 
-pub use admission::{Admit, Visitor};
+pub use admission::{Admit, Grant, Visitor};
 
 use access::Access;
 use slots::Slots;
@@ -190,6 +216,16 @@ impl<S: Store + 'static> Server<S> {
     }
 }
 
+/// What a store's root is known by, and the directories above it.
+fn ids_of(store: &impl Source) -> io::Result<(StoreId, Above)> {
+    let mut ids = store
+        .places(None)
+        .into_iter()
+        .map(|place| StoreId(place.id));
+    let id = ids.next().map_or_else(random_id, Ok)?;
+    Ok((id, Above(ids.collect())))
+}
+
 /// What tells a store from others that does not know its place among them.
 fn random_id() -> io::Result<StoreId> {
     let mut id = [0; 16];
@@ -204,9 +240,10 @@ impl<S: Store> Shared<S> {
         Link::new(stream, deadlines)
     }
 
-    /// The store as a visitor may see it.
-    fn access(&self, visitor: Visitor) -> Access<S> {
-        Access::new(&self.store, visitor, Arc::clone(&self.config.admit))
+    /// The store as a visitor may see it, and what they may do; `None` where they may not
+    /// come in.
+    fn access(&self, visitor: Visitor) -> Result<Option<(Access<S>, Rights)>, store::Error> {
+        Access::admit(&self.store, visitor, Arc::clone(&self.config.admit))
     }
 
     /// The reception of a transfer, which any connection of its identity joins by naming it.

@@ -9,7 +9,7 @@ use tracing::{debug, info, warn};
 
 use super::access::Access;
 use super::slots::Slot;
-use super::{Shared, Visitor, changes, download, listing, upload};
+use super::{Shared, Visitor, changes, download, ids_of, listing, upload};
 use crate::code::Code;
 use crate::offer::TransferId;
 use crate::store::{Durability, Store};
@@ -104,16 +104,20 @@ fn converse<S: Store>(
     if shared.config.encryption.is_some() && visitor.key.is_none() {
         return Err(Error::NotAdmitted("this server speaks encrypted only"));
     }
-    let access = shared.access(visitor);
-    let rights = access.rights();
-    let rights = rights.ok_or(Error::NotAdmitted("this key is not admitted here"))?;
+    let admitted = shared.access(visitor)?;
+    let (access, rights) = admitted.ok_or(Error::NotAdmitted("this key is not admitted here"))?;
+    let (store, above) = if access.is_whole() {
+        (shared.id, shared.above.clone())
+    } else {
+        ids_of(&access).map_err(wire::Error::Io)?
+    };
     link.say(&Welcome {
         request: hello.request,
         agent: AGENT.to_owned(),
         rights,
         segment: shared.config.segment,
-        store: shared.id,
-        above: shared.above.clone(),
+        store,
+        above,
         durable: access.durability() == Durability::Batch,
     });
     let agent: String = hello.agent.chars().take(64).collect();

@@ -11,11 +11,12 @@ use haul::client::{Client, Error, JobOptions, Options};
 use haul::fault::Fault;
 use haul::net::keys::{Keypair, PublicKey};
 use haul::net::tls::{ClientSide, Expected, ServerSide};
-use haul::server::{Admit, Config, Visitor};
+use haul::path::RemotePath;
+use haul::server::{Admit, Config, Grant, Visitor};
 use haul::transfer::Deadlines;
 use haul::wire::message::Rights;
 
-use crate::rig::{Outcome, Rig, get, put};
+use crate::rig::{Outcome, Rig, get, put, remote};
 
 fn key() -> Keypair {
     Keypair::generate().unwrap().0
@@ -34,12 +35,16 @@ struct Guarded {
 struct Door {
     key: PublicKey,
     rights: AtomicU32,
+    under: Option<RemotePath>,
 }
 
 impl Admit for Door {
-    fn rights(&self, visitor: &Visitor) -> Option<Rights> {
-        let rights = Rights(self.rights.load(Ordering::SeqCst));
-        (visitor.key == Some(self.key)).then_some(rights)
+    fn grant(&self, visitor: &Visitor) -> Option<Grant> {
+        let grant = Grant {
+            rights: Rights(self.rights.load(Ordering::SeqCst)),
+            under: self.under.clone(),
+        };
+        (visitor.key == Some(self.key)).then_some(grant)
     }
 }
 
@@ -49,10 +54,19 @@ impl Guarded {
     }
 
     fn opening_within(opening: Duration) -> Self {
+        Self::with(opening, None)
+    }
+
+    fn beneath(under: &str) -> Self {
+        Self::with(Duration::from_secs(30), Some(remote(under)))
+    }
+
+    fn with(opening: Duration, under: Option<RemotePath>) -> Self {
         let (server, guest) = (key(), key());
         let door = Arc::new(Door {
             key: guest.public(),
             rights: AtomicU32::new(Rights::ALL.0),
+            under,
         });
         let config = Config {
             admit: Arc::clone(&door) as Arc<dyn Admit>,
@@ -218,4 +232,32 @@ fn a_full_server_says_so_to_those_who_encrypt_too() {
     let outcome = put(&guarded.guest(1), &[(&source, "x")], &JobOptions::default());
     refused(&outcome, 3, "full");
     drop(held);
+}
+
+#[test]
+fn who_is_confined_to_a_directory_sees_it_as_the_root_and_nothing_else() {
+    let guarded = Guarded::beneath("inbox/of/guest");
+    fs::write(guarded.rig.root().join("secret"), "secret").unwrap();
+    let source = guarded.rig.file("source", 3 << 20);
+    let client = guarded.guest(2);
+    let options = JobOptions::default();
+    put(&client, &[(&source, "a/x"), (&source, "secret")], &options).is_fine();
+    let confined = guarded.rig.root().join("inbox/of/guest");
+    assert!(fs::read(confined.join("a/x")).unwrap() == fs::read(&source).unwrap());
+    assert_eq!(
+        fs::read(guarded.rig.root().join("secret")).unwrap(),
+        b"secret"
+    );
+
+    let listing = client.list(None, None).unwrap();
+    let names: Vec<_> = listing.entries.iter().map(|e| e.path.as_str()).collect();
+    assert_eq!(names, ["a", "a/x", "secret"]);
+    assert!(client.list(Some(&remote("inbox")), None).is_err());
+    let into = guarded.rig.dir.path().join("into");
+    get(&client, &[("secret", "x")], &into, &options).is_fine();
+    assert!(fs::read(into.join("x")).unwrap() == fs::read(&source).unwrap());
+    client.rename(&remote("a/x"), &remote("y")).unwrap();
+    assert!(confined.join("y").exists());
+    // What is staged for them is staged where it is for all.
+    assert!(!confined.join(".haul").exists());
 }

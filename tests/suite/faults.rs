@@ -31,9 +31,10 @@ fn path_of(event: &Event) -> &str {
 }
 
 /// Every kind of call that a store or stream makes.
-const CALLS: [Call; 20] = [
+pub const CALLS: [Call; 21] = [
     Call::Open,
     Call::MakeDir,
+    Call::MakeLink,
     Call::Stat,
     Call::ReadDir,
     Call::ReadAt,

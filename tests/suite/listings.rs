@@ -41,6 +41,9 @@ fn what_cannot_be_listed_is_counted_by_kind() {
     let two = "not listed: 2 special files (FIFOs, devices or sockets), *\n";
     place.says("ls -R [ADDRESS]", 0, "a\nd/\n", two);
     place.says("ls --json -R [ADDRESS]", 0, "*\"done\"*", "");
+    let lacks = "haul: all: names there that cannot be sent: 1\n";
+    let got = format!("*{lacks}*get 1 file, 3 B, * s: 1 fetched, 2 skipped, 1 failed; *");
+    place.says("get [ADDRESS] all", 9, "", &got);
 }
 
 /// What `haul ls` comes to where the server could not read a directory: as a script has

@@ -8,12 +8,23 @@ use std::time::Instant;
 
 use tempfile::TempDir;
 
+use crate::nobody;
 use crate::program::{Ended, PATIENCE, Running, haul};
 
 /// A directory that is served, and one to type commands in.
 pub struct Place {
     pub dir: TempDir,
     pub server: Served,
+    user: User,
+}
+
+/// Who serves and types.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum User {
+    /// Whoever runs the tests.
+    Ours,
+    /// Somebody who is not root.
+    Nobody,
 }
 
 /// A `haul serve` that accepts clients.
@@ -30,8 +41,24 @@ impl Place {
         for name in ["root", "here"] {
             fs::create_dir(dir.path().join(name)).unwrap();
         }
-        let server = Served::start(&dir.path().join("root"), flags);
-        Self { dir, server }
+        let server = Served::start(&dir.path().join("root"), &home_in(&dir), flags);
+        let user = User::Ours;
+        Self { dir, server, user }
+    }
+
+    /// The same where nobody is root: both directories are theirs, and commands are run by
+    /// them. None, and said so, where that cannot be had.
+    pub fn of_nobody() -> Option<Self> {
+        let dir = tempfile::tempdir().unwrap();
+        let [root, _] = ["root", "here"].map(|name| {
+            let path = dir.path().join(name);
+            fs::create_dir(&path).unwrap();
+            path
+        });
+        nobody::own(dir.path());
+        let server = Served::of(nobody::run(Served::command(&root, &home_in(&dir), ""))?);
+        let user = User::Nobody;
+        Some(Self { dir, server, user })
     }
 
     /// Serves the same directory again, once the server that was told to go is gone: as
@@ -40,8 +67,13 @@ impl Place {
     pub fn restart_with(&mut self, flags: &str) -> Running {
         let ended = self.server.running.ends_by(Instant::now() + PATIENCE);
         assert!(ended, "the server did not end");
-        let again = Served::start(&self.root(), flags);
+        let again = Served::start(&self.root(), &self.home(), flags);
         mem::replace(&mut self.server, again).running
+    }
+
+    /// Where whoever serves and types has their keys.
+    pub fn home(&self) -> PathBuf {
+        home_in(&self.dir)
     }
 
     /// The served directory.
@@ -79,8 +111,11 @@ impl Place {
             set.extend(word.split_once('='));
         }
         let mut command = haul(&self.here(), words);
-        command.envs(set);
-        command
+        command.env("HOME", self.home()).envs(set);
+        match self.user {
+            User::Ours => command,
+            User::Nobody => nobody::run(command).expect("it could be had before"),
+        }
     }
 
     /// Runs a typed line to its end.
@@ -109,11 +144,22 @@ impl Place {
 }
 
 impl Served {
-    /// Serves `root` and waits until it says that clients may come, and where.
+    /// Serves `root`, for whom this is the home, and waits until it says that clients may
+    /// come, and where.
     #[track_caller]
-    pub fn start(root: &Path, flags: &str) -> Self {
+    pub fn start(root: &Path, home: &Path, flags: &str) -> Self {
+        Self::of(Self::command(root, home, flags))
+    }
+
+    fn command(root: &Path, home: &Path, flags: &str) -> Command {
         let mut command = haul(root, ["serve", "--listen", "127.0.0.1:0"]);
+        command.env("HOME", home);
         command.args(flags.split(' ').filter(|flag| !flag.is_empty()));
+        command
+    }
+
+    #[track_caller]
+    fn of(command: Command) -> Self {
         let running = Running::start(command);
         let line = running.line();
         let Some(address) = line.strip_prefix("listening on haul://") else {
@@ -124,8 +170,12 @@ impl Served {
     }
 }
 
+fn home_in(dir: &TempDir) -> PathBuf {
+    dir.path().join("home")
+}
+
 /// Whether a text is as the pattern has it, in which `*` stands for anything.
-fn is_like(text: &str, pattern: &str) -> bool {
+pub fn is_like(text: &str, pattern: &str) -> bool {
     let Some((first, parts)) = pattern.split_once('*') else {
         return text == pattern;
     };

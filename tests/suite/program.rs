@@ -9,7 +9,7 @@ use std::env;
 use std::fs::{self, File};
 use std::io::{BufRead, BufReader, Read};
 use std::os::fd::OwnedFd;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::sync::mpsc::{self, Receiver};
 use std::thread;
@@ -54,21 +54,10 @@ const LOOKS: [&str; 5] = [
     "TERM",
 ];
 
-/// haul with these words, to be run in `here`; nothing in the environment speaks to it but
-/// where it finds the files of its user.
+/// haul with these words, to be run in `here`; nothing in the environment speaks to it.
 pub fn haul<'w>(here: &Path, words: impl IntoIterator<Item = &'w str>) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_haul"));
-    for (name, _) in env::vars_os() {
-        let text = name.to_string_lossy();
-        if text.starts_with("HAUL_") || LOOKS.contains(&&*text) {
-            command.env_remove(name);
-        }
-    }
-    let home = home();
-    command
-        .env("XDG_CONFIG_HOME", home.join("config"))
-        .env("XDG_STATE_HOME", home.join("state"))
-        .env("HOME", home)
+    on_its_own(&mut command)
         .args(words)
         .current_dir(here)
         .stdin(Stdio::null())
@@ -77,12 +66,21 @@ pub fn haul<'w>(here: &Path, words: impl IntoIterator<Item = &'w str>) -> Comman
     command
 }
 
-/// The home of everybody who has no other: no test sees or changes a real one. It is kept
-/// from run to run, as a person's is.
-fn home() -> PathBuf {
+/// Takes from a command's environment what would speak to haul.
+pub fn on_its_own(command: &mut Command) -> &mut Command {
+    for (name, _) in env::vars_os() {
+        let text = name.to_string_lossy();
+        if text.starts_with("HAUL_") || LOOKS.contains(&&*text) {
+            command.env_remove(name);
+        }
+    }
+    // No test sees or changes a real home. This one is for whoever has no other, and is
+    // kept from run to run, as a person's is.
     let home = Path::new(env!("CARGO_TARGET_TMPDIR")).join("home");
-    fs::create_dir_all(&home).unwrap();
-    home
+    command
+        .env_remove("XDG_CONFIG_HOME")
+        .env_remove("XDG_STATE_HOME")
+        .env("HOME", home)
 }
 
 impl Running {
@@ -103,14 +101,20 @@ impl Running {
     /// The same with a terminal for standard error.
     #[track_caller]
     pub fn on_terminal(mut command: Command) -> Self {
-        let ours = openpt(OpenptFlags::RDWR | OpenptFlags::NOCTTY | OpenptFlags::CLOEXEC).unwrap();
-        grantpt(&ours).unwrap();
-        unlockpt(&ours).unwrap();
-        let name = ptsname(&ours, Vec::new()).unwrap();
-        let theirs = open(name, OFlags::RDWR | OFlags::NOCTTY, Mode::empty()).unwrap();
+        let (ours, theirs) = terminal();
         command.stderr(theirs);
         let mut running = Self::start(command);
-        running.stderr = Some(Lines::of(File::from(ours)));
+        running.stderr = Some(Lines::of(ours));
+        running
+    }
+
+    /// The same with one terminal for all that is said, which is read as standard output.
+    #[track_caller]
+    pub fn on_screen(mut command: Command) -> Self {
+        let (ours, theirs) = terminal();
+        command.stdout(theirs.try_clone().unwrap()).stderr(theirs);
+        let mut running = Self::start(command);
+        running.stdout = Some(Lines::of(ours));
         running
     }
 
@@ -202,6 +206,16 @@ impl Lines {
         }
         String::from_utf8(all).unwrap()
     }
+}
+
+/// A terminal: the side of whoever looks, and that of whoever draws.
+fn terminal() -> (File, OwnedFd) {
+    let ours = openpt(OpenptFlags::RDWR | OpenptFlags::NOCTTY | OpenptFlags::CLOEXEC).unwrap();
+    grantpt(&ours).unwrap();
+    unlockpt(&ours).unwrap();
+    let name = ptsname(&ours, Vec::new()).unwrap();
+    let theirs = open(name, OFlags::RDWR | OFlags::NOCTTY, Mode::empty()).unwrap();
+    (File::from(ours), theirs)
 }
 
 /// Waits until one of these can be read, or has ended.

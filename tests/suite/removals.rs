@@ -81,7 +81,8 @@ fn a_tree_deeper_than_a_stack_or_a_path_is_removed_without_a_descriptor_a_level(
         deep(dir.path(), depth);
         let most = Arc::new(AtomicUsize::new(0));
         let seen = Arc::clone(&most);
-        // Other tests run in this process: what they hold is far below what would fail.
+        // Other tests run in this process, some with a thousand connections: what they hold is
+        // still below what would fail, a descriptor a level.
         let watch = Fault::watched(move |_| {
             seen.fetch_max(held(), Ordering::Relaxed);
             Ok(())
@@ -90,7 +91,7 @@ fn a_tree_deeper_than_a_stack_or_a_path_is_removed_without_a_descriptor_a_level(
         store.remove(&remote("top"), WHOLE).unwrap();
         assert_eq!(visible(dir.path()), [""; 0]);
         let most = most.load(Ordering::Relaxed);
-        assert!(most < 1000, "{most} descriptors at once");
+        assert!(most < 2000, "{most} descriptors at once");
     }
     // The same by way of a server, whose threads have small stacks.
     let rig = Rig::new();

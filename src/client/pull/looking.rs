@@ -183,15 +183,19 @@ where
             job.skip(root.shown(), Skip::Special, special);
         }
         for (count, code, what) in [
-            (page.unnamed, Code::Protocol, "names there cannot be sent"),
+            (
+                page.unnamed,
+                Code::Protocol,
+                "names there that cannot be sent",
+            ),
             (
                 page.unreadable,
                 Code::File,
-                "directories there could not be read",
+                "directories or entries there that could not be read",
             ),
         ] {
             if count > 0 {
-                job.fail_beside(root.shown(), code, format!("{count} {what}"));
+                job.fail_beside(root.shown(), code, format!("{what}: {count}"));
             }
         }
         Ok(())

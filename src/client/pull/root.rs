@@ -18,6 +18,8 @@ pub(super) struct Root {
     pub(super) hops: u8,
     /// The last entry that was seen.
     pub(super) after: Option<Cursor>,
+    /// The innermost directory that was listed: what follows is in it, or in one above.
+    within: Option<RemotePath>,
     /// Whether it has turned out to be a file or link: nothing is beneath it.
     is_alone: bool,
     /// Whether the directory itself was listed, and so will be given its mode.
@@ -31,6 +33,7 @@ impl Root {
             to: download.to,
             hops: 0,
             after: None,
+            within: None,
             is_alone: false,
             is_described: false,
         }
@@ -88,12 +91,30 @@ impl Root {
         if !self.holds(&entry.path) || (is_first && Some(&entry.path) != self.from.as_ref()) {
             return Err(Error::Broken("a listing of something else"));
         }
+        let above = entry.path.parent();
         if Some(&entry.path) == self.from.as_ref() {
             self.is_alone = entry.kind != Kind::Dir;
             self.is_described = entry.kind == Kind::Dir;
+        } else if !self.is_open(above.as_ref()) {
+            return Err(Error::Broken("a listing of what is in no directory"));
         }
+        self.within = match entry.kind {
+            Kind::Dir => Some(entry.path.clone()),
+            Kind::File(_) | Kind::Link(_) => above,
+        };
         self.after = Some(cursor);
         Ok(())
+    }
+
+    /// Whether something in `directory` may be next: it was listed, and not left since.
+    fn is_open(&self, directory: Option<&RemotePath>) -> bool {
+        let Some(directory) = directory else {
+            return self.from.is_none();
+        };
+        self.within.as_ref().is_some_and(|within| {
+            let rest = within.as_str().strip_prefix(directory.as_str());
+            rest.is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
+        })
     }
 
     /// Checks that a listing which goes on, or does not, has begun with the place itself.

@@ -13,7 +13,7 @@ use crate::client::monitor::{Skip, Status};
 use crate::code::Code;
 use crate::content::Geometry;
 use crate::entry::Entry;
-use crate::offer::{Reason, Verdict};
+use crate::offer::{EntryId, OnExisting, Reason, Verdict};
 use crate::store::Source;
 use crate::transfer::Error;
 use crate::wire::Message;
@@ -60,6 +60,10 @@ impl<S: Source> Worker<'_, '_, S> {
         let is_file = file.geometry().is_some();
         match (verdict, self.push.options.effect) {
             (Verdict::Here, _) => self.is_here(file),
+            // Whatever else the server may keep, it was not told to.
+            (Verdict::Kept, _) if self.push.options.on_existing != OnExisting::IfNewer => {
+                return Err(unasked);
+            }
             (Verdict::Kept, Effect::Dry) => self.would(file, Status::WouldSkip),
             (Verdict::Kept, Effect::Real) => self.kept(file),
             (Verdict::Refused(code, reason), _) => self.fail(file, code, refusal(code, reason)),
@@ -85,7 +89,8 @@ impl<S: Source> Worker<'_, '_, S> {
     }
 
     /// Directories have their modes and times.
-    fn settled(&mut self, (_, ids, directories): Ending, receipt: &Receipt) {
+    fn settled(&mut self, (_, ids, directories): Ending, receipt: &Receipt) -> Result<(), Error> {
+        is_about(receipt, &ids)?;
         let job = &self.push.job;
         for (id, directory) in ids.into_iter().zip(directories) {
             let Entry { path, kind, .. } = directory.entry;
@@ -95,6 +100,7 @@ impl<S: Source> Worker<'_, '_, S> {
             }
         }
         job.finale_ended();
+        Ok(())
     }
 
     fn receipted(&mut self, receipt: &Receipt) -> Result<(), Error> {
@@ -102,8 +108,7 @@ impl<S: Source> Worker<'_, '_, S> {
             .end
             .take_if(|(request, ..)| *request == receipt.request)
         {
-            self.settled(end, receipt);
-            return Ok(());
+            return self.settled(end, receipt);
         }
         let (request, files) = self
             .commits
@@ -112,6 +117,11 @@ impl<S: Source> Worker<'_, '_, S> {
         if request != receipt.request {
             self.commits.push_front((request, files));
             return Err(Error::Broken("a receipt for another commit"));
+        }
+        let ids: Vec<EntryId> = files.iter().map(|file| file.id).collect();
+        if let Err(error) = is_about(receipt, &ids) {
+            self.commits.push_front((request, files));
+            return Err(error);
         }
         for file in files {
             let exception = receipt.exceptions.iter().find(|e| e.entry == file.id);
@@ -261,6 +271,17 @@ impl<S: Source> Worker<'_, '_, S> {
             }
         }
     }
+}
+
+/// Checks that a receipt excepts nothing but what it is for: whoever says that something
+/// else has failed has not understood what it vouches for.
+fn is_about(receipt: &Receipt, asked: &[EntryId]) -> Result<(), Error> {
+    if receipt.exceptions.iter().all(|e| asked.contains(&e.entry)) {
+        return Ok(());
+    }
+    Err(Error::Broken(
+        "a receipt with an exception for something else",
+    ))
 }
 
 /// What a refusal at the offer means.

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use super::Shared;
+use super::outgoing_file::Item;
 use super::search::source_code;
 use super::worker::Worker;
 use crate::client::Effect;
@@ -88,8 +89,20 @@ impl<S: Source> Worker<'_, '_, S> {
         Ok(())
     }
 
-    /// Says what would be done with a file.
+    /// Says what would be done with a file, if it can be read.
     pub(super) fn would(&mut self, file: &Shared<S>, status: Status) {
+        let Item {
+            source,
+            from,
+            version,
+            ..
+        } = &file.item;
+        if file.geometry().is_some()
+            && status != Status::WouldSkip
+            && let Err(error) = source.open(from, version.as_ref())
+        {
+            return self.source_failed(file, &error);
+        }
         if !file.settle() {
             return;
         }

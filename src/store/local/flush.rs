@@ -2,12 +2,13 @@
 //!
 //! The system reports a lost write once for each descriptor that was open when it
 //! was lost, and never again. So a descriptor that vouches for a batch is opened
-//! before the batch's first write, belongs to that batch alone, and once it has
-//! reported a loss it vouches for nothing any more.
+//! before the batch's first write, belongs to that batch alone, or to a few that are
+//! committed by one thread, and once it has reported a loss it vouches for nothing any
+//! more.
 
 use std::os::fd::OwnedFd;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, PoisonError, Weak};
 
 use rustix::fs::{OFlags, fstatfs};
 use rustix::io::Errno;
@@ -57,6 +58,36 @@ impl FlushPoint {
 
     fn is_failed(&self) -> bool {
         self.failed.load(Ordering::Acquire)
+    }
+}
+
+/// Files that may share a point: with a loss, all of them have failed.
+const SHARED_MAX: usize = 256;
+
+/// The point that small batches share, so that many of them cost few descriptors.
+///
+/// For one committing thread only: of two that flushed through one descriptor at the
+/// same time, one would be told of a loss and the other would vouch for it.
+#[derive(Debug, Default)]
+pub(super) struct SharedPoint(Mutex<(Weak<FlushPoint>, usize)>);
+
+impl SharedPoint {
+    /// A point for a batch of so many files.
+    pub(super) fn open(
+        &self,
+        sys: &Sys,
+        area: &Area,
+        files: usize,
+    ) -> Result<Arc<FlushPoint>, Errno> {
+        let mut last = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let point = last.0.upgrade().filter(|point| !point.is_failed());
+        if let Some(point) = point.filter(|_| last.1 + files <= SHARED_MAX) {
+            last.1 += files;
+            return Ok(point);
+        }
+        let point = FlushPoint::open(sys, area)?;
+        *last = (Arc::downgrade(&point), files);
+        Ok(point)
     }
 }
 

@@ -11,6 +11,7 @@ mod checksum_record;
 mod directories;
 mod flush;
 mod judging;
+mod named;
 mod places;
 mod publish;
 mod resolver;
@@ -24,6 +25,7 @@ mod tree_removal;
 mod walk;
 
 use std::collections::HashMap;
+use std::ops::Deref;
 use std::path::Path;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
@@ -32,8 +34,9 @@ pub use staging::LocalStaged;
 pub use tree::{LocalReader, Tree};
 pub use walk::Walk;
 
-use flush::FlushPoint;
+use flush::{FlushPoint, SharedPoint};
 use staging_area::{Area, Keeper};
+use sys::DIRECTORY;
 use tree::Held;
 
 use super::error::{Action, Error};
@@ -61,13 +64,32 @@ const BLOCKS_MAX: usize = 1 << 22;
 /// While no more blocks than these are under way, small files keep their descriptors.
 const KEEP_MAX: usize = 64;
 
-/// What all handles share.
+/// A store as seen from one of its directories: names lead beneath that, and nowhere
+/// else.
 #[derive(Debug)]
 struct Shared {
     tree: Arc<Held>,
+    core: Arc<Core>,
+}
+
+impl Deref for Shared {
+    type Target = Core;
+
+    fn deref(&self) -> &Core {
+        &self.core
+    }
+}
+
+/// What all handles share, from wherever they see the store.
+#[derive(Debug)]
+struct Core {
+    /// Where files are staged, whatever they are to become.
+    top: Arc<Held>,
     keeper: Keeper,
     durability: Durability,
     reporting: bool,
+    /// What a job's batches share: it has one thread that commits.
+    point: SharedPoint,
     /// Made with the first file that is staged, so that a tree that is only read
     /// stays untouched.
     area: Mutex<Option<Arc<Area>>>,
@@ -86,9 +108,9 @@ impl LocalStore {
     /// [`Error::Served`] where another process does, [`Error::NotOurs`] where what is
     /// called `.haul` in it is not haul's, [`Error::Root`] where it cannot be opened.
     pub fn serve(path: &Path, durability: Durability, fault: Fault) -> Result<Self, Error> {
-        let tree = Tree::open(path, fault)?;
+        let tree = Held::open(path, fault)?;
         // The root's own lock, so that a tree that is only read stays untouched.
-        tree.0.sys.lock(&tree.0.root).map_err(|errno| match errno {
+        tree.sys.lock(&tree.root).map_err(|errno| match errno {
             rustix::io::Errno::WOULDBLOCK => Error::Served(path.to_owned()),
             errno => Error::Root {
                 action: Action::Lock,
@@ -96,7 +118,7 @@ impl LocalStore {
                 errno,
             },
         })?;
-        staging_area::check(&tree.0)?;
+        staging_area::check(&tree)?;
         Self::new(tree, Keeper::Server, durability)
     }
 
@@ -106,32 +128,36 @@ impl LocalStore {
     ///
     /// [`Error::Root`] where it cannot be opened.
     pub fn receive(path: &Path, job: TransferId, fault: Fault) -> Result<Self, Error> {
-        let tree = Tree::open(path, fault)?;
+        let tree = Held::open(path, fault)?;
         Self::new(tree, Keeper::Job(job.to_string()), Durability::Batch)
     }
 
-    fn new(tree: Tree, keeper: Keeper, durability: Durability) -> Result<Self, Error> {
+    fn new(tree: Arc<Held>, keeper: Keeper, durability: Durability) -> Result<Self, Error> {
         let mut key = [0; 32];
         rustix::rand::getrandom(&mut key, rustix::rand::GetRandomFlags::empty()).map_err(
             |errno| Error::Root {
                 action: Action::Open,
-                path: tree.0.path.clone(),
+                path: tree.path.clone(),
                 errno,
             },
         )?;
-        staging_area::sweep(&tree.0);
-        let reporting = flush::reports_through_syncfs(&tree.0.root);
+        staging_area::sweep(&tree);
+        let reporting = flush::reports_through_syncfs(&tree.root);
         Ok(Self {
             shared: Arc::new(Shared {
-                tree: tree.0,
-                keeper,
-                durability,
-                reporting,
-                area: Mutex::new(None),
-                live: Mutex::new(HashMap::new()),
-                publishing: Mutex::new(()),
-                blocks: AtomicUsize::new(0),
-                key,
+                tree: Arc::clone(&tree),
+                core: Arc::new(Core {
+                    top: tree,
+                    keeper,
+                    durability,
+                    reporting,
+                    point: SharedPoint::default(),
+                    area: Mutex::new(None),
+                    live: Mutex::new(HashMap::new()),
+                    publishing: Mutex::new(()),
+                    blocks: AtomicUsize::new(0),
+                    key,
+                }),
             }),
             by: Identity::Owner,
         })
@@ -144,7 +170,7 @@ impl LocalStore {
     }
 
     fn tree(&self) -> Tree {
-        Tree(Arc::clone(&self.shared.tree))
+        Tree::of(Arc::clone(&self.shared.tree))
     }
 
     /// Seals a staging's number for this identity.
@@ -189,8 +215,9 @@ impl LocalStore {
         Ok(staged)
     }
 
-    /// What a batch is staged with: its directory, its flush, and the free space.
-    fn prepare(&self) -> Result<(Arc<Area>, Arc<FlushPoint>, u64), Error> {
+    /// What a batch of so many is staged with: its directory, its flush, and the free
+    /// space.
+    fn prepare(&self, files: usize) -> Result<(Arc<Area>, Arc<FlushPoint>, u64), Error> {
         let area = self.shared.area()?;
         let failed = |action| {
             let path = self.shared.tree.path.clone();
@@ -201,19 +228,23 @@ impl LocalStore {
             }
         };
         let sys = &self.shared.tree.sys;
-        let flush = FlushPoint::open(sys, &area).map_err(failed(Action::Flush))?;
+        let flush = match self.shared.keeper {
+            Keeper::Server => FlushPoint::open(sys, &area),
+            Keeper::Job(_) => self.shared.point.open(sys, &area, files),
+        };
+        let flush = flush.map_err(failed(Action::Flush))?;
         let space = sys.space(&area.directory).map_err(failed(Action::Look))?;
         Ok((area, flush, space.f_bavail.saturating_mul(space.f_frsize)))
     }
 }
 
-impl Shared {
+impl Core {
     fn area(&self) -> Result<Arc<Area>, Error> {
         let mut current = self.area.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(area) = &*current {
             return Ok(Arc::clone(area));
         }
-        let area = Arc::new(Area::open(&self.tree, &self.keeper)?);
+        let area = Arc::new(Area::open(&self.top, &self.keeper)?);
         *current = Some(Arc::clone(&area));
         Ok(area)
     }
@@ -298,6 +329,28 @@ impl Store for LocalStore {
         }
     }
 
+    fn beneath(&self, under: &RemotePath) -> Result<Self, Error> {
+        // Made now, it is found by whoever comes later through another name.
+        self.make_dir(under, Parents::Make)?;
+        let tree = &self.shared.tree;
+        let root = tree
+            .sys
+            .open_beneath(&tree.root, under.as_path(), DIRECTORY)
+            .map_err(|errno| Error::system(Action::Open, under, errno))?;
+        let held = Held {
+            sys: tree.sys.another(),
+            root,
+            path: tree.path.join(under.as_path()),
+        };
+        Ok(Self {
+            shared: Arc::new(Shared {
+                tree: Arc::new(held),
+                core: Arc::clone(&self.shared.core),
+            }),
+            by: self.by.clone(),
+        })
+    }
+
     fn durability(&self) -> Durability {
         self.shared.durability
     }
@@ -307,7 +360,7 @@ impl Store for LocalStore {
     }
 
     fn stage(&self, batch: &[Offering], terms: Terms) -> Vec<Result<Arc<LocalStaged>, Error>> {
-        let (area, flush, mut free) = match self.prepare() {
+        let (area, flush, mut free) = match self.prepare(batch.len()) {
             Ok(prepared) => prepared,
             Err(error) => return batch.iter().map(|_| Err(error.clone())).collect(),
         };

@@ -8,6 +8,7 @@ use rustix::fs::{FileType, OFlags, Stat};
 use rustix::io::Errno;
 
 use super::checksum_record;
+use super::named::Named;
 use super::places;
 use super::sys::Sys;
 use super::walk::Walk;
@@ -18,9 +19,16 @@ use crate::path::RemotePath;
 use crate::store::error::{Action, Error};
 use crate::store::{Place, ReadAt, Source};
 
-/// A held directory. Clones are handles to the same.
+/// A directory. Clones are handles to the same.
 #[derive(Clone, Debug)]
-pub struct Tree(pub(super) Arc<Held>);
+pub struct Tree(Handle);
+
+/// How a directory is known.
+#[derive(Clone, Debug)]
+enum Handle {
+    Held(Arc<Held>),
+    Named(Arc<Named>),
+}
 
 /// What is held of a tree.
 #[derive(Debug)]
@@ -47,14 +55,36 @@ impl Tree {
     ///
     /// [`Error::Root`] where there is none that can be opened.
     pub fn open(path: &Path, fault: Fault) -> Result<Self, Error> {
-        let sys = Sys::new(fault);
-        let root = sys.open_root(path).map_err(|errno| Error::Root {
-            action: Action::Open,
-            path: path.to_owned(),
-            errno,
-        })?;
-        let path = path.to_owned();
-        Ok(Self(Arc::new(Held { sys, root, path })))
+        Ok(Self::of(Held::open(path, fault)?))
+    }
+
+    /// Names the directory at `path`, to be opened whenever it is used and not held in
+    /// between: for where there may be more directories than a process can hold.
+    ///
+    /// # Errors
+    ///
+    /// As [`Tree::open`].
+    pub fn name(path: &Path, fault: Fault) -> Result<Self, Error> {
+        let named = Named::find(path, fault)?;
+        Ok(Self(Handle::Named(Arc::new(named))))
+    }
+
+    pub(super) fn of(held: Arc<Held>) -> Self {
+        Self(Handle::Held(held))
+    }
+
+    fn held(&self) -> Result<Arc<Held>, Error> {
+        match &self.0 {
+            Handle::Held(held) => Ok(Arc::clone(held)),
+            Handle::Named(named) => named.hold(),
+        }
+    }
+
+    fn path(&self) -> &Path {
+        match &self.0 {
+            Handle::Held(held) => &held.path,
+            Handle::Named(named) => &named.path,
+        }
     }
 
     /// What is at `path`, links in it followed: the real directory that holds it, and
@@ -90,12 +120,14 @@ impl Source for Tree {
     type Walk = Walk;
 
     fn places(&self, under: Option<&RemotePath>) -> Vec<Place> {
-        places::of(&self.0, under)
+        self.held()
+            .map_or(Vec::new(), |held| places::of(&held, under))
     }
 
     fn follow(&self, path: &RemotePath) -> Result<(Self, Option<RemotePath>), Error> {
-        let (holder, name) = Self::locate(&self.0.path.join(path.as_path()))?;
-        Ok((Self::open(&holder, Fault::default())?, name))
+        let (holder, name) = Self::locate(&self.path().join(path.as_path()))?;
+        // There may be any number of links.
+        Ok((Self::name(&holder, Fault::default())?, name))
     }
 
     fn walk(
@@ -104,17 +136,25 @@ impl Source for Tree {
         depth: Option<u32>,
         after: Option<Cursor>,
     ) -> Result<Walk, Error> {
-        Walk::new(Arc::clone(&self.0), under, depth, after)
+        Walk::new(self.held()?, under, depth, after)
     }
 
     fn open(&self, path: &RemotePath, expect: Option<&Version>) -> Result<LocalReader, Error> {
-        let (file, stat) = self.0.open_file(path)?;
+        let tree = self.held().map_err(|error| match error {
+            // What was in it is gone with it.
+            Error::Root {
+                errno: Errno::NOENT,
+                ..
+            } => Error::NotFound(path.clone()),
+            other => other,
+        })?;
+        let (file, stat) = tree.open_file(path)?;
         let version = version_of(&stat);
         if expect.is_some_and(|expected| *expected != version) {
             return Err(Error::Changed(path.clone()));
         }
         Ok(LocalReader {
-            tree: Arc::clone(&self.0),
+            tree,
             file,
             path: path.clone(),
             size: size_of(&stat),
@@ -151,6 +191,18 @@ impl ReadAt for LocalReader {
 }
 
 impl Held {
+    /// Holds the directory at `path`; links in `path` itself are followed.
+    pub(super) fn open(path: &Path, fault: Fault) -> Result<Arc<Self>, Error> {
+        let sys = Sys::new(fault);
+        let root = sys.open_root(path).map_err(|errno| Error::Root {
+            action: Action::Open,
+            path: path.to_owned(),
+            errno,
+        })?;
+        let path = path.to_owned();
+        Ok(Arc::new(Self { sys, root, path }))
+    }
+
     /// Opens a regular file for reading. A FIFO or device is opened without
     /// waiting for its other end, and refused.
     pub(super) fn open_file(&self, path: &RemotePath) -> Result<(OwnedFd, Stat), Error> {

@@ -58,7 +58,7 @@ impl Above {
     }
 }
 
-/// A store's random name: a CBOR byte string of 16.
+/// What tells one store from all others: a CBOR byte string of 16.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Encode, Decode)]
 #[cbor(transparent)]
 pub struct StoreId(#[cbor(with = "minicbor::bytes")] pub [u8; 16]);

@@ -1,0 +1,462 @@
+//! What the README, the tour and the manual show is what happens.
+//!
+//! Each command in a `console` or `sh` block is run as it is written, by a shell, in a
+//! directory that was prepared for its document, and what a `console` block shows behind a
+//! command is compared with what that says. One document is one conversation: a command
+//! finds what those before it left. Addresses lead to a server of this test, and `...`
+//! stands for anything. A prompt with a name, as in `nas$ `, is another machine: such a
+//! line is not run here, but haul's own tests parse it.
+//!
+//! With `RECORD=1` in the environment a document that does not hold is written anew, with
+//! what was said.
+
+use std::env;
+use std::fs::{self, Permissions};
+use std::os::unix::fs::{PermissionsExt, symlink};
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+
+use tempfile::TempDir;
+
+use crate::place::Served;
+use crate::program::{Running, haul};
+use crate::rig::noise;
+
+/// What documents call the home of whoever types.
+const HOME: &str = "/home/you";
+
+/// What documents call the server.
+const HOSTS: [&str; 2] = ["nas", "127.0.0.1"];
+
+/// One document's machine: a home to type in and a server to talk to.
+struct Machine {
+    dir: TempDir,
+    server: Option<Running>,
+    /// `HOST:PORT` of the server.
+    address: String,
+}
+
+/// A command, and what is shown of it.
+#[derive(Debug, PartialEq)]
+struct Shown<'d> {
+    command: &'d str,
+    /// The lines behind it, or none where only the command is shown.
+    said: Option<Vec<&'d str>>,
+    /// Where those lines are in the document, counted from 0.
+    lines: (usize, usize),
+}
+
+impl Machine {
+    fn new() -> Self {
+        let dir = tempfile::tempdir().unwrap();
+        for name in ["home", "stubs"] {
+            fs::create_dir(dir.path().join(name)).unwrap();
+        }
+        Self {
+            dir,
+            server: None,
+            address: String::new(),
+        }
+    }
+
+    fn home(&self) -> PathBuf {
+        self.dir.path().join("home")
+    }
+
+    fn file(&self, name: &str, bytes: &[u8]) {
+        let path = self.home().join(name);
+        fs::create_dir_all(path.parent().unwrap()).unwrap();
+        fs::write(&path, bytes).unwrap();
+        fs::set_permissions(path, Permissions::from_mode(0o644)).unwrap();
+    }
+
+    /// Serves a directory from now on.
+    fn serve(&mut self, directory: &str) {
+        let root = self.home().join(directory);
+        fs::create_dir_all(&root).unwrap();
+        let Served { running, address } = Served::start(&root, &self.home(), "");
+        (self.server, self.address) = (Some(running), address);
+    }
+
+    /// A line for the shell, in which what is true only of documents is put right.
+    fn shell(&self, line: &str) -> Command {
+        let mut words: Vec<String> = Vec::new();
+        for word in line.split(' ') {
+            let bare = word.strip_prefix("haul://").unwrap_or(word);
+            let host = HOSTS.iter().find(|host| {
+                let rest = bare.strip_prefix(**host);
+                rest.is_some_and(|rest| rest.is_empty() || rest.starts_with(['/', ';']))
+            });
+            words.push(match host {
+                Some(host) => word.replacen(host, &self.address, 1),
+                None => word.replace("/srv/", &format!("{}/srv/", self.home().display())),
+            });
+        }
+        let mut line = words.join(" ");
+        if let Some(at) = line.find("haul serve") {
+            line.insert_str(at, "exec ");
+            line = line.replace("--listen 0.0.0.0", "--listen 127.0.0.1:0");
+            if !line.contains("--listen") {
+                line.push_str(" --listen 127.0.0.1:0");
+            }
+        }
+        let mut command = haul(&self.home(), []);
+        let program = Path::new(command.get_program())
+            .parent()
+            .unwrap()
+            .to_owned();
+        let path = env::var("PATH").unwrap();
+        let stubs = self.dir.path().join("stubs");
+        let path = format!("{}:{path}:{}", program.display(), stubs.display());
+        let looks: Vec<_> = command
+            .get_envs()
+            .map(|(name, _)| name.to_owned())
+            .collect();
+        command = Command::new("bash");
+        for name in looks {
+            command.env_remove(name);
+        }
+        command
+            .args(["-c", &format!("exec 2>&1; umask 022; {line}")])
+            .env("PATH", path)
+            .env("HOME", self.home())
+            .env("LC_ALL", "C")
+            .current_dir(self.home())
+            .stdin(Stdio::null())
+            .stdout(Stdio::piped());
+        command
+    }
+
+    /// What a command says, in the words of a document.
+    #[track_caller]
+    fn says(&mut self, shown: &Shown<'_>) -> String {
+        let line = shown.command;
+        if line.contains("haul serve") {
+            let running = Running::start(self.shell(line));
+            let mut said = Vec::new();
+            while !said
+                .last()
+                .is_some_and(|line: &String| line.contains("listening on"))
+            {
+                said.push(running.line());
+                assert_ne!(said.last().unwrap(), "", "{line}: {said:?}");
+            }
+            let address = said.last().unwrap().rsplit_once("//").unwrap().1.to_owned();
+            (self.server, self.address) = (Some(running), address);
+            return self.in_words_of(line, &(said.join("\n") + "\n"));
+        }
+        let ended = Running::start(self.shell(line)).finish();
+        let said = self.in_words_of(line, &ended.stdout);
+        // What fails has to show that it does.
+        let fails = ["haul: ", "Only in ", "\"code\":"];
+        let fails = shown.said.is_some() && fails.iter().any(|sign| said.contains(sign));
+        assert!(
+            ended.code == Some(0) || fails,
+            "{line}: {:?} {said}",
+            ended.code
+        );
+        said
+    }
+
+    fn in_words_of(&self, line: &str, said: &str) -> String {
+        let host = if line.contains("nas") {
+            "nas"
+        } else {
+            "127.0.0.1"
+        };
+        let said = said.replace(self.home().to_str().unwrap(), HOME);
+        if self.address.is_empty() {
+            return said;
+        }
+        said.replace(&self.address, &format!("{host}:4285"))
+    }
+}
+
+/// The commands of a document's `console` and `sh` blocks that are for this machine.
+fn commands(document: &str) -> Vec<Shown<'_>> {
+    let mut found: Vec<Shown<'_>> = Vec::new();
+    let mut block = None;
+    for (n, line) in document.lines().enumerate() {
+        if let Some(language) = line.strip_prefix("```") {
+            block = block.is_none().then_some(language);
+            continue;
+        }
+        match block {
+            Some("console") => {
+                let is_prompt = line
+                    .split_once("$ ")
+                    .is_some_and(|(name, _)| name.chars().all(|c| c.is_ascii_lowercase()));
+                if let Some(command) = line.strip_prefix("$ ") {
+                    found.push(Shown {
+                        command,
+                        said: Some(Vec::new()),
+                        lines: (n + 1, n + 1),
+                    });
+                } else if !is_prompt {
+                    let last = found.last_mut().expect("a block begins with a prompt");
+                    last.said.as_mut().unwrap().push(line);
+                    last.lines.1 = n + 1;
+                }
+            }
+            Some("sh") => found.push(Shown {
+                command: line,
+                said: None,
+                lines: (n, n),
+            }),
+            Some(other) => assert!(
+                ["rust"].contains(&other),
+                "a block of {other:?} proves nothing"
+            ),
+            None => {}
+        }
+    }
+    found
+}
+
+/// Whether a text is as a pattern shows it, in which `...` stands for anything, and moments
+/// and durations are whatever they are.
+fn is_as_shown(text: &str, pattern: &str) -> bool {
+    let (text, pattern) = (timeless(text), timeless(pattern));
+    let mut parts = pattern.split("...");
+    let Some(mut rest) = text.strip_prefix(parts.next().unwrap_or_default()) else {
+        return false;
+    };
+    let mut open = false;
+    for part in parts {
+        match rest.split_once(part) {
+            Some((_, after)) if !part.is_empty() => (rest, open) = (after, false),
+            None => return false,
+            Some(_) => open = true,
+        }
+    }
+    open || rest.is_empty()
+}
+
+/// A text in which every moment and every duration is the same.
+fn timeless(text: &str) -> String {
+    let mut lines = Vec::new();
+    for line in text.lines() {
+        let mut words: Vec<String> = line.split(' ').map(str::to_owned).collect();
+        for n in 0..words.len() {
+            let is_seconds = |word: &String| matches!(word.as_str(), "s" | "s:" | "s;");
+            let is_number = words[n].parse::<f64>().is_ok();
+            if is_number && words.get(n + 1).is_some_and(is_seconds) {
+                words[n].clear();
+            }
+            let shape: String = words[n]
+                .chars()
+                .map(|c| if c.is_ascii_digit() { '0' } else { c })
+                .collect();
+            if shape == "0000-00-00T00:00:00Z" {
+                words[n] = shape;
+            }
+        }
+        let line = words.join(" ");
+        let (before, seconds) = line.split_once("\"seconds\":").unwrap_or((&line, ""));
+        let after = seconds.trim_start_matches(|c: char| c.is_ascii_digit() || c == '.');
+        lines.push(before.to_owned() + after);
+    }
+    lines.join("\n")
+}
+
+/// Runs a document's commands, and compares what they say with what it shows.
+#[track_caller]
+fn holds(name: &str, mut machine: Machine) {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join(name);
+    let document = fs::read_to_string(&path).unwrap();
+    let mut anew: Vec<String> = document.lines().map(str::to_owned).collect();
+    let mut wrong = Vec::new();
+    let shown = commands(&document);
+    assert!(!shown.is_empty(), "{name} shows nothing");
+    for shown in shown {
+        let said = machine.says(&shown);
+        let Some(expected) = &shown.said else {
+            continue;
+        };
+        if !is_as_shown(said.trim_end(), &expected.join("\n")) {
+            wrong.push((shown.lines, said.trim_end().to_owned(), shown.command));
+        }
+    }
+    if env::var_os("RECORD").is_some() {
+        for ((from, to), said, _) in wrong.into_iter().rev() {
+            anew.splice(from..to, said.lines().map(str::to_owned));
+        }
+        fs::write(&path, anew.join("\n") + "\n").unwrap();
+    } else {
+        let told = |(lines, said, command): ((usize, usize), String, &str)| {
+            format!("{name}:{}: $ {command}\n{said}\n", lines.0)
+        };
+        let wrong: String = wrong.into_iter().map(told).collect();
+        assert_eq!(wrong, "", "RECORD=1 writes what is said:\n{wrong}");
+    }
+}
+
+#[test]
+fn the_readme_shows_what_happens() {
+    let machine = Machine::new();
+    machine.file("report.pdf", &noise(2_411_724));
+    machine.file("photos/2025/hill.jpg", &noise(40_000));
+    machine.file("photos/2025/sea.jpg", &noise(3_000_000));
+    machine.file("photos/list.txt", b"the sea\n");
+    symlink("2025/sea.jpg", machine.home().join("photos/best.jpg")).unwrap();
+    stub_man(&machine);
+    holds("README.md", machine);
+}
+
+#[test]
+fn the_tour_shows_what_happens() {
+    holds("docs/tour.md", Machine::new());
+}
+
+/// Something that reads a manual where no `man` is to be had: it stands last in the path.
+fn stub_man(machine: &Machine) {
+    let path = machine.dir.path().join("stubs/man");
+    let made = Command::new("sh")
+        .args([
+            "-c",
+            "printf '#!/bin/sh\\ncat\\n' > \"$0\" && chmod +x \"$0\"",
+        ])
+        .arg(path)
+        .status();
+    assert!(made.unwrap().success());
+}
+
+/// Every path beneath a directory that is no directory.
+fn leaves(directory: &Path, under: &str, found: &mut Vec<String>) {
+    for item in fs::read_dir(directory).unwrap() {
+        let item = item.unwrap();
+        let name = format!("{under}{}", item.file_name().to_str().unwrap());
+        if name == ".haul" {
+            continue;
+        }
+        if item.file_type().unwrap().is_dir() {
+            leaves(&item.path(), &format!("{name}/"), found);
+        } else {
+            found.push(name);
+        }
+    }
+}
+
+#[test]
+fn the_readme_s_table_of_places_is_right() {
+    let readme = fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("README.md"));
+    let readme = readme.unwrap();
+    let rows = readme
+        .lines()
+        .filter(|line| line.starts_with("| `haul put "));
+    let mut count = 0;
+    for row in rows {
+        let cells: Vec<&str> = row.split(" | ").collect();
+        let spans = |cell: &str| -> Vec<String> {
+            cell.split('`')
+                .skip(1)
+                .step_by(2)
+                .map(str::to_owned)
+                .collect()
+        };
+        let mut machine = Machine::new();
+        machine.file("photos/a.jpg", b"a");
+        machine.file("list.txt", b"list");
+        machine.serve("served");
+        let line = spans(cells[0]).remove(0);
+        let ended = Running::start(machine.shell(&line)).finish();
+        assert_eq!(ended.code, Some(0), "{row}: {ended:?}");
+        let mut found = Vec::new();
+        leaves(&machine.home().join("served"), "", &mut found);
+        found.sort();
+        assert_eq!(found, spans(cells[1]), "{row}");
+        count += 1;
+    }
+    assert!(count > 5, "the table is gone");
+}
+
+#[test]
+fn the_manual_s_examples_do_what_they_say() {
+    let mut machine = Machine::new();
+    let here = ["report.pdf", "notes", "2025/photo.jpg", "2025/report.pdf"];
+    let there = ["a", "b", "notes.txt", "draft.txt", "old/x"];
+    let both = ["served/report.pdf", "served/2025/photo.jpg", "srv/files/x"];
+    for name in here.into_iter().chain(both) {
+        machine.file(name, b"here");
+    }
+    for name in there {
+        machine.file(&format!("served/{name}"), b"there");
+    }
+    stub_man(&machine);
+    let page = Running::start(haul(&machine.home(), ["man"]))
+        .finish()
+        .stdout;
+    let examples = page.split("\n.SH EXAMPLES\n").nth(1).unwrap();
+    let mut count = 0;
+    for line in examples
+        .lines()
+        .filter_map(|line| line.strip_prefix("\\fBhaul "))
+    {
+        let line = line
+            .strip_suffix("\\fR")
+            .unwrap()
+            .replace("\\-", "-")
+            .replace("\\e", "\\");
+        let line = format!("haul {line}");
+        if !line.contains("haul serve") && count < 3 {
+            machine.serve("served");
+        }
+        let shown = Shown {
+            command: &line,
+            said: None,
+            lines: (0, 0),
+        };
+        machine.says(&shown);
+        if line.contains("haul serve") {
+            // Nobody else is to serve the same directory.
+            machine.server = None;
+        }
+        count += 1;
+    }
+    assert_eq!(count, examples.matches("\n.TP\n").count() + 1);
+    for there in ["2025/report.pdf", "2025/draft.txt", "2026/01"] {
+        assert!(
+            machine.home().join("served").join(there).exists(),
+            "{there}"
+        );
+    }
+    assert!(!machine.home().join("served/old").exists());
+    for here in ["report.pdf", "back/a", "back/b"] {
+        assert!(machine.home().join(here).exists(), "{here}");
+    }
+}
+
+#[test]
+fn a_shown_text_is_the_whole_of_what_is_said() {
+    for (text, shown, is) in [
+        ("a", "a", true),
+        ("ab", "a", false),
+        ("ab", "a...", true),
+        ("a\nb\nc", "a\n...\nc", true),
+        ("a\nb\nc", "a\n...", true),
+        ("a\nb\nc", "a\n...d", false),
+        ("put 1 file, 0.3 s: x", "put 1 file, 41 s: x", true),
+        ("put 2 files, 0.3 s: x", "put 1 file, 0.3 s: x", false),
+        ("a 2001-01-01T00:00:00Z b", "a 2026-11-22T12:04:05Z b", true),
+        ("{\"seconds\":0.002}", "{\"seconds\":1}", true),
+    ] {
+        assert_eq!(is_as_shown(text, shown), is, "{text:?} {shown:?}");
+    }
+}
+
+#[test]
+fn only_blocks_that_are_to_be_run_are_run_and_no_other_machine_s_lines() {
+    let document = "```console\n$ a b\nsaid\nmore\nnas$ c\n$ d\n```\n    $ e\n```sh\nf\n```\n";
+    let found = commands(document);
+    let seen: Vec<_> = found
+        .iter()
+        .map(|shown| (shown.command, shown.said.clone()))
+        .collect();
+    let expected = [
+        ("a b", Some(vec!["said", "more"])),
+        ("d", Some(vec![])),
+        ("f", None),
+    ];
+    assert_eq!(seen, expected);
+    assert_eq!(found[0].lines, (2, 4));
+}
