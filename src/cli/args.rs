@@ -19,6 +19,7 @@ use super::first_look;
 use super::quantity;
 use super::terminal;
 use super::tree_args::{MkdirArgs, MvArgs, RmArgs, StatArgs, SumArgs};
+use super::trust_args::TrustVerb;
 
 /// Moves files between machines and proves that every byte arrived.
 #[derive(Debug, Parser)]
@@ -43,6 +44,8 @@ pub(super) enum Command {
 pub(super) enum Verb {
     #[command(flatten)]
     Errand(Errand),
+    #[command(flatten)]
+    Trust(TrustVerb),
     /// Serve on loopback, put, get back and compare
     Demo(DemoArgs),
     /// Print what a shell needs to complete commands and flags
@@ -367,7 +370,12 @@ mod tests {
     #[test]
     fn every_flag_with_a_long_name_has_its_variable() {
         let top = Args::command();
-        for command in [&top].into_iter().chain(top.get_subcommands()) {
+        // Who may do what is only ever typed.
+        let typed = ["authorize", "revoke", "access"];
+        let others = top
+            .get_subcommands()
+            .filter(|c| !typed.contains(&c.get_name()));
+        for command in [&top].into_iter().chain(others) {
             for arg in command.get_arguments() {
                 let long = arg.get_long().filter(|long| *long != "version");
                 let variable = long.map(|long| long.to_uppercase().replace('-', "_"));

@@ -26,7 +26,7 @@ pub(super) const EXIT_STATUS: [(u8, &str); 13] = [
         "The connection was refused, lost or timed out, or the server is full. Worth another try.",
     ),
     (4, "Not authorised."),
-    (5, "Not found on the server."),
+    (5, "Not found on the server, or not known here."),
     (6, "Something exists, and was not to be replaced."),
     (
         7,
@@ -44,10 +44,24 @@ pub(super) const EXIT_STATUS: [(u8, &str); 13] = [
 ];
 
 /// What the environment says besides flags.
-pub(super) const ENVIRONMENT: [(&str, &str); 2] = [
+pub(super) const ENVIRONMENT: [(&str, &str); 5] = [
     (
         "HAUL_REMOTE",
         "The default remote, to which an address leads that begins with a colon.",
+    ),
+    (
+        "HAUL_IDENTITY",
+        "A file with the private key to be used in place of this user's own.",
+    ),
+    (
+        "XDG_CONFIG_HOME",
+        "Where the directory haul is with this user's keys, known_hosts and access, which says \
+         who may do what; without it, in ~/.config.",
+    ),
+    (
+        "XDG_STATE_HOME",
+        "Where the directory haul is with what it notes for itself; without it, in \
+         ~/.local/state.",
     ),
     (
         "NO_COLOR",
@@ -56,7 +70,7 @@ pub(super) const ENVIRONMENT: [(&str, &str); 2] = [
 ];
 
 /// What is typed, and what it does; the command is the second word.
-pub(super) const EXAMPLES: [(&str, &str); 15] = [
+pub(super) const EXAMPLES: [(&str, &str); 22] = [
     (
         "haul serve /srv/files",
         "Serve a directory to this machine, until stopped.",
@@ -103,6 +117,34 @@ pub(super) const EXAMPLES: [(&str, &str); 15] = [
         "Remove a directory with everything beneath it.",
     ),
     (
+        "haul key",
+        "Show the key and the fingerprint that others authorize this user by.",
+    ),
+    (
+        "haul key | ssh nas haul authorize - --read --root /srv/files",
+        "Let this user read a directory on a machine that both have an account on.",
+    ),
+    (
+        "haul authorize --write --under inbox --expires 7d - < anna.key",
+        "Let somebody upload into a part of the directory here for a week, and see nothing.",
+    ),
+    (
+        "haul access --root /srv/files",
+        "List who may do what in a directory.",
+    ),
+    (
+        "haul revoke anna",
+        "Take back all that somebody was authorized for, at once.",
+    ),
+    (
+        "haul trust nas SHA256:HoY/RyfCCaa011gqBRKc2Orh63wy4imC3TYjpCZLOvs",
+        "Note the key of a server before the first meeting.",
+    ),
+    (
+        "haul forget nas:4285",
+        "Forget a server that has another key on purpose.",
+    ),
+    (
         "haul demo",
         "See all of it on this machine, in two minutes.",
     ),
@@ -133,7 +175,7 @@ mod tests {
             if word == "haul" {
                 found.push(Vec::new());
                 is_in = true;
-            } else if ["|", ">", "&&", ""].contains(&word) {
+            } else if ["|", ">", "<", "&&", ""].contains(&word) {
                 is_in = false;
             }
             if is_in {

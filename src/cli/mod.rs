@@ -6,9 +6,12 @@
 //! meanwhile goes through `report`, so that a person and a program (`--json`) hear
 //! of the same things. The exit codes are the numbers of [`Code`].
 
+mod access;
 mod address;
+mod admission;
 mod answer;
 mod args;
+mod authorize;
 mod completions;
 mod demo;
 mod destination;
@@ -17,11 +20,14 @@ mod environment;
 mod errand;
 mod escape;
 mod exclusive_flags;
+mod expiry;
 mod failure;
 mod first_look;
+mod forget;
 mod get;
 mod job_report;
 mod json;
+mod key;
 mod lookalike;
 mod ls;
 mod man;
@@ -36,6 +42,7 @@ mod quantity;
 mod quoting;
 mod remote;
 mod report;
+mod revoke;
 mod rm;
 mod scratch;
 mod serve;
@@ -48,6 +55,9 @@ mod summary;
 mod terminal;
 mod tree_args;
 mod tree_settings;
+mod trust;
+mod trust_args;
+mod trust_settings;
 mod watched_job;
 
 use std::ffi::OsString;
@@ -63,6 +73,7 @@ use errand::Errands;
 use failure::usage;
 use report::Report;
 use settings::{Format, Manner};
+use trust_args::TrustVerb;
 
 /// Does what a command line says, the program's name first.
 ///
@@ -110,6 +121,7 @@ fn run_verb(verb: Verb, matches: &ArgMatches, report: &mut Report) -> anyhow::Re
             &Errands::begin(report.manner().secrecy)?,
             report,
         ),
+        Verb::Trust(verb) => run_trust_verb(verb, report),
         Verb::Demo(args) => demo::run(args.paths, report),
         Verb::Completions(args) => completions::run(args.shell, report),
         Verb::Man(args) => man::run(args.command.as_deref(), report),
@@ -132,5 +144,23 @@ fn run_errand(
         Errand::Rm(args) => rm::run(&tree_settings::rm(&args)?, errands, report),
         Errand::Stat(args) => stat::run(&tree_settings::stat(&args)?, errands, report),
         Errand::Sum(args) => sum::run(&tree_settings::sum(&args)?, errands, report),
+    }
+}
+
+/// Does what concerns this user's own files.
+fn run_trust_verb(verb: TrustVerb, report: &mut Report) -> anyhow::Result<Option<Code>> {
+    match verb {
+        TrustVerb::Key => key::run(report),
+        TrustVerb::Authorize(args) => authorize::run(trust_settings::authorize(args)?, report),
+        TrustVerb::Revoke(args) => revoke::run(&trust_settings::revoke(&args)?, report),
+        TrustVerb::Access(args) => {
+            let root = args.root.as_deref().map(trust_settings::perhaps_gone);
+            access::run(root.transpose()?.as_deref(), report)
+        }
+        TrustVerb::Trust(args) => {
+            let (who, _) = trust_settings::told(&args.fingerprint.join(" "))?;
+            trust::run(&trust_settings::host(&args.host)?, who, report)
+        }
+        TrustVerb::Forget(args) => forget::run(&trust_settings::host(&args.host)?, report),
     }
 }

@@ -5,6 +5,7 @@
 )]
 
 mod among_others;
+mod authorizing;
 mod both_ways;
 mod by_hand;
 mod change_faults;
@@ -30,6 +31,7 @@ mod hostile_uploads;
 mod interrupted;
 mod into_itself;
 mod kept;
+mod known_servers;
 mod landscape;
 mod lessons;
 mod links;
@@ -45,7 +47,9 @@ mod nobody;
 mod objects;
 mod order;
 mod outputs;
+mod own_keys;
 mod pages;
+mod person;
 mod place;
 mod planted;
 mod program;

@@ -8,7 +8,7 @@ use std::process::{Command, Stdio};
 use crate::objects::objects;
 use crate::program::{Ended, Running, haul};
 
-const COMMANDS: [&str; 13] = [
+const COMMANDS: [&str; 19] = [
     "serve",
     "put",
     "get",
@@ -18,6 +18,12 @@ const COMMANDS: [&str; 13] = [
     "mv",
     "rm",
     "sum",
+    "key",
+    "authorize",
+    "revoke",
+    "access",
+    "trust",
+    "forget",
     "demo",
     "completions",
     "man",

@@ -9,7 +9,7 @@ use std::env;
 use std::fs::{self, File};
 use std::io::{BufRead, BufReader, Read};
 use std::os::fd::OwnedFd;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::sync::mpsc::{self, Receiver};
 use std::thread;
@@ -74,19 +74,13 @@ pub fn on_its_own(command: &mut Command) -> &mut Command {
             command.env_remove(name);
         }
     }
-    let home = home();
-    command
-        .env("XDG_CONFIG_HOME", home.join("config"))
-        .env("XDG_STATE_HOME", home.join("state"))
-        .env("HOME", home)
-}
-
-/// The home of everybody who has no other: no test sees or changes a real one. It is kept
-/// from run to run, as a person's is.
-fn home() -> PathBuf {
+    // No test sees or changes a real home. This one is for whoever has no other, and is
+    // kept from run to run, as a person's is.
     let home = Path::new(env!("CARGO_TARGET_TMPDIR")).join("home");
-    fs::create_dir_all(&home).unwrap();
-    home
+    command
+        .env_remove("XDG_CONFIG_HOME")
+        .env_remove("XDG_STATE_HOME")
+        .env("HOME", home)
 }
 
 impl Running {

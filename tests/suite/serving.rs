@@ -94,7 +94,11 @@ fn a_server_that_should_not_start_does_not() {
     ] {
         place.says(line, code, "", &format!("*{words}*"));
     }
-    let trusted = Served::start(&place.here(), "--listen 0.0.0.0:0 --trust-network");
+    let trusted = Served::start(
+        &place.here(),
+        &place.home(),
+        "--listen 0.0.0.0:0 --trust-network",
+    );
     assert!(trusted.address.starts_with("127.0.0.1:"));
     // Nothing was touched, and the first one is well.
     assert_eq!(fs::read_dir(place.root()).unwrap().count(), 0);

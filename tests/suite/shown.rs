@@ -74,7 +74,7 @@ impl Machine {
     fn serve(&mut self, directory: &str) {
         let root = self.home().join(directory);
         fs::create_dir_all(&root).unwrap();
-        let Served { running, address } = Served::start(&root, "");
+        let Served { running, address } = Served::start(&root, &self.home(), "");
         (self.server, self.address) = (Some(running), address);
     }
 
