@@ -61,13 +61,13 @@ pub(super) fn run(paths: Vec<PathBuf>, report: &mut Report) -> anyhow::Result<Op
         "serving {} on haul://{address}",
         escape::path(&root)
     ));
-    let client = errands.client(&address, Options::default().connections)?;
+    let client = || errands.client(&address, Options::default().connections);
 
     let options = JobOptions::default();
     let mut stored = Receipts::default();
     let hear = |event: &Event| stored.keep(event);
     let into = Place::Into(None);
-    let outcome = put::send(&client, &sources, &into, &options, report, hear)?;
+    let outcome = put::send(client, &sources, &into, &options, report, hear)?;
     tell(report, &Job::Put(address.clone()), &outcome);
     if let Some(code) = outcome.summary.code() {
         return Ok(Some(code));
@@ -83,7 +83,7 @@ pub(super) fn run(paths: Vec<PathBuf>, report: &mut Report) -> anyhow::Result<Op
         path: None,
         is_named: false,
     };
-    let outcome = get::fetch(&client, vec![all], &fetched, &options, report, hear)?;
+    let outcome = get::fetch(client, vec![all], &fetched, &options, report, hear)?;
     let place = escape::path(&fetched.base).into_owned();
     tell(report, &Job::Get(place), &outcome);
     if let Some(code) = outcome.summary.code() {
