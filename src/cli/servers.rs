@@ -29,7 +29,10 @@ pub(super) fn encryption(address: &str, options: &Options) -> anyhow::Result<Cli
     let (expected, since) = match known.look_up(address)? {
         Standing::Known { key, since } => (Expected::Key(key), since),
         Standing::Fingerprint { fingerprint, since } => (Expected::Fingerprint(fingerprint), since),
-        Standing::Unknown if is_here(address) => (of_this_user(&places)?, None),
+        Standing::Unknown if is_here(address) => {
+            let side = ClientSide::new(&identity, of_this_user(&places)?)?;
+            return Ok(side.of_this_user());
+        }
         Standing::Unknown => {
             let key = meet(address, &identity, &known, options)?;
             (Expected::Key(key), None)

@@ -31,6 +31,20 @@ pub enum Error {
         /// Whom it should have been, and since when that is known.
         expected: Option<String>,
     },
+    /// A server of this machine is not this user's own, as it was to be.
+    #[error(
+        "the server at {address} is another user's, or this user's key for servers was \
+         changed: it shows {}{}; to accept it: haul trust {address} {}",
+        key.fingerprint(), in_place_of(.expected.as_deref()), key.fingerprint()
+    )]
+    NotOwn {
+        /// Where it is.
+        address: String,
+        /// The key that it shows.
+        key: PublicKey,
+        /// The key of this user's own, if there is one.
+        expected: Option<String>,
+    },
     /// The server does not encrypt, and was to.
     #[error("the server at {address} does not encrypt")]
     NotEncrypted {
@@ -73,7 +87,7 @@ impl Error {
     pub fn code(&self) -> Code {
         match self {
             Self::Connect { .. } => Code::Connection,
-            Self::Stranger { .. } => Code::NotAuthorised,
+            Self::Stranger { .. } | Self::NotOwn { .. } => Code::NotAuthorised,
             Self::NotEncrypted { .. } => Code::Protocol,
             Self::Exchange { source, .. } => source.code(),
             Self::Refused { code, .. } => *code,

@@ -147,10 +147,18 @@ impl Route {
             && let Some(key) = side.stranger()
         {
             let expected = side.expects();
-            return error::Error::Stranger {
-                address,
-                key,
-                expected,
+            return if side.is_of_this_user() {
+                error::Error::NotOwn {
+                    address,
+                    key,
+                    expected,
+                }
+            } else {
+                error::Error::Stranger {
+                    address,
+                    key,
+                    expected,
+                }
             };
         }
         match source {

@@ -39,6 +39,7 @@ pub struct ClientSide {
     config: Arc<rustls::ClientConfig>,
     expected: Expected,
     since: Option<String>,
+    is_own: bool,
     met: Met,
 }
 
@@ -98,6 +99,7 @@ impl ClientSide {
             config: Arc::new(config),
             expected,
             since: None,
+            is_own: false,
             met,
         })
     }
@@ -107,6 +109,20 @@ impl ClientSide {
     pub fn known_since(self, day: &str) -> Self {
         let since = Some(day.to_owned());
         Self { since, ..self }
+    }
+
+    /// Notes that the server is to be this user's own, as on this machine it is, for
+    /// whoever has to be told of another.
+    #[must_use]
+    pub fn of_this_user(self) -> Self {
+        let is_own = true;
+        Self { is_own, ..self }
+    }
+
+    /// Whether the server is to be this user's own.
+    #[must_use]
+    pub fn is_of_this_user(&self) -> bool {
+        self.is_own
     }
 
     /// Whom it expects, in words; nothing where nobody is.
