@@ -38,8 +38,8 @@ pub(super) fn run(authorize: Authorize, report: &mut Report) -> anyhow::Result<O
             name: authorize.name,
             rights: authorize.rights,
             under: authorize.under,
-            max_bytes: authorize.max_bytes,
-            max_files: authorize.max_files,
+            max_bytes: None,
+            max_files: None,
             expires,
         },
     };

@@ -105,6 +105,13 @@ fn keyed(serve: &Serve) -> anyhow::Result<Door> {
         (true, None) => "haul access says who else may do what".to_owned(),
         (false, None) => "nobody else is admitted: haul authorize admits others".to_owned(),
     });
+    let limited = grants.limited(&root);
+    if limited > 0 {
+        said.push(format!(
+            "grants with max-bytes or max-files admit nobody yet, since what is stored is not \
+             counted: {limited}"
+        ));
+    }
     let encryption = ServerSide::new(&server)?;
     said.push(format!(
         "the server's key is {}",

@@ -60,10 +60,10 @@ pub(super) struct AuthorizeArgs {
     /// A path in the directory that is all they see of it
     #[arg(long, value_name = "PATH")]
     pub(super) under: Option<String>,
-    /// Most bytes that they may store, as 1000, 10KiB or 3GiB
+    /// Most bytes that they may store, as 1000, 10KiB or 3GiB; not kept yet, and refused
     #[arg(long, value_name = "N", value_parser = size)]
     pub(super) max_bytes: Option<u64>,
-    /// Most files that they may store
+    /// Most files that they may store; not kept yet, and refused
     #[arg(long, value_name = "N", value_parser = count)]
     pub(super) max_files: Option<u64>,
     /// When it ends: 30m, 8h, 7d or 2w from now, after a day of UTC as 2025-11-22, or at

@@ -37,7 +37,7 @@ impl Keyed {
         match self.grants.grant_for(&key, &self.root, Utc::now()) {
             // How much somebody has stored is not counted yet, so nobody comes in who
             // may store no more than so much.
-            Some(grant) if grant.max_bytes.is_some() || grant.max_files.is_some() => None,
+            Some(grant) if grant.is_limited() => None,
             Some(grant) => Some((grant.rights, grant.under)),
             None => self.strangers.map(|rights| (rights, None)),
         }

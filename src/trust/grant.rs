@@ -117,6 +117,15 @@ pub fn parse_end(text: &str) -> Option<Utc> {
     Utc::parse(text).or_else(day)
 }
 
+impl Grant {
+    /// Whether it ends with so many bytes or files. What somebody has stored is not counted
+    /// yet, so such a grant admits nobody.
+    #[must_use]
+    pub fn is_limited(&self) -> bool {
+        self.max_bytes.is_some() || self.max_files.is_some()
+    }
+}
+
 impl Admission {
     /// Reads a line, or nothing where it says nothing.
     ///

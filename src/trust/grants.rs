@@ -97,10 +97,18 @@ impl Grants {
         let now = state.time(now);
         let holds = |grant: &Grant| {
             let is_before = |end| now.is_some_and(|now| now < end);
-            grant.expires.is_none_or(is_before)
+            grant.expires.is_none_or(is_before) && !grant.is_limited()
         };
-        let all = || state.read.by_key.values().flatten();
-        all().any(|(named, grant)| named == root && holds(grant))
+        state.read.of_root(root).any(holds)
+    }
+
+    /// How many grants in a root admit nobody for now, because they end with what is
+    /// stored, and that is not counted yet.
+    #[must_use]
+    pub fn limited(&self, root: &Path) -> usize {
+        let state = self.fresh();
+        let all = state.read.of_root(root);
+        all.filter(|grant| grant.is_limited()).count()
     }
 
     /// The state, with what the file says at this moment.
@@ -159,6 +167,14 @@ impl Grants {
             Error::Line { path, line, why }
         });
         Ok((read, broken.collect()))
+    }
+}
+
+impl Read {
+    /// What is granted in a root, to whomever.
+    fn of_root(&self, root: &Path) -> impl Iterator<Item = &Grant> {
+        let all = self.by_key.values().flatten();
+        all.filter_map(move |(named, grant)| (named == root).then_some(grant))
     }
 }
 

@@ -21,10 +21,10 @@ fn who_is_authorized_is_listed_until_they_are_revoked() {
     let none = "nobody but the user who serves it is admitted to /\n";
     person.says("access --root /", "", none);
 
-    let less = "SHA may read in [ROOT], under in/box, at most 10.0 GiB and 7 files\n";
+    let less = "SHA may read in [ROOT], under in/box\n";
     let less = less.replace("SHA", "PRINT");
     let told = format!("{less}this takes the place of: {may}");
-    let line = "authorize PRINT --read --under in/box --max-bytes 10GiB --max-files 7";
+    let line = "authorize PRINT --read --under in/box";
     person.says(line, "", &told);
     person.says("access", &less, "");
 
