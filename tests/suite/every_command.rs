@@ -109,7 +109,7 @@ const TABLE: [Row; 36] = [
     // key
     Row { line: "key", code: 0,
           out: "ssh-ed25519 AAAA*\nSHA256:*\n",
-          err: "made a key for this user: */identity\n",
+          err: "",
           json: "key | done 0 0" },
     Row { line: "key mine", code: 2,
           out: "",
@@ -356,7 +356,7 @@ fn a_quiet_command_says_only_data_and_errors() {
 }
 
 const READY: &str = "listening on haul://127.0.0.1:*\n";
-const TOLD: &str = "serving *\neveryone who reaches the port may read\nthere is no encryption*\n";
+const TOLD: &str = "serving *\nyou may read from this machine\nnobody else is admitted*\nthe server's key is SHA256:*\n";
 
 /// Serves until it is told to stop, and returns what was said.
 #[track_caller]
@@ -391,10 +391,8 @@ fn a_server_prints_where_it_listens_and_tells_the_rest_beside() {
     let [ready] = told.as_slice() else {
         panic!("{ended:?}")
     };
-    assert_eq!(
-        (&*ready["event"], &*ready["fingerprint"]),
-        ("listening", "null")
-    );
+    assert_eq!(ready["event"], "listening");
+    assert!(ready["fingerprint"].starts_with("SHA256:"), "{ended:?}");
     assert!(ready["address"].starts_with("127.0.0.1:"), "{ended:?}");
 }
 
@@ -411,7 +409,12 @@ fn a_server_that_cannot_begin_says_why() {
         (
             "serve --listen 0.0.0.0:0",
             2,
-            "haul: 0.0.0.0:0 is not a loopback address*\n",
+            "haul: 0.0.0.0:0 can be reached by others, and none of them is admitted*\n",
+        ),
+        (
+            "serve --plaintext --listen 0.0.0.0:0",
+            2,
+            "haul: 0.0.0.0:0 is not a loopback address*--trust-network\n",
         ),
         (
             "serve --listen 127.0.0.1:0 ../root",

@@ -17,6 +17,7 @@ mod crashes;
 mod descriptors;
 mod directories;
 mod encrypted;
+mod encrypted_program;
 mod every_command;
 mod evil;
 mod exchange;

@@ -83,6 +83,16 @@ pub fn on_its_own(command: &mut Command) -> &mut Command {
         .env("HOME", home)
 }
 
+/// Gives a command the environment that another one was given.
+pub fn as_given(from: &Command, to: &mut Command) {
+    for (name, value) in from.get_envs() {
+        match value {
+            Some(value) => to.env(name, value),
+            None => to.env_remove(name),
+        };
+    }
+}
+
 impl Running {
     #[track_caller]
     pub fn start(mut command: Command) -> Self {
