@@ -46,6 +46,7 @@ mod revoke;
 mod rm;
 mod scratch;
 mod serve;
+mod serve_args;
 mod servers;
 mod settings;
 mod signals;

@@ -16,12 +16,12 @@ use crate::store::{Durability, LocalStore};
 use crate::wire::message::Rights;
 
 use super::address::Address;
-use super::args::LogArg;
 use super::door::{self, Door};
 use super::escape;
 use super::failure::usage;
 use super::json::Line;
 use super::output::{Output, say};
+use super::serve_args::LogArg;
 use super::settings::{Format, Loudness, Manner, Serve};
 use super::signals;
 

@@ -20,10 +20,8 @@ use crate::transfer::Deadlines;
 use crate::wire::message::Rights;
 
 use super::address::{Address, AddressError};
-use super::args::{
-    AnonymousArg, ChecksumArg, CompareArg, DurabilityArg, Everywhere, GetArgs, LinksArg,
-};
-use super::args::{LogArg, LsArgs, Moving, PutArgs, ServeArgs};
+use super::args::{ChecksumArg, CompareArg, Everywhere, GetArgs, LinksArg};
+use super::args::{LsArgs, Moving, PutArgs};
 use super::destination::{LocalPlace, Place};
 use super::environment;
 use super::escape;
@@ -31,6 +29,7 @@ use super::exclusive_flags::{Which, one_of};
 use super::failure::usage;
 use super::lookalike;
 use super::remote::{Ending, Remote};
+use super::serve_args::{AnonymousArg, DurabilityArg, LogArg, ServeArgs};
 use super::terminal;
 
 /// How to talk: the same for every command.

@@ -93,7 +93,7 @@ pub(super) struct AccessArgs {
 #[derive(Debug, ClapArgs)]
 #[command(override_usage = "haul trust [OPTIONS] HOST FINGERPRINT")]
 pub(super) struct TrustArgs {
-    /// The server, HOST[:PORT]
+    /// The server, as HOST or HOST:PORT
     pub(super) host: String,
     /// What its key must have, as it tells when it starts; the whole key does, too
     #[arg(required = true)]
@@ -102,7 +102,7 @@ pub(super) struct TrustArgs {
 
 #[derive(Debug, ClapArgs)]
 pub(super) struct ForgetArgs {
-    /// The server, HOST[:PORT]
+    /// The server, as HOST or HOST:PORT
     pub(super) host: String,
 }
 

@@ -41,6 +41,7 @@ mod changes;
 mod error;
 mod into_itself;
 mod job;
+mod meeting;
 mod monitor;
 mod pull;
 mod push;
@@ -53,6 +54,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 pub use error::Error;
+pub use meeting::meet;
 pub use monitor::{Cancel, Event, Monitor, Progress, Skip, Status, Summary};
 pub use push::LocalFiles;
 
@@ -62,8 +64,7 @@ use crate::content::Algorithm;
 use crate::entry::Entry;
 use crate::fault::Fault;
 use crate::net::Transport;
-use crate::net::keys::{Keypair, PublicKey};
-use crate::net::tls::{ClientSide, Expected};
+use crate::net::tls::ClientSide;
 use crate::offer::{Compare, OnExisting};
 use crate::path::RemotePath;
 use crate::store::{Source, Tree};
@@ -163,36 +164,6 @@ pub enum Effect {
     Real,
     /// It only finds out what it would do.
     Dry,
-}
-
-/// Finds out whose server answers at `address`, and says nothing to it.
-///
-/// # Errors
-///
-/// When it cannot be reached, or does not encrypt.
-pub fn meet(address: &str, key: &Keypair, options: &Options) -> Result<PublicKey, Error> {
-    let failed = |source| Error::Connect {
-        address: address.to_owned(),
-        source,
-    };
-    let side = ClientSide::new(key, Expected::Nobody).map_err(failed)?;
-    let options = Options {
-        encryption: Some(side),
-        idle: Idle::End,
-        ..options.clone()
-    };
-    let route = Route::from(Way::Tcp(address.to_owned()));
-    let mut session = route.open(&options)?;
-    match session.welcome() {
-        // Nobody is the one that is expected, so the conversation ends before it begins.
-        Ok(_) => Err(Error::NotEncrypted {
-            address: address.to_owned(),
-        }),
-        Err(error) => match route.explain(error, &options) {
-            Error::Stranger { key, .. } => Ok(key),
-            other => Err(other),
-        },
-    }
 }
 
 /// One file or tree to put.

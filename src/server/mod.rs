@@ -10,11 +10,12 @@
 //! use haul::server::{Config, Server};
 //! use haul::store::{Durability, LocalStore};
 //! use haul::wire::message::Rights;
+//! use std::sync::Arc;
 //!
 //! let dir = tempfile::tempdir()?;
 //! std::fs::write(dir.path().join("notes"), "read me")?;
 //! let store = LocalStore::serve(dir.path(), Durability::Batch, Fault::default())?;
-//! let config = Config { rights: Rights::READ, ..Config::default() };
+//! let config = Config { admit: Arc::new(Rights::READ), ..Config::default() };
 //! // Port 0 picks a free one.
 //! let server = Server::bind(store, &["127.0.0.1:0".to_owned()], config)?;
 //! let address = server.addresses()?[0].to_string();
