@@ -12,8 +12,11 @@ pub(super) const DESCRIPTION: [&str; 4] = [
     "Spelling decides where things go, never what happens to exist: HOST alone, and a path \
      that ends in a slash or a dot, mean into that directory; any other path means exactly \
      that name.",
-    "There is no encryption yet: serve listens on addresses that others can reach only where \
-     it is told that the network is to be trusted.",
+    "Everything is encrypted (TLS 1.3), and both sides are known by their keys. On one machine \
+     a user's own commands and servers know each other. Others are admitted by authorize, and \
+     a server on another machine is known once trust has been told of its key, or a person has \
+     said so at the first meeting. With --plaintext there is no encryption, and whoever \
+     reaches the port may do all that is served.",
 ];
 
 /// The exit codes, which are the codes of the protocol too.
@@ -25,7 +28,10 @@ pub(super) const EXIT_STATUS: [(u8, &str); 13] = [
         3,
         "The connection was refused, lost or timed out, or the server is full. Worth another try.",
     ),
-    (4, "Not authorised."),
+    (
+        4,
+        "Not authorised, or the server's key is not the known one.",
+    ),
     (5, "Not found on the server, or not known here."),
     (6, "Something exists, and was not to be replaced."),
     (
@@ -76,8 +82,9 @@ pub(super) const EXAMPLES: [(&str, &str); 22] = [
         "Serve a directory to this machine, until stopped.",
     ),
     (
-        "haul serve --listen 0.0.0.0 --trust-network --read-only .",
-        "Let everyone on a network that is trusted read the directory here.",
+        "haul serve --listen 0.0.0.0 --anonymous read /srv/files",
+        "Let everyone who reaches this machine read a directory, and those who are authorized \
+         do more.",
     ),
     (
         "haul put report.pdf nas/2025/",

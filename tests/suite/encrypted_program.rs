@@ -30,15 +30,12 @@ impl Two {
     }
 
     fn at(listen: &str, flags: &str, owner: Person, guest: Person) -> Self {
-        let served = owner.root().join("served");
-        fs::create_dir_all(&served).unwrap();
+        fs::create_dir_all(owner.root().join("served")).unwrap();
         let line = format!("serve --json --listen {listen} {flags} served");
         let line = line.replace("  ", " ");
         let server = Running::start(owner.command(&line));
         let ready = server.line();
-        if ready.is_empty() {
-            panic!("{line}: {:?}", server.finish());
-        }
+        assert!(!ready.is_empty(), "{line}: {:?}", server.finish());
         let told = objects(&ready);
         Self {
             address: told[0]["address"].clone(),
