@@ -33,6 +33,7 @@ pub(super) fn run(root: Option<&Path>, report: &mut Report) -> anyhow::Result<Op
     } else {
         Utc::now()
     };
+    let has_limit = meant.iter().any(|admission| admission.grant.is_limited());
     for admission in meant {
         let is_over = admission.grant.expires.is_some_and(|end| end <= now);
         let state = if is_over {
@@ -43,6 +44,12 @@ pub(super) fn run(root: Option<&Path>, report: &mut Report) -> anyhow::Result<Op
         tell(report, admission, state);
         report.data(&sentence(admission, state));
         listed += 1;
+    }
+    if has_limit {
+        report.notice(
+            "whoever may store at most so much is not admitted yet, since what is stored is not \
+             counted",
+        );
     }
     for (line, why) in read.broken {
         let path = file.path();

@@ -265,6 +265,7 @@ fn a_grant_with_a_limit_admits_nobody_and_the_server_says_so() {
     let root = two.served("").canonicalize().unwrap();
     let line = format!("{key} root={} rights=read,write", root.display());
     two.owner.edits("access", &format!("{line} max-files=7\n"));
+    two.owner_is("access", 0, "is not admitted yet");
     two.guest_trusts();
     two.guest_is("ls AT", 4, "haul: ");
     two.server.signal(rustix::process::Signal::TERM);
