@@ -4,6 +4,7 @@ use std::fmt;
 
 use crate::content::{BlockSize, Checksum, Geometry, GeometryError};
 use crate::path::{PathError, RemotePath};
+use crate::utc::Utc;
 
 /// Permission bits, masked to `0777`: no set-user-ID bit ever comes from outside.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -102,6 +103,12 @@ impl Mtime {
     #[must_use]
     pub fn seconds(self) -> i64 {
         self.seconds
+    }
+
+    /// The same without what is below one second.
+    #[must_use]
+    pub fn utc(self) -> Utc {
+        Utc::from_seconds(self.seconds)
     }
 
     /// Nanoseconds below one second.

@@ -9,6 +9,8 @@ pub enum Identity {
     Owner,
     /// Whoever reached an unencrypted port: all of them are one.
     Anyone,
+    /// Whoever holds the private half of this key.
+    Key([u8; 32]),
 }
 
 impl Identity {
@@ -18,15 +20,17 @@ impl Identity {
         match self {
             Self::Owner => b"owner",
             Self::Anyone => b"anyone",
+            Self::Key(key) => key,
         }
     }
 }
 
 impl fmt::Display for Identity {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Self::Owner => "owner",
-            Self::Anyone => "anyone",
-        })
+        match self {
+            Self::Owner => f.write_str("owner"),
+            Self::Anyone => f.write_str("anyone"),
+            Self::Key(_) => f.write_str("key"),
+        }
     }
 }

@@ -46,10 +46,10 @@
 //! ```text
 //! cli             what a person types and sees
 //! client  server  one job over many connections  |  one thread per connection
-//! transfer        the two engines that both ends share: send, receive
+//! transfer trust  the two engines that both ends share  |  who is who, who may do what
 //! wire    store   the protocol, without sockets or files  |  files under one root
 //! net             sockets and deadlines
-//! leaves          path, code, entry, offer, identity, content, fault
+//! leaves          path, code, entry, offer, identity, content, utc, fault
 //! ```
 
 pub mod cli;
@@ -65,4 +65,6 @@ pub mod path;
 pub mod server;
 pub mod store;
 pub mod transfer;
+pub mod trust;
+pub mod utc;
 pub mod wire;

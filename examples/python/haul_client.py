@@ -5,6 +5,8 @@
     haul_client.py get HOST:PORT/PATH FILE [--overwrite]
     haul_client.py check FILE HOST:PORT/PATH
 
+It does not encrypt: the server is started with `haul serve --plaintext`.
+
 It needs Python 3.9 and nothing besides, and moves one file over one connection. Names in
 quotes are headings of the document. The exit code is the protocol's ("Codes"); 0 is done, 2 is
 usage.

@@ -5,9 +5,7 @@
 //! What the values mean together is [`settings`](super::settings)'s affair.
 
 use std::ffi::OsString;
-use std::num::NonZeroUsize;
 use std::path::PathBuf;
-use std::time::Duration;
 
 use clap::builder::BoolishValueParser;
 use clap::{ArgMatches, Args as ClapArgs, CommandFactory, FromArgMatches, Parser, Subcommand};
@@ -16,10 +14,11 @@ use clap_complete::Shell;
 
 use super::environment;
 use super::first_look;
-use super::quantity;
+use super::serve_args::ServeArgs;
 use super::shell::ShellArgs;
 use super::terminal;
 use super::tree_args::{LsArgs, MkdirArgs, MvArgs, RmArgs, StatArgs, SumArgs};
+use super::trust_args::TrustVerb;
 
 /// Moves files between machines and proves that every byte arrived.
 #[derive(Debug, Parser)]
@@ -52,6 +51,8 @@ pub(super) enum Verb {
     /// Ctrl-D leaves. From a pipe lines are run until the first error, which is the exit
     /// status.
     Shell(ShellArgs),
+    #[command(flatten)]
+    Trust(TrustVerb),
     /// Serve on loopback, put, get back and compare
     Demo(DemoArgs),
     /// Print what a shell needs to complete commands and flags
@@ -105,7 +106,7 @@ pub(super) struct Everywhere {
     /// Print one JSON object a line on standard output
     #[arg(long, global = true, env = "HAUL_JSON", value_parser = BoolishValueParser::new())]
     pub(super) json: bool,
-    /// Do without encryption, which for now is the only way
+    /// Do without encryption: whoever is on the way can read and change everything
     #[arg(long, global = true, env = "HAUL_PLAINTEXT", value_parser = BoolishValueParser::new())]
     pub(super) plaintext: bool,
     /// When to use colors
@@ -127,77 +128,6 @@ pub(super) enum ColorArg {
     Auto,
     Always,
     Never,
-}
-
-#[derive(Debug, ClapArgs)]
-pub(super) struct ServeArgs {
-    /// The directory to serve
-    #[arg(default_value = ".")]
-    pub(super) dir: PathBuf,
-    /// Where to listen, repeatable; port 0 picks a free one
-    #[arg(
-        long,
-        env = "HAUL_LISTEN",
-        value_name = "ADDR[:PORT]",
-        value_delimiter = ',',
-        default_value = "127.0.0.1:4285"
-    )]
-    pub(super) listen: Vec<String>,
-    /// Let everyone read and nobody write
-    #[arg(long, env = "HAUL_READ_ONLY", value_parser = BoolishValueParser::new())]
-    pub(super) read_only: bool,
-    /// What "stored" means: flushed to disk, or merely written
-    #[arg(long, env = "HAUL_DURABILITY", value_enum, default_value_t)]
-    pub(super) durability: DurabilityArg,
-    /// Serve without encryption on addresses that others can reach
-    #[arg(long, env = "HAUL_TRUST_NETWORK", value_parser = BoolishValueParser::new())]
-    pub(super) trust_network: bool,
-    /// Connections at once; one more is told that the server is full
-    #[arg(
-        long,
-        env = "HAUL_MAX_CONNECTIONS",
-        value_name = "N",
-        default_value = "1024"
-    )]
-    pub(super) max_connections: NonZeroUsize,
-    /// How long a connection may ask for nothing, as 30, 30s or 5m
-    #[arg(
-        long,
-        env = "HAUL_IDLE_TIMEOUT",
-        value_name = "TIME",
-        default_value = "5m",
-        value_parser = quantity::parse_some_time
-    )]
-    pub(super) idle_timeout: Duration,
-    /// How long running transfers may go on after a stop, as 30, 30s or 5m
-    #[arg(
-        long,
-        env = "HAUL_DRAIN",
-        value_name = "TIME",
-        default_value = "30s",
-        value_parser = quantity::parse_time
-    )]
-    pub(super) drain: Duration,
-    /// The form of the log on standard error
-    #[arg(long, env = "HAUL_LOG", value_enum, default_value_t)]
-    pub(super) log: LogArg,
-}
-
-#[derive(Clone, Copy, Debug, Default, ValueEnum)]
-pub(super) enum DurabilityArg {
-    /// Flushed, many files at a time
-    #[default]
-    Batch,
-    /// Not flushed: a power cut may lose what was stored
-    None,
-}
-
-/// The form of a server's log.
-#[derive(Clone, Copy, Debug, Default, ValueEnum)]
-pub(super) enum LogArg {
-    #[default]
-    Text,
-    Json,
 }
 
 #[derive(Debug, ClapArgs)]
@@ -351,7 +281,12 @@ mod tests {
     #[test]
     fn every_flag_with_a_long_name_has_its_variable() {
         let top = Args::command();
-        for command in [&top].into_iter().chain(top.get_subcommands()) {
+        // Who may do what is only ever typed.
+        let typed = ["authorize", "revoke", "access"];
+        let others = top
+            .get_subcommands()
+            .filter(|c| !typed.contains(&c.get_name()));
+        for command in [&top].into_iter().chain(others) {
             for arg in command.get_arguments() {
                 let long = arg.get_long().filter(|long| *long != "version");
                 let variable = long.map(|long| long.to_uppercase().replace('-', "_"));

@@ -26,7 +26,7 @@ use super::errand::Errands;
 use super::failure::failure;
 use super::report::Report;
 use super::scratch::Scratch;
-use super::settings::Source;
+use super::settings::{Secrecy, Source};
 use super::summary::{Job, sentence};
 use super::watched_job::Outcome;
 use super::{escape, get, put, quantity};
@@ -46,7 +46,7 @@ struct Receipts {
 
 pub(super) fn run(paths: Vec<PathBuf>, report: &mut Report) -> anyhow::Result<Option<Code>> {
     let scratch = Scratch::new().map_err(|error| unwritable(&error))?;
-    let errands = Errands::begin()?;
+    let errands = Errands::begin(Secrecy::Plain)?;
     let sources = if paths.is_empty() {
         report.notice("making sample files");
         vec![samples(&scratch).map_err(|error| unwritable(&error))?]
@@ -61,13 +61,13 @@ pub(super) fn run(paths: Vec<PathBuf>, report: &mut Report) -> anyhow::Result<Op
         "serving {} on haul://{address}",
         escape::path(&root)
     ));
-    let client = errands.client(&address, Options::default().connections);
+    let client = || errands.client(&address, Options::default().connections);
 
     let options = JobOptions::default();
     let mut stored = Receipts::default();
     let hear = |event: &Event| stored.keep(event);
     let into = Place::Into(None);
-    let outcome = put::send(&client, &sources, &into, &options, report, hear)?;
+    let outcome = put::send(client, &sources, &into, &options, report, hear)?;
     tell(report, &Job::Put(address.clone()), &outcome);
     if let Some(code) = outcome.summary.code() {
         return Ok(Some(code));
@@ -83,7 +83,7 @@ pub(super) fn run(paths: Vec<PathBuf>, report: &mut Report) -> anyhow::Result<Op
         path: None,
         is_named: false,
     };
-    let outcome = get::fetch(&client, vec![all], &fetched, &options, report, hear)?;
+    let outcome = get::fetch(client, vec![all], &fetched, &options, report, hear)?;
     let place = escape::path(&fetched.base).into_owned();
     tell(report, &Job::Get(place), &outcome);
     if let Some(code) = outcome.summary.code() {

@@ -8,12 +8,15 @@ use crate::code::Code;
 
 use super::failure::code_of;
 use super::report::Report;
+use super::servers;
+use super::settings::Secrecy;
 use super::signals::Interrupts;
 
 /// What one command has with servers, until a person asks to stop.
 #[derive(Debug)]
 pub(super) struct Errands<'s> {
     cancel: Cancel,
+    secrecy: Secrecy,
     /// The server that all of them go to, where its connection is kept.
     server: Option<&'s Client>,
     _interrupts: Option<Interrupts>,
@@ -21,10 +24,11 @@ pub(super) struct Errands<'s> {
 
 impl<'s> Errands<'s> {
     /// Those of a program that does nothing else, and ends with them.
-    pub(super) fn begin() -> anyhow::Result<Self> {
+    pub(super) fn begin(secrecy: Secrecy) -> anyhow::Result<Self> {
         let interrupts = Interrupts::listen()?;
         Ok(Self {
             cancel: interrupts.begin(),
+            secrecy,
             server: None,
             _interrupts: Some(interrupts),
         })
@@ -32,27 +36,29 @@ impl<'s> Errands<'s> {
 
     /// Those of one command of several: with a server whose connection outlives it, until
     /// `cancel` ends them.
-    pub(super) fn with(server: &'s Client, cancel: Cancel) -> Self {
+    pub(super) fn with(server: &'s Client, secrecy: Secrecy, cancel: Cancel) -> Self {
         Self {
             cancel,
+            secrecy,
             server: Some(server),
             _interrupts: None,
         }
     }
 
     /// A client for jobs with the server at `address`.
-    pub(super) fn client(&self, address: &str, connections: usize) -> Client {
-        let cancel = self.cancel.clone();
+    ///
+    /// # Errors
+    ///
+    /// Where nobody knows whose server that is to be.
+    pub(super) fn client(&self, address: &str, connections: usize) -> anyhow::Result<Client> {
+        let options = Options {
+            connections,
+            cancel: self.cancel.clone(),
+            ..Options::default()
+        };
         match self.server {
-            Some(server) => server.for_jobs(connections, cancel),
-            None => Client::new(
-                address,
-                Options {
-                    connections,
-                    cancel,
-                    ..Options::default()
-                },
-            ),
+            Some(server) => Ok(server.for_jobs(connections, options.cancel)),
+            None => servers::client(address, self.secrecy, options),
         }
     }
 

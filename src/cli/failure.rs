@@ -7,7 +7,7 @@ use std::error::Error;
 
 use crate::code::Code;
 use crate::path::PathError;
-use crate::{client, store};
+use crate::{client, store, trust};
 
 use super::address::AddressError;
 use super::escape;
@@ -51,6 +51,8 @@ fn known(cause: &(dyn Error + 'static)) -> Option<Code> {
     } else if let Some(error) = cause.downcast_ref::<client::Error>() {
         Some(error.code())
     } else if let Some(error) = cause.downcast_ref::<store::Error>() {
+        Some(error.code())
+    } else if let Some(error) = cause.downcast_ref::<trust::Error>() {
         Some(error.code())
     } else {
         cause.is::<PathError>().then_some(Code::Protocol)

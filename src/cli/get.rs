@@ -21,9 +21,16 @@ pub(super) fn run(
     errands: &Errands,
     report: &mut Report,
 ) -> anyhow::Result<Option<Code>> {
-    let client = errands.client(&get.address.to_string(), get.connections);
+    let server = get.address.to_string();
     report.set_effect(get.options.effect);
-    let outcome = fetch(&client, get.sources, &get.to, &get.options, report, |_| ())?;
+    let outcome = fetch(
+        || errands.client(&server, get.connections),
+        get.sources,
+        &get.to,
+        &get.options,
+        report,
+        |_| (),
+    )?;
     if let Place::Exactly(name) = &get.to.place
         && outcome.summary.failed.contains_key(&Code::Exists)
         && get.to.base.join(name.as_path()).is_dir()
@@ -43,9 +50,10 @@ pub(super) fn run(
     Ok(outcome.summary.code())
 }
 
-/// Fetches files and trees under the names that `to` gives them.
+/// Fetches files and trees under the names that `to` gives them. The client is asked for
+/// once the names are known to be right: it may have to meet the server first.
 pub(super) fn fetch(
-    client: &Client,
+    client: impl FnOnce() -> anyhow::Result<Client>,
     sources: Vec<Source>,
     to: &LocalPlace,
     options: &JobOptions,
@@ -62,6 +70,7 @@ pub(super) fn fetch(
             to.map(|to| Download { from, to })
         })
         .collect::<Result<Vec<Download>, PathError>>()?;
+    let client = client()?;
     watched_job::run(report, hear, |monitor| {
         client.get(downloads, &to.base, options, monitor)
     })

@@ -16,10 +16,9 @@ use super::failure::failure;
 use super::quantity;
 use super::report::Report;
 use super::settings::{Depth, Detail, Format, Ls};
-use super::utc;
 
 pub(super) fn run(ls: &Ls, errands: &Errands, report: &mut Report) -> anyhow::Result<Option<Code>> {
-    let client = errands.client(&ls.remote.address.to_string(), 1);
+    let client = errands.client(&ls.remote.address.to_string(), 1)?;
     let depth = match ls.depth {
         Depth::One => Some(1),
         Depth::Whole => None,
@@ -124,7 +123,7 @@ impl Style {
             "{} {:>width$} {} {name}",
             mode(entry),
             entry.size(),
-            utc::stamp(entry.mtime),
+            entry.mtime.utc(),
             width = self.size_width,
         )
     }

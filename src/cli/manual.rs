@@ -12,8 +12,11 @@ pub(super) const DESCRIPTION: [&str; 4] = [
     "Spelling decides where things go, never what happens to exist: HOST alone, and a path \
      that ends in a slash or a dot, mean into that directory; any other path means exactly \
      that name.",
-    "There is no encryption yet: serve listens on addresses that others can reach only where \
-     it is told that the network is to be trusted.",
+    "Everything is encrypted (TLS 1.3), and both sides are known by their keys. On one machine \
+     a user's own commands and servers know each other. Others are admitted by authorize, and \
+     a server on another machine is known once trust has been told of its key, or a person has \
+     said so at the first meeting. With --plaintext there is no encryption, and whoever \
+     reaches the port may do all that is served.",
 ];
 
 /// The exit codes, which are the codes of the protocol too.
@@ -25,8 +28,11 @@ pub(super) const EXIT_STATUS: [(u8, &str); 13] = [
         3,
         "The connection was refused, lost or timed out, or the server is full. Worth another try.",
     ),
-    (4, "Not authorised."),
-    (5, "Not found on the server."),
+    (
+        4,
+        "Not authorised, or the server's key is not the known one.",
+    ),
+    (5, "Not found on the server, or not known here."),
     (6, "Something exists, and was not to be replaced."),
     (
         7,
@@ -44,10 +50,24 @@ pub(super) const EXIT_STATUS: [(u8, &str); 13] = [
 ];
 
 /// What the environment says besides flags.
-pub(super) const ENVIRONMENT: [(&str, &str); 3] = [
+pub(super) const ENVIRONMENT: [(&str, &str); 6] = [
     (
         "HAUL_REMOTE",
         "The default remote, to which an address leads that begins with a colon.",
+    ),
+    (
+        "HAUL_IDENTITY",
+        "A file with the private key to be used in place of this user's own.",
+    ),
+    (
+        "XDG_CONFIG_HOME",
+        "Where the directory haul is with this user's keys, known_hosts and access, which says \
+         who may do what; without it, in ~/.config.",
+    ),
+    (
+        "XDG_STATE_HOME",
+        "Where the directory haul is with what it notes for itself; without it, in \
+         ~/.local/state.",
     ),
     (
         "NO_COLOR",
@@ -61,14 +81,15 @@ pub(super) const ENVIRONMENT: [(&str, &str); 3] = [
 ];
 
 /// What is typed, and what it does; the command is the second word.
-pub(super) const EXAMPLES: [(&str, &str); 17] = [
+pub(super) const EXAMPLES: [(&str, &str); 24] = [
     (
         "haul serve /srv/files",
         "Serve a directory to this machine, until stopped.",
     ),
     (
-        "haul serve --listen 0.0.0.0 --trust-network --read-only .",
-        "Let everyone on a network that is trusted read the directory here.",
+        "haul serve --listen 0.0.0.0 --anonymous read /srv/files",
+        "Let everyone who reaches this machine read a directory, and those who are authorized \
+         do more.",
     ),
     (
         "haul put report.pdf nas/2025/",
@@ -114,6 +135,34 @@ pub(super) const EXAMPLES: [(&str, &str); 17] = [
     (
         "haul shell -k nas < chores.txt",
         "Run the commands in a file, those after an error too.",
+    ),
+    (
+        "haul key",
+        "Show the key and the fingerprint that others authorize this user by.",
+    ),
+    (
+        "haul key | ssh nas haul authorize - --read --root /srv/files",
+        "Let this user read a directory on a machine that both have an account on.",
+    ),
+    (
+        "haul authorize --write --under inbox --expires 7d - < anna.key",
+        "Let somebody upload into a part of the directory here for a week, and see nothing.",
+    ),
+    (
+        "haul access --root /srv/files",
+        "List who may do what in a directory.",
+    ),
+    (
+        "haul revoke anna",
+        "Take back all that somebody was authorized for, at once.",
+    ),
+    (
+        "haul trust nas SHA256:HoY/RyfCCaa011gqBRKc2Orh63wy4imC3TYjpCZLOvs",
+        "Note the key of a server before the first meeting.",
+    ),
+    (
+        "haul forget nas:4285",
+        "Forget a server that has another key on purpose.",
     ),
     (
         "haul demo",

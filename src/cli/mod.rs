@@ -6,21 +6,28 @@
 //! meanwhile goes through `report`, so that a person and a program (`--json`) hear
 //! of the same things. The exit codes are the numbers of [`Code`].
 
+mod access;
 mod address;
+mod admission;
 mod answer;
 mod args;
+mod authorize;
 mod completions;
 mod demo;
 mod destination;
+mod door;
 mod environment;
 mod errand;
 mod escape;
 mod exclusive_flags;
+mod expiry;
 mod failure;
 mod first_look;
+mod forget;
 mod get;
 mod job_report;
 mod json;
+mod key;
 mod lookalike;
 mod ls;
 mod man;
@@ -28,15 +35,19 @@ mod manual;
 mod mkdir;
 mod mv;
 mod output;
+mod places;
 mod progress;
 mod put;
 mod quantity;
 mod quoting;
 mod remote;
 mod report;
+mod revoke;
 mod rm;
 mod scratch;
 mod serve;
+mod serve_args;
+mod servers;
 mod settings;
 mod shell;
 mod signals;
@@ -46,7 +57,9 @@ mod summary;
 mod terminal;
 mod tree_args;
 mod tree_settings;
-mod utc;
+mod trust;
+mod trust_args;
+mod trust_settings;
 mod vantage;
 mod watched_job;
 
@@ -63,6 +76,7 @@ use errand::Errands;
 use failure::usage;
 use report::Report;
 use settings::{Format, Manner};
+use trust_args::TrustVerb;
 use vantage::Vantage;
 
 /// Does what a command line says, the program's name first.
@@ -106,10 +120,11 @@ pub fn run(line: impl IntoIterator<Item = OsString>) -> anyhow::Result<Option<Co
 fn run_verb(verb: Verb, matches: &ArgMatches, report: &mut Report) -> anyhow::Result<Option<Code>> {
     match verb {
         Verb::Errand(errand) => {
-            let errands = Errands::begin()?;
+            let errands = Errands::begin(report.manner().secrecy)?;
             run_errand(errand, matches, &Vantage::Anywhere, &errands, report)
         }
         Verb::Shell(args) => shell::run(&shell::settings(&args)?, report),
+        Verb::Trust(verb) => run_trust_verb(verb, report),
         Verb::Demo(args) => demo::run(args.paths, report),
         Verb::Completions(args) => completions::run(args.shell, report),
         Verb::Man(args) => man::run(args.command.as_deref(), report),
@@ -133,5 +148,23 @@ fn run_errand(
         Errand::Rm(args) => rm::run(&tree_settings::rm(&args, from)?, errands, report),
         Errand::Stat(args) => stat::run(&tree_settings::stat(&args, from)?, errands, report),
         Errand::Sum(args) => sum::run(&tree_settings::sum(&args, from)?, errands, report),
+    }
+}
+
+/// Does what concerns this user's own files.
+fn run_trust_verb(verb: TrustVerb, report: &mut Report) -> anyhow::Result<Option<Code>> {
+    match verb {
+        TrustVerb::Key => key::run(report),
+        TrustVerb::Authorize(args) => authorize::run(trust_settings::authorize(args)?, report),
+        TrustVerb::Revoke(args) => revoke::run(&trust_settings::revoke(&args)?, report),
+        TrustVerb::Access(args) => {
+            let root = args.root.as_deref().map(trust_settings::perhaps_gone);
+            access::run(root.transpose()?.as_deref(), report)
+        }
+        TrustVerb::Trust(args) => {
+            let (who, _) = trust_settings::told(&args.fingerprint.join(" "))?;
+            trust::run(&trust_settings::host(&args.host)?, who, report)
+        }
+        TrustVerb::Forget(args) => forget::run(&trust_settings::host(&args.host)?, report),
     }
 }

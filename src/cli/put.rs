@@ -23,10 +23,9 @@ pub(super) fn run(
     report: &mut Report,
 ) -> anyhow::Result<Option<Code>> {
     let server = put.address.to_string();
-    let client = errands.client(&server, put.connections);
     report.set_effect(put.options.effect);
     let outcome = send(
-        &client,
+        || errands.client(&server, put.connections),
         &put.sources,
         &put.place,
         &put.options,
@@ -51,9 +50,10 @@ pub(super) fn run(
 
 /// Puts files and trees under the names that `place` gives them.
 ///
-/// What no name can be given fails alone.
+/// What no name can be given fails alone. The client is asked for once the names are
+/// known to be right: it may have to meet the server first.
 pub(super) fn send(
-    client: &Client,
+    client: impl FnOnce() -> anyhow::Result<Client>,
     sources: &[PathBuf],
     place: &Place,
     options: &JobOptions,
@@ -78,6 +78,7 @@ pub(super) fn send(
     let mut outcome = if uploads.is_empty() {
         Outcome::default()
     } else {
+        let client = client()?;
         watched_job::run(report, hear, |monitor| {
             let mut files = LocalFiles::default();
             let uploads = uploads

@@ -15,7 +15,6 @@ use super::failure::{code_of, explain, failure};
 use super::json::Line;
 use super::output::{self, Output};
 use super::settings::{Format, Loudness, Manner};
-use super::utc;
 
 /// What is told, and a count of it.
 pub(super) struct Report {
@@ -84,7 +83,7 @@ impl Report {
             .text("kind", kind_word(&entry.kind))
             .number("size", size)
             .text("mode", format!("{:04o}", entry.mode.bits()).as_str())
-            .text("mtime", utc::stamp(entry.mtime).as_str())
+            .text("mtime", entry.mtime.utc().to_string().as_str())
             .text("checksum", checksum.as_deref())
             .text("target", target);
         self.output.line(&line.end());
@@ -234,6 +233,7 @@ pub(super) fn kind_word(kind: &Kind) -> &'static str {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::cli::settings::Secrecy;
     use crate::client::{Event, Status};
     use crate::content::Checksum;
     use crate::path::RemotePath;
@@ -261,6 +261,7 @@ mod tests {
             loudness,
             format,
             color: false,
+            secrecy: Secrecy::Encrypted,
         };
         let output = Output::to(Box::new(reader.clone()));
         (Report::to(output, manner), reader)

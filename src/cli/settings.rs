@@ -19,14 +19,14 @@ use crate::transfer::Deadlines;
 use crate::wire::message::Rights;
 
 use super::address::{Address, AddressError};
-use super::args::{ChecksumArg, CompareArg, DurabilityArg, Everywhere, GetArgs, LinksArg};
-use super::args::{LogArg, Moving, PutArgs, ServeArgs};
+use super::args::{ChecksumArg, CompareArg, Everywhere, GetArgs, LinksArg, Moving, PutArgs};
 use super::destination::{LocalPlace, Place};
 use super::environment;
 use super::escape;
 use super::exclusive_flags::{Which, one_of};
 use super::failure::usage;
 use super::remote::{Ending, Remote};
+use super::serve_args::{AnonymousArg, DurabilityArg, LogArg, ServeArgs};
 use super::terminal;
 use super::tree_args::LsArgs;
 use super::vantage::Vantage;
@@ -37,6 +37,16 @@ pub(super) struct Manner {
     pub(super) loudness: Loudness,
     pub(super) format: Format,
     pub(super) color: bool,
+    pub(super) secrecy: Secrecy,
+}
+
+/// Whether anybody on the way can listen in.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Secrecy {
+    /// Nobody can, and each side knows the other by its key.
+    Encrypted,
+    /// Everybody can.
+    Plain,
 }
 
 impl Manner {
@@ -46,6 +56,7 @@ impl Manner {
             loudness: Loudness::Usual,
             format,
             color: false,
+            secrecy: Secrecy::Encrypted,
         }
     }
 
@@ -82,6 +93,12 @@ pub(super) struct Serve {
     pub(super) listen: Vec<Address>,
     pub(super) reach: Reach,
     pub(super) durability: Durability,
+    /// What nobody may go beyond.
+    pub(super) rights: Rights,
+    /// What those may do whom nobody knows.
+    pub(super) strangers: Option<Rights>,
+    /// Whether root may serve others.
+    pub(super) may_be_root: bool,
     pub(super) server: server::Config,
     pub(super) log: LogArg,
 }
@@ -161,6 +178,11 @@ pub(super) fn manner(args: Everywhere, matches: &ArgMatches) -> anyhow::Result<M
         loudness,
         format,
         color: terminal::has_color(args.color),
+        secrecy: if args.plaintext {
+            Secrecy::Plain
+        } else {
+            Secrecy::Encrypted
+        },
     })
 }
 
@@ -191,8 +213,10 @@ pub(super) fn serve(args: ServeArgs, matches: &ArgMatches) -> anyhow::Result<Ser
         listen: listen?,
         reach,
         durability,
+        rights,
+        strangers: args.anonymous.map(|AnonymousArg::Read| Rights::READ),
+        may_be_root: args.allow_root,
         server: server::Config {
-            rights,
             max_connections: args.max_connections.get(),
             deadlines,
             drain: args.drain,

@@ -11,7 +11,6 @@ use super::escape;
 use super::report::Report;
 use super::settings::Format;
 use super::tree_settings::Stat;
-use super::utc;
 
 pub(super) fn run(
     stat: &Stat,
@@ -20,7 +19,7 @@ pub(super) fn run(
 ) -> anyhow::Result<Option<Code>> {
     let mut is_first = true;
     each(&stat.targets, report, |target, report| {
-        let client = errands.client(&target.address.to_string(), 1);
+        let client = errands.client(&target.address.to_string(), 1)?;
         let entry = client.stat(target.path.as_ref())?;
         if report.manner().format == Format::Json {
             match &entry {
@@ -59,7 +58,7 @@ fn of_entry(entry: &Entry) -> Vec<(&'static str, String)> {
         lines.push(("size", geometry.size().to_string()));
     }
     lines.push(("mode", format!("{:04o}", entry.mode.bits())));
-    lines.push(("mtime", utc::stamp(entry.mtime)));
+    lines.push(("mtime", entry.mtime.utc().to_string()));
     if let Some(checksum) = entry.checksum {
         lines.push(("checksum", checksum.to_string()));
     }

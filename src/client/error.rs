@@ -3,6 +3,7 @@
 use std::io;
 
 use crate::code::Code;
+use crate::net::keys::PublicKey;
 use crate::path::RemotePath;
 use crate::{store, transfer};
 
@@ -16,6 +17,39 @@ pub enum Error {
         address: String,
         /// What the system said.
         source: io::Error,
+    },
+    /// The server shows a key that is not the expected one.
+    #[error(
+        "the server at {address} is not the right one: it shows {}{}",
+        key.fingerprint(), in_place_of(.expected.as_deref())
+    )]
+    Stranger {
+        /// Where it is.
+        address: String,
+        /// The key that it shows.
+        key: PublicKey,
+        /// Whom it should have been, and since when that is known.
+        expected: Option<String>,
+    },
+    /// A server of this machine is not this user's own, as it was to be.
+    #[error(
+        "the server at {address} is another user's, or this user's key for servers was \
+         changed: it shows {}{}; to accept it: haul trust {address} {}",
+        key.fingerprint(), in_place_of(.expected.as_deref()), key.fingerprint()
+    )]
+    NotOwn {
+        /// Where it is.
+        address: String,
+        /// The key that it shows.
+        key: PublicKey,
+        /// The key of this user's own, if there is one.
+        expected: Option<String>,
+    },
+    /// The server does not encrypt, and was to.
+    #[error("the server at {address} does not encrypt")]
+    NotEncrypted {
+        /// Where it is.
+        address: String,
     },
     /// A connection ended early.
     #[error("the conversation with {address} broke off")]
@@ -53,6 +87,8 @@ impl Error {
     pub fn code(&self) -> Code {
         match self {
             Self::Connect { .. } => Code::Connection,
+            Self::Stranger { .. } | Self::NotOwn { .. } => Code::NotAuthorised,
+            Self::NotEncrypted { .. } => Code::Protocol,
             Self::Exchange { source, .. } => source.code(),
             Self::Refused { code, .. } => *code,
             Self::Store(error) => error.code(),
@@ -65,4 +101,8 @@ impl Error {
 
 fn name(path: Option<&RemotePath>) -> String {
     path.map_or_else(|| "the whole tree".to_owned(), |path| format!("{path:?}"))
+}
+
+fn in_place_of(expected: Option<&str>) -> String {
+    expected.map_or_else(String::new, |expected| format!(" in place of {expected}"))
 }

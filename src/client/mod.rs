@@ -41,6 +41,7 @@ mod changes;
 mod error;
 mod into_itself;
 mod job;
+mod meeting;
 mod monitor;
 mod pull;
 mod push;
@@ -53,6 +54,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 pub use error::Error;
+pub use meeting::meet;
 pub use monitor::{Cancel, Event, Monitor, Progress, Skip, Status, Summary};
 pub use push::LocalFiles;
 
@@ -62,6 +64,7 @@ use crate::content::Algorithm;
 use crate::entry::Entry;
 use crate::fault::Fault;
 use crate::net::Transport;
+use crate::net::tls::ClientSide;
 use crate::offer::{Compare, OnExisting};
 use crate::path::RemotePath;
 use crate::store::{Source, Tree};
@@ -78,6 +81,9 @@ pub struct Options {
     pub deadlines: Deadlines,
     /// Ends whatever the client is doing.
     pub cancel: Cancel,
+    /// How connections are encrypted, and whose they must be; without it everything is
+    /// there to be read and changed by whoever is on the way.
+    pub encryption: Option<ClientSide>,
     /// What becomes of a connection that no job uses.
     pub idle: Idle,
     /// Where a test may make a call fail.
@@ -116,6 +122,7 @@ impl Default for Options {
             connections: 4,
             deadlines: Deadlines::default(),
             cancel: Cancel::default(),
+            encryption: None,
             idle: Idle::default(),
             fault: Fault::default(),
         }

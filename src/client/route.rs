@@ -8,13 +8,15 @@
 //! before anything is asked over it.
 
 use std::fmt;
-use std::io;
+use std::io::{self, Cursor};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Instant;
 
 use crate::net::plain::Plain;
+use crate::net::tls::{Encrypted, InClear};
 use crate::net::{Stream, Transport, connect};
 use crate::transfer::{Error, Link};
+use crate::wire::{self, Frames, Incoming, Message};
 
 use super::monitor::Hold;
 use super::session::Session;
@@ -124,7 +126,12 @@ impl Route {
             Way::Tcp(address) => {
                 let socket = connect::connect(address.as_str(), options.deadlines.opening)?;
                 let hold = options.cancel.watch(socket.try_clone()?);
-                Ok((Box::new(Plain::new(socket)?), Some(hold)))
+                let plain = Plain::new(socket)?;
+                let transport: Box<dyn Transport> = match &options.encryption {
+                    Some(side) => Box::new(Encrypted::connect(plain, side)?),
+                    None => Box::new(plain),
+                };
+                Ok((transport, Some(hold)))
             }
             Way::Custom(connect) => Ok((connect()?, None)),
         }
@@ -135,13 +142,57 @@ impl Route {
         if options.cancel.is_cancelled() || matches!(source, Error::Interrupted) {
             return error::Error::Interrupted;
         }
+        let address = self.to_string();
+        if let Some(side) = &options.encryption
+            && let Some(key) = side.stranger()
+        {
+            let expected = side.expects();
+            return if side.is_of_this_user() {
+                error::Error::NotOwn {
+                    address,
+                    key,
+                    expected,
+                }
+            } else {
+                error::Error::Stranger {
+                    address,
+                    key,
+                    expected,
+                }
+            };
+        }
         match source {
             Error::Refused { code, text } => error::Error::Refused { code, text },
-            source => error::Error::Exchange {
-                address: self.to_string(),
-                source,
+            Error::Wire(wire::Error::Io(error)) => match in_clear(&error) {
+                Some(InClear(said)) => {
+                    refusal_in_clear(said).unwrap_or(error::Error::NotEncrypted { address })
+                }
+                None => error::Error::Exchange {
+                    address,
+                    source: wire::Error::Io(error).into(),
+                },
             },
+            source => error::Error::Exchange { address, source },
         }
+    }
+}
+
+fn in_clear(error: &io::Error) -> Option<&InClear> {
+    error.get_ref()?.downcast_ref()
+}
+
+/// Why a server will not go on, where it said so before it could encrypt: one that is
+/// full has no thread to do that with. Nothing else that it may have said is believed.
+fn refusal_in_clear(said: &[u8]) -> Option<error::Error> {
+    let mut frames = Frames::new(Cursor::new(said.to_vec()));
+    frames.read_preface().ok()?;
+    let prefix = frames.prefix().ok()??;
+    match frames.message(prefix).ok()? {
+        Incoming::Message(Message::Fail(fail)) => Some(error::Error::Refused {
+            code: fail.code,
+            text: fail.text,
+        }),
+        Incoming::Message(_) | Incoming::Block(..) | Incoming::Unknown(..) => None,
     }
 }
 

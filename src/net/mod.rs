@@ -1,12 +1,14 @@
-//! Sockets: connecting, listening, deadlines, and later encryption.
+//! Sockets: connecting, listening, deadlines, encryption.
 //!
 //! Above this layer a connection is a [`Stream`]: bytes under a
 //! named deadline. What carries them is a [`Transport`].
 
 pub mod connect;
+pub mod keys;
 pub mod listen;
 pub mod plain;
 pub mod stream;
+pub mod tls;
 
 pub use listen::{Accepted, Listener, Waker};
 pub use stream::{Phase, Stream, Transport};

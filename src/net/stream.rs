@@ -9,6 +9,7 @@ use std::fmt;
 use std::io::{self, ErrorKind, IoSlice, Read, Write};
 use std::time::{Duration, Instant};
 
+use super::keys::PublicKey;
 use crate::fault::{Call, Fault};
 
 /// Longest single wait in the system, so that a deadline that moves closer is seen.
@@ -66,6 +67,12 @@ pub trait Transport: Send {
 
     /// Who the peer is, for names and logs.
     fn peer(&self) -> String;
+
+    /// The key that the peer has proved to hold; none where nothing is encrypted, or
+    /// not yet.
+    fn peer_key(&self) -> Option<PublicKey> {
+        None
+    }
 }
 
 impl<T: Transport + ?Sized> Transport for Box<T> {
@@ -91,6 +98,10 @@ impl<T: Transport + ?Sized> Transport for Box<T> {
 
     fn peer(&self) -> String {
         (**self).peer()
+    }
+
+    fn peer_key(&self) -> Option<PublicKey> {
+        (**self).peer_key()
     }
 }
 
@@ -157,6 +168,12 @@ impl Stream {
     #[must_use]
     pub fn peer(&self) -> String {
         self.transport.peer()
+    }
+
+    /// The key that the peer has proved to hold.
+    #[must_use]
+    pub fn peer_key(&self) -> Option<PublicKey> {
+        self.transport.peer_key()
     }
 
     /// Ends the connection so that what was written last is not lost.

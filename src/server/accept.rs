@@ -14,6 +14,7 @@ use tracing::{info, warn};
 use super::{Shared, session};
 use crate::code::Code;
 use crate::net::plain::Plain;
+use crate::net::tls::Encrypted;
 use crate::net::{Accepted, Listener};
 use crate::store::Store;
 use crate::wire::message::{Fail, write};
@@ -60,7 +61,13 @@ fn admit<S: Store + 'static>(shared: &Arc<Shared<S>>, socket: TcpStream, peer: S
         .name(format!("conn-{peer}"))
         .stack_size(STACK)
         .spawn(move || match Plain::new(socket) {
-            Ok(transport) => session::serve(&owned, &slot, owned.link(transport)),
+            Ok(plain) => {
+                let link = match &owned.config.encryption {
+                    Some(side) => owned.link(Encrypted::accept(plain, side)),
+                    None => owned.link(plain),
+                };
+                session::serve(&owned, &slot, link);
+            }
             Err(error) => info!(%peer, %error, "lost before it began"),
         });
     if let (Err(error), Ok(spare)) = (spawned, spare) {

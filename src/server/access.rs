@@ -5,11 +5,12 @@
 
 use std::sync::Arc;
 
+use super::{Admit, Grant, Visitor};
 use crate::entry::{Cursor, Entry, Version};
 use crate::identity::Identity;
 use crate::offer::{Offering, OnExisting, Terms, Ticket};
 use crate::path::RemotePath;
-use crate::store::{Changes, Claim, Durability, Error, Parents, Published, Removal, Source};
+use crate::store::{Changes, Claim, Durability, Error, Parents, Place, Published, Removal, Source};
 use crate::store::{Standing, Store};
 use crate::wire::message::Rights;
 
@@ -18,7 +19,10 @@ use crate::wire::message::Rights;
 pub(super) struct Access<S> {
     store: S,
     identity: Identity,
-    rights: Rights,
+    visitor: Visitor,
+    admit: Arc<dyn Admit>,
+    /// The directory that `store` shows as its root.
+    under: Option<RemotePath>,
 }
 
 const WRITE: Rights = Rights(2);
@@ -26,24 +30,55 @@ const REPLACE: Rights = Rights(4);
 const DELETE: Rights = Rights(8);
 
 impl<S: Store> Access<S> {
-    pub(super) fn new(store: &S, identity: Identity, rights: Rights) -> Self {
-        Self {
-            store: store.acting_for(identity.clone()),
+    /// Lets a visitor in, who is told what they may do; `None` where they may not come.
+    ///
+    /// # Errors
+    ///
+    /// When the directory that they are confined to cannot be had.
+    pub(super) fn admit(
+        store: &S,
+        visitor: Visitor,
+        admit: Arc<dyn Admit>,
+    ) -> Result<Option<(Self, Rights)>, Error> {
+        let Some(Grant { rights, under }) = admit.grant(&visitor) else {
+            return Ok(None);
+        };
+        let identity = match visitor.key {
+            Some(key) => Identity::Key(*key.as_bytes()),
+            None => Identity::Anyone,
+        };
+        let store = store.acting_for(identity.clone());
+        let store = match &under {
+            Some(under) => store.beneath(under)?,
+            None => store,
+        };
+        let access = Self {
+            store,
             identity,
-            rights,
-        }
+            visitor,
+            admit,
+            under,
+        };
+        Ok(Some((access, rights)))
+    }
+
+    /// Whether they see all that is served.
+    pub(super) fn is_whole(&self) -> bool {
+        self.under.is_none()
     }
 
     pub(super) fn identity(&self) -> &Identity {
         &self.identity
     }
 
-    pub(super) fn rights(&self) -> Rights {
-        self.rights
+    /// What they may do at this moment, where they are.
+    fn rights(&self) -> Option<Rights> {
+        let grant = self.admit.grant(&self.visitor)?;
+        (grant.under == self.under).then_some(grant.rights)
     }
 
     fn check(&self, wanted: Rights, what: &'static str) -> Result<(), Error> {
-        if self.rights.include(wanted) {
+        if self.rights().is_some_and(|rights| rights.include(wanted)) {
             Ok(())
         } else {
             Err(Error::NotAllowed(what))
@@ -64,6 +99,10 @@ impl<S: Store> Access<S> {
 impl<S: Store> Source for Access<S> {
     type Reader = S::Reader;
     type Walk = S::Walk;
+
+    fn places(&self, under: Option<&RemotePath>) -> Vec<Place> {
+        self.store.places(under)
+    }
 
     fn walk(
         &self,
@@ -104,7 +143,23 @@ impl<S: Store> Store for Access<S> {
     type Staged = S::Staged;
 
     fn acting_for(&self, by: Identity) -> Self {
-        Self::new(&self.store, by, self.rights)
+        Self {
+            store: self.store.acting_for(by.clone()),
+            identity: by,
+            visitor: self.visitor,
+            admit: Arc::clone(&self.admit),
+            under: self.under.clone(),
+        }
+    }
+
+    fn beneath(&self, under: &RemotePath) -> Result<Self, Error> {
+        Ok(Self {
+            store: self.store.beneath(under)?,
+            identity: self.identity.clone(),
+            visitor: self.visitor,
+            admit: Arc::clone(&self.admit),
+            under: self.under.clone(),
+        })
     }
 
     fn durability(&self) -> Durability {

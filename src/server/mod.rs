@@ -10,11 +10,12 @@
 //! use haul::server::{Config, Server};
 //! use haul::store::{Durability, LocalStore};
 //! use haul::wire::message::Rights;
+//! use std::sync::Arc;
 //!
 //! let dir = tempfile::tempdir()?;
 //! std::fs::write(dir.path().join("notes"), "read me")?;
 //! let store = LocalStore::serve(dir.path(), Durability::Batch, Fault::default())?;
-//! let config = Config { rights: Rights::READ, ..Config::default() };
+//! let config = Config { admit: Arc::new(Rights::READ), ..Config::default() };
 //! // Port 0 picks a free one.
 //! let server = Server::bind(store, &["127.0.0.1:0".to_owned()], config)?;
 //! let address = server.addresses()?[0].to_string();
@@ -32,8 +33,10 @@
 
 mod accept;
 mod access;
+mod admission;
 mod changes;
 mod download;
+mod keyed;
 mod listing;
 mod session;
 mod slots;
@@ -49,11 +52,15 @@ use std::time::Duration;
 
 use crate::fault::Fault;
 use crate::identity::Identity;
+use crate::net::tls::ServerSide;
 use crate::net::{Listener, Stream, Transport, Waker};
 use crate::offer::TransferId;
-use crate::store::Store;
+use crate::store::{self, Source, Store};
 use crate::transfer::{Deadlines, Link, Reception};
 use crate::wire::message::{Above, Rights, StoreId};
+
+pub use admission::{Admit, Grant, Visitor};
+pub use keyed::Keyed;
 
 use access::Access;
 use slots::Slots;
@@ -61,8 +68,11 @@ use slots::Slots;
 /// How a server serves.
 #[derive(Clone, Debug)]
 pub struct Config {
-    /// What everyone who reaches the port may do.
-    pub rights: Rights,
+    /// Who may come in, and what they may do.
+    pub admit: Arc<dyn Admit>,
+    /// How connections are encrypted; without it everything is there to be read and
+    /// changed by whoever is on the way.
+    pub encryption: Option<ServerSide>,
     /// Connections at once; one more is told that the server is full.
     pub max_connections: usize,
     /// How long a peer may take.
@@ -78,7 +88,8 @@ pub struct Config {
 impl Default for Config {
     fn default() -> Self {
         Self {
-            rights: Rights::ALL,
+            admit: Arc::new(Rights::ALL),
+            encryption: None,
             max_connections: 1024,
             deadlines: Deadlines::default(),
             drain: Duration::from_secs(30),
@@ -208,6 +219,16 @@ impl<S: Store + 'static> Server<S> {
     }
 }
 
+/// What a store's root is known by, and the directories above it.
+fn ids_of(store: &impl Source) -> io::Result<(StoreId, Above)> {
+    let mut ids = store
+        .places(None)
+        .into_iter()
+        .map(|place| StoreId(place.id));
+    let id = ids.next().map_or_else(random_id, Ok)?;
+    Ok((id, Above(ids.collect())))
+}
+
 /// What tells a store from others that does not know its place among them.
 fn random_id() -> io::Result<StoreId> {
     let mut id = [0; 16];
@@ -222,9 +243,10 @@ impl<S: Store> Shared<S> {
         Link::new(stream, deadlines)
     }
 
-    /// The store as `identity` may see it.
-    fn access(&self, identity: Identity) -> Access<S> {
-        Access::new(&self.store, identity, self.config.rights)
+    /// The store as a visitor may see it, and what they may do; `None` where they may not
+    /// come in.
+    fn access(&self, visitor: Visitor) -> Result<Option<(Access<S>, Rights)>, store::Error> {
+        Access::admit(&self.store, visitor, Arc::clone(&self.config.admit))
     }
 
     /// The reception of a transfer, which any connection of its identity joins by naming it.

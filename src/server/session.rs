@@ -9,9 +9,8 @@ use tracing::{debug, info, warn};
 
 use super::access::Access;
 use super::slots::Slot;
-use super::{Shared, changes, download, listing, upload};
+use super::{Shared, Visitor, changes, download, ids_of, listing, upload};
 use crate::code::Code;
-use crate::identity::Identity;
 use crate::offer::TransferId;
 use crate::store::{Durability, Store};
 use crate::transfer::{Attachment, Error, Link, Reception, Wait};
@@ -101,14 +100,24 @@ fn converse<S: Store>(
     hello: &Hello,
     received: &mut Received,
 ) -> Result<(), Error> {
-    let access = shared.access(Identity::Anyone);
+    let visitor = Visitor::at(peer, link.peer_key());
+    if shared.config.encryption.is_some() && visitor.key.is_none() {
+        return Err(Error::NotAdmitted("this server speaks encrypted only"));
+    }
+    let admitted = shared.access(visitor)?;
+    let (access, rights) = admitted.ok_or(Error::NotAdmitted("this key is not admitted here"))?;
+    let (store, above) = if access.is_whole() {
+        (shared.id, shared.above.clone())
+    } else {
+        ids_of(&access).map_err(wire::Error::Io)?
+    };
     link.say(&Welcome {
         request: hello.request,
         agent: AGENT.to_owned(),
-        rights: access.rights(),
+        rights,
         segment: shared.config.segment,
-        store: shared.id,
-        above: shared.above.clone(),
+        store,
+        above,
         durable: access.durability() == Durability::Batch,
     });
     let agent: String = hello.agent.chars().take(64).collect();

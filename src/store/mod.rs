@@ -110,6 +110,14 @@ pub trait Store: Changes + Sized {
     #[must_use]
     fn acting_for(&self, by: Identity) -> Self;
 
+    /// A handle to the same store that sees nothing but what is beneath `under`, which
+    /// is made where it is not there: for whoever uses it that is the root.
+    ///
+    /// # Errors
+    ///
+    /// When it is no directory, or cannot be made.
+    fn beneath(&self, under: &RemotePath) -> Result<Self, Error>;
+
     /// What "stored" means here.
     fn durability(&self) -> Durability;
 

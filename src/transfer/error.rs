@@ -35,6 +35,9 @@ pub enum Error {
     /// No thread could be had.
     #[error("too busy: {0}")]
     Busy(std::io::Error),
+    /// The other side has not the right to come in.
+    #[error("{0}")]
+    NotAdmitted(&'static str),
     /// A person asked to stop.
     #[error("interrupted")]
     Interrupted,
@@ -50,6 +53,7 @@ impl Error {
             Self::Refused { code, .. } => *code,
             Self::OutOfOrder(_) | Self::Broken(_) => Code::Protocol,
             Self::Ended | Self::Busy(_) => Code::Connection,
+            Self::NotAdmitted(_) => Code::NotAuthorised,
             Self::Interrupted => Code::Interrupted,
         }
     }

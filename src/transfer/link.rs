@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use crate::net::keys::PublicKey;
 use crate::net::{Phase, Stream};
 use crate::wire::frame::LIST_MAX;
 use crate::wire::message::{Block, Encoded, Fail};
@@ -82,6 +83,11 @@ impl Link {
     /// Who the peer is.
     pub fn peer(&mut self) -> String {
         self.frames.io().peer()
+    }
+
+    /// The key that the peer has proved to hold; none without encryption.
+    pub fn peer_key(&mut self) -> Option<PublicKey> {
+        self.frames.io().peer_key()
     }
 
     /// Queues this side's preface.

@@ -45,7 +45,9 @@ fn a_job_ends_with_a_line_that_claims_what_was_proved() {
     let each = format!("stored x, 3 B, blake3:*\nput *; {ON}");
     place.says("-v put a [ADDRESS]/x", 0, "", &each);
     place.says("-q put a [ADDRESS]/y", 0, "", "");
-    place.says("put a [ADDRESS]/z --plaintext", 0, "", &stored);
+    let open = Place::serving("--plaintext");
+    open.file("a", b"abc");
+    open.says("put a [ADDRESS]/z --plaintext", 0, "", &stored);
     let fetched = "get 1 file, 3 B, * s: 1 fetched; verified and durable in back/\n";
     place.says("get [ADDRESS]/a back/", 0, "", fetched);
     place.says("get [ADDRESS]/a back/ -q", 0, "", "");

@@ -6,7 +6,7 @@ use std::process::Command;
 use crate::both_ways::{WAYS, Way};
 use crate::landscape::{file, link};
 use crate::place::Place;
-use crate::program::Running;
+use crate::program::{Running, as_given};
 use crate::rig::visible;
 
 /// What a job is given to do with.
@@ -26,6 +26,7 @@ fn is_done(place: &Place, line: &str) {
     ]);
     command.arg(typed.get_program()).args(typed.get_args());
     command.current_dir(place.here());
+    as_given(&typed, &mut command);
     command
         .stdout(std::process::Stdio::piped())
         .stderr(std::process::Stdio::piped());

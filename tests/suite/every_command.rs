@@ -2,13 +2,15 @@
 //! what it exits with, where all is well and where it is not.
 //!
 //! Each row is run in a place of its own, as what a command changes would be there for the
-//! next: the server has `a/f` and `h`, and where it is typed there is a file `new`.
+//! next: the server has `a/f` and `h`, where it is typed there is a file `new`, and whoever
+//! types it has authorized `anna` and knows the server `nas`.
 
 use std::fs;
 
 use rustix::process::Signal;
 
 use crate::objects::objects;
+use crate::person::{PRINT, chmod};
 use crate::place::{Place, is_like};
 use crate::program::{Ended, Running, haul};
 
@@ -32,7 +34,7 @@ const MEMBERS: [&str; 8] = [
 ];
 
 #[rustfmt::skip]
-const TABLE: [Row; 24] = [
+const TABLE: [Row; 36] = [
     // put
     Row { line: "put new [ADDRESS]/d/", code: 0,
           out: "",
@@ -104,6 +106,60 @@ const TABLE: [Row; 24] = [
           out: "",
           err: "haul: \"none\" is not there\n",
           json: "error 5 | done 0 1" },
+    // key
+    Row { line: "key", code: 0,
+          out: "ssh-ed25519 AAAA*\nSHA256:*\n",
+          err: "",
+          json: "key | done 0 0" },
+    Row { line: "key mine", code: 2,
+          out: "",
+          err: "error: unexpected argument 'mine' found\n*",
+          json: "error 2 | done 0 0" },
+    // authorize
+    Row { line: "authorize --read [PRINT]", code: 0,
+          out: "",
+          err: "[PRINT] may read in */here\n",
+          json: "grant holds | done 0 0" },
+    Row { line: "authorize [PRINT]", code: 2,
+          out: "",
+          err: "haul: say what they may do: --read, --write, --replace, --delete, or several of them\n",
+          json: "error 2 | done 0 0" },
+    // access
+    Row { line: "access", code: 0,
+          out: "anna ([PRINT]) may read in /a, until 2001-01-02T00:00:00Z (expired)\n",
+          err: "",
+          json: "grant expired | done 0 0" },
+    Row { line: "access new", code: 2,
+          out: "",
+          err: "error: unexpected argument 'new' found\n*",
+          json: "error 2 | done 0 0" },
+    // revoke
+    Row { line: "revoke anna", code: 0,
+          out: "",
+          err: "anna ([PRINT]) may no longer read in /a\n",
+          json: "grant revoked | done 0 0" },
+    Row { line: "revoke bob", code: 5,
+          out: "",
+          err: "haul: bob is authorized for nothing: haul access lists who is\n",
+          json: "error 5 | done 0 0" },
+    // trust
+    Row { line: "trust new-one [PRINT]", code: 0,
+          out: "",
+          err: "new-one:4285 is known by [PRINT] from now on\n",
+          json: "host known | done 0 0" },
+    Row { line: "trust nas SHA256:AoY/RyfCCaa011gqBRKc2Orh63wy4imC3TYjpCZLOvs", code: 6,
+          out: "",
+          err: "haul: nas:4285 is known by [PRINT]: *haul forget comes first\n",
+          json: "error 6 | done 0 0" },
+    // forget
+    Row { line: "forget nas", code: 0,
+          out: "",
+          err: "nas:4285 is not known any more\n",
+          json: "host forgotten | done 0 0" },
+    Row { line: "forget new-one", code: 5,
+          out: "",
+          err: "haul: new-one:4285 is not a server that is known here\n",
+          json: "error 5 | done 0 0" },
     // demo
     Row { line: "demo new", code: 0,
           out: "same: 1 file\n",
@@ -145,11 +201,27 @@ fn planted() -> Place {
     fs::write(place.root().join("a/f"), "a/f").unwrap();
     fs::write(place.root().join("h"), "h").unwrap();
     place.file("new", b"new");
+    let theirs = place.home().join(".config/haul");
+    fs::create_dir_all(&theirs).unwrap();
+    chmod(&theirs, 0o700);
+    for (name, line) in [
+        (
+            "access",
+            "[PRINT] root=/a rights=read name=anna expires=2001-01-01\n",
+        ),
+        ("known_hosts", "nas:4285 [PRINT]\n"),
+    ] {
+        fs::write(theirs.join(name), line.replace("[PRINT]", PRINT)).unwrap();
+        chmod(&theirs.join(name), 0o600);
+    }
     place
 }
 
 fn meant(place: &Place, text: &str) -> String {
-    place.meant(text).replace("[SUM]", SUM)
+    place
+        .meant(text)
+        .replace("[SUM]", SUM)
+        .replace("[PRINT]", PRINT)
 }
 
 /// What a terminal has on its lines in the end, without what only draws.
@@ -222,7 +294,8 @@ fn every_command_has_rows() {
 fn on_a_pipe_data_goes_to_standard_output_and_all_else_to_standard_error() {
     for row in TABLE {
         let place = planted();
-        place.says(row.line, row.code, &meant(&place, row.out), row.err);
+        let (line, err) = (meant(&place, row.line), meant(&place, row.err));
+        place.says(&line, row.code, &meant(&place, row.out), &err);
     }
 }
 
@@ -230,7 +303,9 @@ fn on_a_pipe_data_goes_to_standard_output_and_all_else_to_standard_error() {
 fn a_terminal_shows_the_same_with_the_sentence_last() {
     for row in TABLE {
         let place = planted();
-        let ended = Running::on_screen(place.haul(&format!("TERM=xterm {}", row.line))).finish();
+        let ended =
+            Running::on_screen(place.haul(&meant(&place, &format!("TERM=xterm {}", row.line))))
+                .finish();
         ends_like(&ended, &row);
         let screen = plain(&ended.stdout);
         // A demo compares before it says that all is the same; others say last what it came to.
@@ -252,7 +327,7 @@ fn a_terminal_shows_the_same_with_the_sentence_last() {
 fn a_program_reads_events_and_errors_stand_on_standard_error_too() {
     for row in TABLE {
         let place = planted();
-        let ended = place.run(&format!("--json {}", row.line));
+        let ended = place.run(&meant(&place, &format!("--json {}", row.line)));
         ends_like(&ended, &row);
         assert_eq!(events(&ended.stdout), row.json, "{}: {ended:?}", row.line);
         let is_error = row.json.contains("error ");
@@ -269,7 +344,7 @@ fn a_program_reads_events_and_errors_stand_on_standard_error_too() {
 fn a_quiet_command_says_only_data_and_errors() {
     for row in TABLE {
         let place = planted();
-        let ended = place.run(&format!("-q {}", row.line));
+        let ended = place.run(&meant(&place, &format!("-q {}", row.line)));
         ends_like(&ended, &row);
         assert!(
             is_like(&ended.stdout, &meant(&place, row.out)),
@@ -282,7 +357,7 @@ fn a_quiet_command_says_only_data_and_errors() {
 }
 
 const READY: &str = "listening on haul://127.0.0.1:*\n";
-const TOLD: &str = "serving *\neveryone who reaches the port may read\nthere is no encryption*\n";
+const TOLD: &str = "serving *\nyou may read from this machine\nnobody else is admitted*\nthe server's key is SHA256:*\n";
 
 /// Serves until it is told to stop, and returns what was said.
 #[track_caller]
@@ -317,10 +392,8 @@ fn a_server_prints_where_it_listens_and_tells_the_rest_beside() {
     let [ready] = told.as_slice() else {
         panic!("{ended:?}")
     };
-    assert_eq!(
-        (&*ready["event"], &*ready["fingerprint"]),
-        ("listening", "null")
-    );
+    assert_eq!(ready["event"], "listening");
+    assert!(ready["fingerprint"].starts_with("SHA256:"), "{ended:?}");
     assert!(ready["address"].starts_with("127.0.0.1:"), "{ended:?}");
 }
 
@@ -337,7 +410,12 @@ fn a_server_that_cannot_begin_says_why() {
         (
             "serve --listen 0.0.0.0:0",
             2,
-            "haul: 0.0.0.0:0 is not a loopback address*\n",
+            "haul: 0.0.0.0:0 can be reached by others, and none of them is admitted*\n",
+        ),
+        (
+            "serve --plaintext --listen 0.0.0.0:0",
+            2,
+            "haul: 0.0.0.0:0 is not a loopback address*--trust-network\n",
         ),
         (
             "serve --listen 127.0.0.1:0 ../root",

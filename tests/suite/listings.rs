@@ -63,7 +63,7 @@ fn says_of_a_closed_directory(flags: &str) -> Ended {
         raw.finish();
     });
     let place = Place::serving("");
-    let ended = place.run(&format!("ls {flags} {address}"));
+    let ended = place.run(&format!("ls --plaintext {flags} {address}"));
     server.unwrap().join().unwrap();
     ended
 }

@@ -167,7 +167,7 @@ fn a_full_server_says_so_at_once() {
 #[test]
 fn a_server_that_is_read_only_takes_nothing_and_gives() {
     let rig = served(Config {
-        rights: Rights::READ,
+        admit: Arc::new(Rights::READ),
         ..Config::default()
     });
     let source = rig.file("source", 10);

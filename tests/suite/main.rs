@@ -5,6 +5,7 @@
 )]
 
 mod among_others;
+mod authorizing;
 mod both_ways;
 mod by_hand;
 mod change_faults;
@@ -16,6 +17,8 @@ mod crashes;
 mod deep;
 mod descriptors;
 mod directories;
+mod encrypted;
+mod encrypted_program;
 mod every_command;
 mod evil;
 mod exchange;
@@ -30,6 +33,7 @@ mod hostile_uploads;
 mod interrupted;
 mod into_itself;
 mod kept;
+mod known_servers;
 mod landscape;
 mod lessons;
 mod links;
@@ -47,7 +51,9 @@ mod nobody;
 mod objects;
 mod order;
 mod outputs;
+mod own_keys;
 mod pages;
+mod person;
 mod place;
 mod planted;
 mod program;

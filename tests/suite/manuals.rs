@@ -8,7 +8,7 @@ use std::process::{Command, Stdio};
 use crate::objects::objects;
 use crate::program::{Ended, Running, haul};
 
-const COMMANDS: [&str; 14] = [
+const COMMANDS: [&str; 20] = [
     "serve",
     "put",
     "get",
@@ -19,6 +19,12 @@ const COMMANDS: [&str; 14] = [
     "rm",
     "sum",
     "shell",
+    "key",
+    "authorize",
+    "revoke",
+    "access",
+    "trust",
+    "forget",
     "demo",
     "completions",
     "man",

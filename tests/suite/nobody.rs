@@ -7,6 +7,7 @@ use std::path::Path;
 use std::process::Command;
 
 use crate::landscape::{is_root, set_mode};
+use crate::program::as_given;
 
 /// The user that owns nothing.
 const NOBODY: u32 = 65_534;
@@ -30,12 +31,7 @@ pub fn run(command: Command) -> Option<Command> {
         return None;
     }
     let mut wrapped = wrapped(&command);
-    for (name, value) in command.get_envs() {
-        match value {
-            Some(value) => wrapped.env(name, value),
-            None => wrapped.env_remove(name),
-        };
-    }
+    as_given(&command, &mut wrapped);
     if let Some(here) = command.get_current_dir() {
         wrapped.current_dir(here);
     }

@@ -41,7 +41,7 @@ impl Place {
         for name in ["root", "here"] {
             fs::create_dir(dir.path().join(name)).unwrap();
         }
-        let server = Served::start(&dir.path().join("root"), flags);
+        let server = Served::start(&dir.path().join("root"), &home_in(&dir), flags);
         let user = User::Ours;
         Self { dir, server, user }
     }
@@ -56,7 +56,7 @@ impl Place {
             path
         });
         nobody::own(dir.path());
-        let server = Served::of(nobody::run(Served::command(&root, ""))?);
+        let server = Served::of(nobody::run(Served::command(&root, &home_in(&dir), ""))?);
         let user = User::Nobody;
         Some(Self { dir, server, user })
     }
@@ -67,8 +67,13 @@ impl Place {
     pub fn restart_with(&mut self, flags: &str) -> Running {
         let ended = self.server.running.ends_by(Instant::now() + PATIENCE);
         assert!(ended, "the server did not end");
-        let again = Served::start(&self.root(), flags);
+        let again = Served::start(&self.root(), &self.home(), flags);
         mem::replace(&mut self.server, again).running
+    }
+
+    /// Where whoever serves and types has their keys.
+    pub fn home(&self) -> PathBuf {
+        home_in(&self.dir)
     }
 
     /// The served directory.
@@ -106,7 +111,7 @@ impl Place {
             set.extend(word.split_once('='));
         }
         let mut command = haul(&self.here(), words);
-        command.envs(set);
+        command.env("HOME", self.home()).envs(set);
         match self.user {
             User::Ours => command,
             User::Nobody => nobody::run(command).expect("it could be had before"),
@@ -139,14 +144,16 @@ impl Place {
 }
 
 impl Served {
-    /// Serves `root` and waits until it says that clients may come, and where.
+    /// Serves `root`, for whom this is the home, and waits until it says that clients may
+    /// come, and where.
     #[track_caller]
-    pub fn start(root: &Path, flags: &str) -> Self {
-        Self::of(Self::command(root, flags))
+    pub fn start(root: &Path, home: &Path, flags: &str) -> Self {
+        Self::of(Self::command(root, home, flags))
     }
 
-    fn command(root: &Path, flags: &str) -> Command {
+    fn command(root: &Path, home: &Path, flags: &str) -> Command {
         let mut command = haul(root, ["serve", "--listen", "127.0.0.1:0"]);
+        command.env("HOME", home);
         command.args(flags.split(' ').filter(|flag| !flag.is_empty()));
         command
     }
@@ -161,6 +168,10 @@ impl Served {
         let address = address.to_owned();
         Self { running, address }
     }
+}
+
+fn home_in(dir: &TempDir) -> PathBuf {
+    dir.path().join("home")
 }
 
 /// Whether a text is as the pattern has it, in which `*` stands for anything.

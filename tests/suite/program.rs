@@ -74,7 +74,23 @@ pub fn on_its_own(command: &mut Command) -> &mut Command {
             command.env_remove(name);
         }
     }
+    // No test sees or changes a real home. This one is for whoever has no other, and is
+    // kept from run to run, as a person's is.
+    let home = Path::new(env!("CARGO_TARGET_TMPDIR")).join("home");
     command
+        .env_remove("XDG_CONFIG_HOME")
+        .env_remove("XDG_STATE_HOME")
+        .env("HOME", home)
+}
+
+/// Gives a command the environment that another one was given.
+pub fn as_given(from: &Command, to: &mut Command) {
+    for (name, value) in from.get_envs() {
+        match value {
+            Some(value) => to.env(name, value),
+            None => to.env_remove(name),
+        };
+    }
 }
 
 impl Running {

@@ -51,7 +51,7 @@ fn a_client_from_the_document_alone_puts_gets_and_checks() {
     if !has_python() {
         return;
     }
-    let place = Place::serving("");
+    let place = Place::serving("--plaintext");
     let client = |line: &str, code, says| run(&place, "haul_client.py", line, code, says);
     for (name, len) in [("empty", 0), ("small", 700), ("large", LARGE)] {
         let bytes = noise(len);
@@ -79,7 +79,7 @@ fn a_client_from_the_document_alone_puts_gets_and_checks() {
         );
         client(&format!("check {name} [ADDRESS]/d/{name}"), 0, "same: ");
         place.says(
-            &format!("put {name} [ADDRESS]/d/"),
+            &format!("put --plaintext {name} [ADDRESS]/d/"),
             0,
             "",
             "*: 1 unchanged; *",
@@ -102,7 +102,7 @@ fn what_it_is_refused_it_calls_by_its_code() {
     if !has_python() {
         return;
     }
-    let place = Place::serving("");
+    let place = Place::serving("--plaintext");
     let client = |line: &str, code, says| run(&place, "haul_client.py", line, code, says);
     for (name, len) in [("small", 700), ("large", LARGE)] {
         let mut bytes = noise(len);
@@ -142,7 +142,7 @@ fn its_messages_hold_against_every_vector_of_the_document() {
     if !has_python() {
         return;
     }
-    let place = Place::serving("");
+    let place = Place::serving("--plaintext");
     let document = top().join("docs/protocol.md");
     let line = document.to_str().unwrap();
     run(&place, "haul_vectors.py", line, 0, " vectors hold");

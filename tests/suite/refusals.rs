@@ -125,7 +125,16 @@ fn a_program_hears_in_json_that_its_line_is_wrong() {
         ("put --json a", "a put takes PATH... REMOTE"),
         ("put --json a nas:dir", "write nas/dir"),
         ("serve --json --what", "'--what'"),
-        ("serve --json --listen 0.0.0.0:0", "--trust-network"),
+        ("serve --json --listen 0.0.0.0:0", "--anonymous read"),
+        (
+            "serve --json --plaintext --listen 0.0.0.0:0",
+            "--trust-network",
+        ),
+        (
+            "authorize --json --write --max-bytes 1GiB KEY",
+            "not kept yet",
+        ),
+        ("authorize --json --write --max-files 7 KEY", "not kept yet"),
         (
             "serve --json --listen [ADDRESS]",
             "cannot listen on [ADDRESS]",

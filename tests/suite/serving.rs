@@ -17,13 +17,28 @@ fn a_server_says_on_one_line_where_it_listens_and_to_people_the_rest() {
         (
             "",
             [
-                "everyone who reaches the port may read, write, replace and delete",
+                "you may read, write, replace and delete from this machine",
                 "haul put FILE",
             ],
         ),
         (
+            "",
+            ["nobody else is admitted", "the server's key is SHA256:"],
+        ),
+        (
             "--read-only",
-            ["everyone who reaches the port may read", "haul get"],
+            ["you may read from this machine", "haul get"],
+        ),
+        (
+            "--anonymous read",
+            ["everyone may read", "you may read, write"],
+        ),
+        (
+            "--plaintext",
+            [
+                "everyone who reaches the port may read, write, replace and delete",
+                "there is no encryption",
+            ],
         ),
         ("--durability none", ["nothing is flushed", "haul put"]),
     ] {
@@ -84,9 +99,16 @@ fn a_server_that_should_not_start_does_not() {
     place.file("a", b"abc");
     let any = "serve --listen 127.0.0.1:0";
     for (line, code, words) in [
-        ("serve --listen 0.0.0.0:0", 2, "--trust-network"),
-        ("serve --listen [::]:0", 2, "--trust-network"),
-        ("HAUL_LISTEN=0.0.0.0:0 serve", 2, "--trust-network"),
+        ("serve --listen 0.0.0.0:0", 2, "haul authorize KEY --root"),
+        ("serve --listen [::]:0", 2, "--anonymous read"),
+        ("HAUL_LISTEN=0.0.0.0:0 serve", 2, "none of them is admitted"),
+        ("serve --plaintext --listen 0.0.0.0:0", 2, "--trust-network"),
+        ("serve --plaintext --listen [::]:0", 2, "--trust-network"),
+        (
+            "HAUL_LISTEN=0.0.0.0:0 HAUL_PLAINTEXT=1 serve",
+            2,
+            "--trust-network",
+        ),
         ("serve --listen [ADDRESS]", 2, "cannot listen on [ADDRESS]"),
         (&format!("{any} [ROOT]"), 2, "is served already"),
         (&format!("{any} none"), 10, "cannot open none"),
@@ -94,7 +116,11 @@ fn a_server_that_should_not_start_does_not() {
     ] {
         place.says(line, code, "", &format!("*{words}*"));
     }
-    let trusted = Served::start(&place.here(), "--listen 0.0.0.0:0 --trust-network");
+    let trusted = Served::start(
+        &place.here(),
+        &place.home(),
+        "--plaintext --listen 0.0.0.0:0 --trust-network",
+    );
     assert!(trusted.address.starts_with("127.0.0.1:"));
     // Nothing was touched, and the first one is well.
     assert_eq!(fs::read_dir(place.root()).unwrap().count(), 0);

@@ -49,7 +49,7 @@ struct Shown<'d> {
 impl Machine {
     fn new() -> Self {
         let dir = tempfile::tempdir().unwrap();
-        for name in ["home", "stubs"] {
+        for name in ["home", "stubs", "others"] {
             fs::create_dir(dir.path().join(name)).unwrap();
         }
         Self {
@@ -74,7 +74,7 @@ impl Machine {
     fn serve(&mut self, directory: &str) {
         let root = self.home().join(directory);
         fs::create_dir_all(&root).unwrap();
-        let Served { running, address } = Served::start(&root, "");
+        let Served { running, address } = Served::start(&root, &self.home(), "");
         (self.server, self.address) = (Some(running), address);
     }
 
@@ -85,10 +85,12 @@ impl Machine {
             let bare = word.strip_prefix("haul://").unwrap_or(word);
             let host = HOSTS.iter().find(|host| {
                 let rest = bare.strip_prefix(**host);
-                rest.is_some_and(|rest| rest.is_empty() || rest.starts_with(['/', ';']))
+                rest.is_some_and(|rest| {
+                    rest.is_empty() || rest.starts_with(['/', ';']) || rest == ":4285"
+                })
             });
             words.push(match host {
-                Some(host) => word.replacen(host, &self.address, 1),
+                Some(host) => word.replace(":4285", "").replacen(host, &self.address, 1),
                 None => word.replace("/srv/", &format!("{}/srv/", self.home().display())),
             });
         }
@@ -107,7 +109,10 @@ impl Machine {
             .to_owned();
         let path = env::var("PATH").unwrap();
         let stubs = self.dir.path().join("stubs");
-        let path = format!("{}:{path}:{}", program.display(), stubs.display());
+        let others = self.dir.path().join("others");
+        let path =
+            [&program, &others, Path::new(&path), &stubs].map(|path| path.display().to_string());
+        let path = path.join(":");
         let looks: Vec<_> = command
             .get_envs()
             .map(|(name, _)| name.to_owned())
@@ -310,13 +315,23 @@ fn the_tour_shows_what_happens() {
 
 /// Something that reads a manual where no `man` is to be had: it stands last in the path.
 fn stub_man(machine: &Machine) {
-    let path = machine.dir.path().join("stubs/man");
+    stub(machine, "stubs/man", "cat");
+}
+
+/// Another machine that `ssh` leads to, which is this one: it stands first in the path.
+fn stub_ssh(machine: &Machine) {
+    stub(machine, "others/ssh", "shift; exec \"$@\"");
+}
+
+fn stub(machine: &Machine, path: &str, does: &str) {
+    let path = machine.dir.path().join(path);
     let made = Command::new("sh")
         .args([
             "-c",
-            "printf '#!/bin/sh\\ncat\\n' > \"$0\" && chmod +x \"$0\"",
+            "printf '#!/bin/sh\\n%s\\n' \"$1\" > \"$0\" && chmod +x \"$0\"",
         ])
         .arg(path)
+        .arg(does)
         .status();
     assert!(made.unwrap().success());
 }
@@ -383,7 +398,12 @@ fn the_manual_s_examples_do_what_they_say() {
         machine.file(&format!("served/{name}"), b"there");
     }
     machine.file("chores.txt", b"pwd\nls\n");
+    machine.file(
+        "anna.key",
+        format!("{} anna\n", crate::person::KEY).as_bytes(),
+    );
     stub_man(&machine);
+    stub_ssh(&machine);
     let page = Running::start(haul(&machine.home(), ["man"]))
         .finish()
         .stdout;

@@ -4,6 +4,7 @@
 use std::fs;
 use std::os::unix::fs::{PermissionsExt, symlink};
 use std::path::Path;
+use std::sync::Arc;
 
 use haul::client::{Client, Error, Parents, Removal};
 use haul::server::Config;
@@ -269,7 +270,7 @@ fn a_right_that_is_missing_is_told_before_anything_is_looked_up() {
     ] {
         let saboteur = Saboteur::default();
         let config = Config {
-            rights: Rights(rights),
+            admit: Arc::new(Rights(rights)),
             ..Config::default()
         };
         let rig = Rig::with(config, saboteur.fault());

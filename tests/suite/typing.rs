@@ -1,6 +1,5 @@
 //! A person at a terminal, and what they see there.
 
-use std::env;
 use std::fs::File;
 use std::io::{Read, Write};
 use std::process::Command;
@@ -13,7 +12,7 @@ use rustix::pty::{OpenptFlags, grantpt, openpt, ptsname, unlockpt};
 use rustix::termios::{LocalModes, Winsize, tcgetattr, tcsetwinsize};
 
 use crate::place::Place;
-use crate::program::{Ended, PATIENCE, Running};
+use crate::program::{Ended, PATIENCE, Running, as_given};
 
 /// What is typed for Ctrl-C and Ctrl-D.
 pub const CTRL_C: &str = "\x03";
@@ -57,11 +56,7 @@ impl Typing {
             .stdin(theirs.try_clone().unwrap())
             .stdout(theirs.try_clone().unwrap())
             .stderr(theirs);
-        for (name, _) in env::vars_os() {
-            if name.to_string_lossy().starts_with("HAUL_") {
-                command.env_remove(name);
-            }
-        }
+        as_given(&haul, &mut command);
         command
             .env("TERM", "xterm")
             .env("XDG_STATE_HOME", place.dir.path().join("state"))

@@ -126,6 +126,14 @@ where
         }
     }
 
+    fn beneath(&self, under: &RemotePath) -> Result<Self, Error> {
+        Ok(Self {
+            inner: self.inner.beneath(under)?,
+            block: self.block,
+            listener: Arc::clone(&self.listener),
+        })
+    }
+
     fn durability(&self) -> Durability {
         self.inner.durability()
     }

@@ -11,15 +11,15 @@ const LAYERS: [&[&str]; 7] = [
     &["main"],
     &["cli"],
     &["client", "server"],
-    &["transfer"],
+    &["transfer", "trust"],
     &["wire", "store"],
     &["net"],
     &LEAVES,
 ];
 
 /// The lowest layer, and the only one whose rooms may name each other.
-const LEAVES: [&str; 7] = [
-    "code", "content", "entry", "fault", "identity", "offer", "path",
+const LEAVES: [&str; 8] = [
+    "code", "content", "entry", "fault", "identity", "offer", "path", "utc",
 ];
 
 /// Finds the paths that leave the room for one that is not below it.

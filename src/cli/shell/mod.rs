@@ -84,7 +84,7 @@ pub(super) fn run(settings: &Settings, report: &mut Report) -> anyhow::Result<Op
         Typist::Script
     };
     let interrupts = Interrupts::listen()?;
-    let mut shell = Shell::new(&settings.remote.address, report.manner());
+    let mut shell = Shell::new(&settings.remote.address, report.manner())?;
     shell.enter(&settings.remote, &interrupts.begin(), report)?;
     interrupts.rest();
     let names = Names::new(shell.client.for_jobs(1, Cancel::default()), shell.vantage());

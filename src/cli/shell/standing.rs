@@ -18,6 +18,7 @@ use crate::cli::quoting;
 use crate::cli::remote::Remote;
 use crate::cli::report::Report;
 use crate::cli::run_errand;
+use crate::cli::servers;
 use crate::cli::settings::{self, Format, Manner};
 use crate::cli::vantage::Vantage;
 
@@ -45,17 +46,22 @@ pub(super) struct Shell {
 }
 
 impl Shell {
-    pub(super) fn new(address: &Address, manner: Manner) -> Self {
+    /// Begins with the server at `address`, without connecting.
+    ///
+    /// # Errors
+    ///
+    /// Where nobody knows whose server that is to be.
+    pub(super) fn new(address: &Address, manner: Manner) -> anyhow::Result<Self> {
         let options = Options {
             idle: Idle::Keep { trust: TRUST },
             ..Options::default()
         };
-        Self {
-            client: Client::new(&address.to_string(), options),
+        Ok(Self {
+            client: servers::client(&address.to_string(), manner.secrecy, options)?,
             address: address.clone(),
             here: None,
             manner,
-        }
+        })
     }
 
     pub(super) fn vantage(&self) -> Vantage {
@@ -122,6 +128,7 @@ impl Shell {
             } else {
                 self.manner.color
             },
+            secrecy: self.manner.secrecy,
         })
     }
 
@@ -135,7 +142,7 @@ impl Shell {
         let code = match command {
             Spoken::Errand(errand) => {
                 self.reach(cancel, report)?;
-                let errands = Errands::with(&self.client, cancel.clone());
+                let errands = Errands::with(&self.client, self.manner.secrecy, cancel.clone());
                 run_errand(errand, matches, &self.vantage(), &errands, report)?
             }
             Spoken::Cd(args) => {

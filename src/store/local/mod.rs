@@ -25,6 +25,7 @@ mod tree_removal;
 mod walk;
 
 use std::collections::HashMap;
+use std::ops::Deref;
 use std::path::Path;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
@@ -35,6 +36,7 @@ pub use walk::Walk;
 
 use flush::{FlushPoint, SharedPoint};
 use staging_area::{Area, Keeper};
+use sys::DIRECTORY;
 use tree::Held;
 
 use super::error::{Action, Error};
@@ -62,10 +64,27 @@ const BLOCKS_MAX: usize = 1 << 22;
 /// While no more blocks than these are under way, small files keep their descriptors.
 const KEEP_MAX: usize = 64;
 
-/// What all handles share.
+/// A store as seen from one of its directories: names lead beneath that, and nowhere
+/// else.
 #[derive(Debug)]
 struct Shared {
     tree: Arc<Held>,
+    core: Arc<Core>,
+}
+
+impl Deref for Shared {
+    type Target = Core;
+
+    fn deref(&self) -> &Core {
+        &self.core
+    }
+}
+
+/// What all handles share, from wherever they see the store.
+#[derive(Debug)]
+struct Core {
+    /// Where files are staged, whatever they are to become.
+    top: Arc<Held>,
     keeper: Keeper,
     durability: Durability,
     reporting: bool,
@@ -126,16 +145,19 @@ impl LocalStore {
         let reporting = flush::reports_through_syncfs(&tree.root);
         Ok(Self {
             shared: Arc::new(Shared {
-                tree,
-                keeper,
-                durability,
-                reporting,
-                point: SharedPoint::default(),
-                area: Mutex::new(None),
-                live: Mutex::new(HashMap::new()),
-                publishing: Mutex::new(()),
-                blocks: AtomicUsize::new(0),
-                key,
+                tree: Arc::clone(&tree),
+                core: Arc::new(Core {
+                    top: tree,
+                    keeper,
+                    durability,
+                    reporting,
+                    point: SharedPoint::default(),
+                    area: Mutex::new(None),
+                    live: Mutex::new(HashMap::new()),
+                    publishing: Mutex::new(()),
+                    blocks: AtomicUsize::new(0),
+                    key,
+                }),
             }),
             by: Identity::Owner,
         })
@@ -216,13 +238,13 @@ impl LocalStore {
     }
 }
 
-impl Shared {
+impl Core {
     fn area(&self) -> Result<Arc<Area>, Error> {
         let mut current = self.area.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(area) = &*current {
             return Ok(Arc::clone(area));
         }
-        let area = Arc::new(Area::open(&self.tree, &self.keeper)?);
+        let area = Arc::new(Area::open(&self.top, &self.keeper)?);
         *current = Some(Arc::clone(&area));
         Ok(area)
     }
@@ -305,6 +327,28 @@ impl Store for LocalStore {
             shared: Arc::clone(&self.shared),
             by,
         }
+    }
+
+    fn beneath(&self, under: &RemotePath) -> Result<Self, Error> {
+        // Made now, it is found by whoever comes later through another name.
+        self.make_dir(under, Parents::Make)?;
+        let tree = &self.shared.tree;
+        let root = tree
+            .sys
+            .open_beneath(&tree.root, under.as_path(), DIRECTORY)
+            .map_err(|errno| Error::system(Action::Open, under, errno))?;
+        let held = Held {
+            sys: tree.sys.another(),
+            root,
+            path: tree.path.join(under.as_path()),
+        };
+        Ok(Self {
+            shared: Arc::new(Shared {
+                tree: Arc::new(held),
+                core: Arc::clone(&self.shared.core),
+            }),
+            by: self.by.clone(),
+        })
     }
 
     fn durability(&self) -> Durability {

@@ -39,6 +39,11 @@ impl Sys {
         }
     }
 
+    /// The same system, for another directory.
+    pub(super) fn another(&self) -> Self {
+        Self::new(self.fault.clone())
+    }
+
     fn ask(&self, call: Call) -> Result<()> {
         self.fault
             .ask(call)

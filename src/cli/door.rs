@@ -1,0 +1,216 @@
+//! Who may come in to what is served, as the flags and the files of this user have it.
+//!
+//! On this machine the user who serves comes in with every right, and nobody else. An
+//! address that others can reach is only served where somebody of them is admitted: a
+//! server that nobody could use is more likely a mistake, and one that admitted all would
+//! be a worse one.
+
+use std::net::ToSocketAddrs;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use crate::net::keys::Fingerprint;
+use crate::net::tls::ServerSide;
+use crate::server::{Admit, Keyed};
+use crate::trust::{Grants, Places};
+use crate::utc::Utc;
+use crate::wire::message::Rights;
+
+use super::address::Address;
+use super::escape;
+use super::failure::usage;
+use super::places;
+use super::settings::{Reach, Secrecy, Serve};
+
+/// How a served directory is guarded.
+#[derive(Debug)]
+pub(super) struct Door {
+    pub(super) admit: Arc<dyn Admit>,
+    pub(super) encryption: Option<ServerSide>,
+    /// What a person is told of it.
+    pub(super) said: Vec<String>,
+}
+
+impl Door {
+    /// The fingerprint of the key that the server shows.
+    pub(super) fn fingerprint(&self) -> Option<Fingerprint> {
+        let side = self.encryption.as_ref()?;
+        Some(side.public().fingerprint())
+    }
+}
+
+/// Finds out how `serve` is guarded.
+///
+/// # Errors
+///
+/// Where it would be open to those who should not come in, or shut to all who could.
+pub(super) fn of(serve: &Serve, secrecy: Secrecy) -> anyhow::Result<Door> {
+    match secrecy {
+        Secrecy::Plain => open(serve),
+        Secrecy::Encrypted => keyed(serve),
+    }
+}
+
+/// Whoever reaches the port comes in.
+fn open(serve: &Serve) -> anyhow::Result<Door> {
+    if serve.reach == Reach::Loopback {
+        for address in &serve.listen {
+            if is_public(address)? {
+                return Err(usage(format!(
+                    "{address} is not a loopback address, and without encryption whoever can reach \
+                     it could read, replace and delete every file: if the network between is to be \
+                     trusted, say --trust-network"
+                )));
+            }
+        }
+    }
+    Ok(Door {
+        admit: Arc::new(serve.rights),
+        encryption: None,
+        said: vec![
+            format!("everyone who reaches the port may {}", words(serve.rights)),
+            "there is no encryption: whoever is on the way can read and change what is sent"
+                .to_owned(),
+        ],
+    })
+}
+
+/// Only those come in who hold an admitted key.
+fn keyed(serve: &Serve) -> anyhow::Result<Door> {
+    let places = places::of_user()?;
+    let server = places.server_key().load_or_make()?;
+    let owner = places.identity().load_or_make()?.public();
+    // What cannot be found is refused when it is opened to be served.
+    let root = serve
+        .root
+        .canonicalize()
+        .unwrap_or_else(|_| serve.root.clone());
+    let grants = Grants::new(&places);
+    let strangers = serve.strangers;
+    let admits_others = strangers.is_some() || grants.admits_anybody(&root, Utc::now());
+    for address in &serve.listen {
+        if is_public(address)? {
+            refuse_in_vain(serve, address, &root, admits_others)?;
+        }
+    }
+    if admits_others {
+        refuse_own_files(&root, &places)?;
+    }
+    let mut said = vec![format!(
+        "you may {} from this machine",
+        words(Rights(Rights::ALL.0 & serve.rights.0))
+    )];
+    said.push(match (admits_others, strangers) {
+        (_, Some(rights)) => format!("everyone may {}", words(Rights(rights.0 & serve.rights.0))),
+        (true, None) => "haul access says who else may do what".to_owned(),
+        (false, None) => "nobody else is admitted: haul authorize admits others".to_owned(),
+    });
+    let limited = grants.limited(&root);
+    if limited > 0 {
+        said.push(format!(
+            "grants with max-bytes or max-files admit nobody yet, since what is stored is not \
+             counted: {limited}"
+        ));
+    }
+    let encryption = ServerSide::new(&server)?;
+    said.push(format!(
+        "the server's key is {}",
+        encryption.public().fingerprint()
+    ));
+    let keyed = Keyed {
+        owner,
+        root,
+        grants,
+        strangers,
+        most: serve.rights,
+    };
+    Ok(Door {
+        admit: Arc::new(keyed),
+        encryption: Some(encryption),
+        said,
+    })
+}
+
+/// Refuses an address that others can reach where none of them could do anything, or
+/// where the system's own user would be at stake.
+fn refuse_in_vain(
+    serve: &Serve,
+    address: &Address,
+    root: &Path,
+    admits_others: bool,
+) -> anyhow::Result<()> {
+    if !admits_others {
+        let shown = escape::path(root);
+        return Err(usage(format!(
+            "{address} can be reached by others, and none of them is admitted: \
+             haul authorize KEY --root {shown} --read --write admits somebody, \
+             --anonymous read lets everyone read"
+        )));
+    }
+    if rustix::process::geteuid().is_root() && !serve.may_be_root {
+        return Err(usage(format!(
+            "{address} can be reached by others, and this is root: serve as another user, or say \
+             --allow-root"
+        )));
+    }
+    Ok(())
+}
+
+/// Refuses to serve others what decides who may come in.
+fn refuse_own_files(root: &Path, places: &Places) -> anyhow::Result<()> {
+    for own in [places.config(), places.state()] {
+        let real: PathBuf = own.canonicalize().unwrap_or_else(|_| own.to_owned());
+        if real.starts_with(root) {
+            let (root, own) = (escape::path(root), escape::path(own));
+            return Err(usage(format!(
+                "{root} holds {own}, which says who may come in: it cannot be served to others"
+            )));
+        }
+    }
+    Ok(())
+}
+
+/// Whether others can reach an address.
+fn is_public(address: &Address) -> anyhow::Result<bool> {
+    let mut found = (address.host.as_str(), address.port)
+        .to_socket_addrs()
+        .map_err(|error| usage(format!("cannot listen on {address}: {error}")))?;
+    Ok(!found.all(|address| address.ip().to_canonical().is_loopback()))
+}
+
+fn words(rights: Rights) -> String {
+    let words = crate::trust::rights_words(rights);
+    match words.as_slice() {
+        [] => "do nothing".to_owned(),
+        [one] => (*one).to_owned(),
+        [first @ .., last] => format!("{} and {last}", first.join(", ")),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[track_caller]
+    fn check(address: &str, public: bool) {
+        let address = Address::parse(address).unwrap();
+        assert_eq!(is_public(&address).unwrap(), public, "{address}");
+    }
+
+    #[test]
+    fn only_loopback_is_out_of_others_reach() {
+        check("127.0.0.1:0", false);
+        check("127.8.0.1", false);
+        check("[::1]", false);
+        check("0.0.0.0:4285", true);
+        check("[::]:0", true);
+        check("192.0.2.1", true);
+    }
+
+    #[test]
+    fn rights_are_said_in_words() {
+        assert_eq!(words(Rights::ALL), "read, write, replace and delete");
+        assert_eq!(words(Rights::READ), "read");
+        assert_eq!(words(Rights(0)), "do nothing");
+    }
+}

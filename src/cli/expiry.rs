@@ -1,0 +1,76 @@
+//! When a grant ends, as a person says it: so long from now, or on a day.
+
+use crate::trust;
+use crate::utc::Utc;
+
+/// An end that was typed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Expiry {
+    /// So many seconds from now.
+    In(i64),
+    /// At this moment.
+    At(Utc),
+}
+
+const UNITS: [(char, i64); 4] = [('m', 60), ('h', 3600), ('d', 86_400), ('w', 604_800)];
+
+/// Reads `8h` and the like, a day, or a moment.
+pub(super) fn parse(text: &str) -> Result<Expiry, &'static str> {
+    let with_unit = |(unit, scale): &(char, i64)| Some((text.strip_suffix(*unit)?, *scale));
+    let time = UNITS.iter().find_map(with_unit).and_then(|(count, scale)| {
+        // In a hundred years nobody will remember what was meant.
+        let count = i64::from(u16::try_from(trust::parse_count(count)?).ok()?);
+        Some(Expiry::In(count * scale))
+    });
+    let moment = || trust::parse_end(text).map(Expiry::At);
+    time.or_else(moment).ok_or(
+        "an end is written as 30m, 8h, 7d or 2w, as a day, 2025-11-22, or as a moment, \
+         2025-11-22T12:00:00Z",
+    )
+}
+
+impl Expiry {
+    /// The moment, seen from another.
+    pub(super) fn after(self, now: Utc) -> Utc {
+        match self {
+            Self::In(seconds) => now.plus(seconds),
+            Self::At(moment) => moment,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[track_caller]
+    fn ends(text: &str, end: Option<&str>) {
+        let now = Utc::parse("2025-11-22T12:00:00Z").unwrap();
+        let said = parse(text).ok().map(|expiry| expiry.after(now).to_string());
+        assert_eq!(said.as_deref(), end, "{text}");
+    }
+
+    #[test]
+    fn an_end_is_so_long_from_now_or_the_end_of_a_day() {
+        ends("30m", Some("2025-11-22T12:30:00Z"));
+        ends("8h", Some("2025-11-22T20:00:00Z"));
+        ends("7d", Some("2025-11-29T12:00:00Z"));
+        ends("2w", Some("2025-12-06T12:00:00Z"));
+        ends("2025-12-31", Some("2026-01-01T00:00:00Z"));
+        ends("2025-12-31T01:02:03Z", Some("2025-12-31T01:02:03Z"));
+        for wrong in [
+            "",
+            "8",
+            "h",
+            "0h",
+            "-8h",
+            "+8h",
+            "8 h",
+            "8y",
+            "99999999999d",
+            "soon",
+        ] {
+            ends(wrong, None);
+        }
+    }
+}

@@ -1,0 +1,93 @@
+//! How `haul serve` is spelled.
+
+use std::num::NonZeroUsize;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use clap::builder::BoolishValueParser;
+use clap::{Args as ClapArgs, ValueEnum};
+
+use super::quantity;
+
+#[derive(Debug, ClapArgs)]
+pub(super) struct ServeArgs {
+    /// The directory to serve
+    #[arg(default_value = ".")]
+    pub(super) dir: PathBuf,
+    /// Where to listen, repeatable; port 0 picks a free one
+    #[arg(
+        long,
+        env = "HAUL_LISTEN",
+        value_name = "ADDR[:PORT]",
+        value_delimiter = ',',
+        default_value = "127.0.0.1:4285"
+    )]
+    pub(super) listen: Vec<String>,
+    /// Let nobody write, whatever they are authorized for
+    #[arg(long, env = "HAUL_READ_ONLY", value_parser = BoolishValueParser::new())]
+    pub(super) read_only: bool,
+    /// What "stored" means: flushed to disk, or merely written
+    #[arg(long, env = "HAUL_DURABILITY", value_enum, default_value_t)]
+    pub(super) durability: DurabilityArg,
+    /// Serve without encryption on addresses that others can reach
+    #[arg(long, env = "HAUL_TRUST_NETWORK", value_parser = BoolishValueParser::new())]
+    pub(super) trust_network: bool,
+    /// What strangers may do, who have no key that was authorized
+    #[arg(long, env = "HAUL_ANONYMOUS", value_enum, value_name = "RIGHT")]
+    pub(super) anonymous: Option<AnonymousArg>,
+    /// Serve as root on addresses that others can reach
+    #[arg(long, env = "HAUL_ALLOW_ROOT", value_parser = BoolishValueParser::new())]
+    pub(super) allow_root: bool,
+    /// Connections at once; one more is told that the server is full
+    #[arg(
+        long,
+        env = "HAUL_MAX_CONNECTIONS",
+        value_name = "N",
+        default_value = "1024"
+    )]
+    pub(super) max_connections: NonZeroUsize,
+    /// How long a connection may ask for nothing, as 30, 30s or 5m
+    #[arg(
+        long,
+        env = "HAUL_IDLE_TIMEOUT",
+        value_name = "TIME",
+        default_value = "5m",
+        value_parser = quantity::parse_some_time
+    )]
+    pub(super) idle_timeout: Duration,
+    /// How long running transfers may go on after a stop, as 30, 30s or 5m
+    #[arg(
+        long,
+        env = "HAUL_DRAIN",
+        value_name = "TIME",
+        default_value = "30s",
+        value_parser = quantity::parse_time
+    )]
+    pub(super) drain: Duration,
+    /// The form of the log on standard error
+    #[arg(long, env = "HAUL_LOG", value_enum, default_value_t)]
+    pub(super) log: LogArg,
+}
+
+#[derive(Clone, Copy, Debug, ValueEnum)]
+pub(super) enum AnonymousArg {
+    /// List and fetch
+    Read,
+}
+
+#[derive(Clone, Copy, Debug, Default, ValueEnum)]
+pub(super) enum DurabilityArg {
+    /// Flushed, many files at a time
+    #[default]
+    Batch,
+    /// Not flushed: a power cut may lose what was stored
+    None,
+}
+
+/// The form of a server's log.
+#[derive(Clone, Copy, Debug, Default, ValueEnum)]
+pub(super) enum LogArg {
+    #[default]
+    Text,
+    Json,
+}

@@ -1,0 +1,140 @@
+//! Which server is the right one, and what to do about one that is not known.
+//!
+//! On this machine the right one is this user's own, whose key is in a file beside the
+//! user's; anywhere else, one that was met before. The first meeting is a person's affair:
+//! whoever cannot be asked is told how to say beforehand whom they expect.
+
+use std::io::{self, BufRead, IsTerminal, Write};
+use std::net::IpAddr;
+
+use crate::client::{self, Client, Options};
+use crate::code::Code;
+use crate::net::keys::{Keypair, PublicKey};
+use crate::net::tls::{ClientSide, Expected};
+use crate::trust::{KnownHosts, Places, Standing, Who};
+use crate::utc::Utc;
+
+use super::failure::failure;
+use super::places;
+use super::settings::Secrecy;
+
+/// A client for the server at `address`, `HOST:PORT`.
+///
+/// # Errors
+///
+/// Where nobody knows whose server that is to be.
+pub(super) fn client(address: &str, secrecy: Secrecy, options: Options) -> anyhow::Result<Client> {
+    let encryption = match secrecy {
+        Secrecy::Encrypted => Some(encryption(address, &options)?),
+        Secrecy::Plain => None,
+    };
+    let options = Options {
+        encryption,
+        ..options
+    };
+    Ok(Client::new(address, options))
+}
+
+/// How to encrypt for the server at `address`, `HOST:PORT`, and whom to expect there.
+///
+/// # Errors
+///
+/// Where nobody knows who that is, or the files that say so are not in order.
+fn encryption(address: &str, options: &Options) -> anyhow::Result<ClientSide> {
+    let places = places::of_user()?;
+    let identity = places.identity().load_or_make()?;
+    let known = KnownHosts::new(&places);
+    let (expected, since) = match known.look_up(address)? {
+        Standing::Known { key, since } => (Expected::Key(key), since),
+        Standing::Fingerprint { fingerprint, since } => (Expected::Fingerprint(fingerprint), since),
+        Standing::Unknown if is_here(address) => {
+            let side = ClientSide::new(&identity, of_this_user(&places)?)?;
+            return Ok(side.of_this_user());
+        }
+        Standing::Unknown => {
+            let key = meet(address, &identity, &known, options)?;
+            (Expected::Key(key), None)
+        }
+    };
+    let side = ClientSide::new(&identity, expected)?;
+    Ok(match since {
+        Some(day) => side.known_since(&day.date()),
+        None => side,
+    })
+}
+
+/// The key of this user's own servers. Without one there is none, and whoever answers is
+/// somebody else.
+fn of_this_user(places: &Places) -> anyhow::Result<Expected> {
+    let own = places.server_key().load()?;
+    Ok(own.map_or(Expected::Nobody, |own| Expected::Key(own.public())))
+}
+
+/// Whether an address is one of this machine's own. Names are not looked up: what they
+/// lead to is another's word.
+fn is_here(address: &str) -> bool {
+    let host = address.rsplit_once(':').map_or(address, |(host, _)| host);
+    let host = host.trim_start_matches('[').trim_end_matches(']');
+    let ip: Option<IpAddr> = host.parse().ok();
+    host.eq_ignore_ascii_case("localhost") || ip.is_some_and(|ip| ip.to_canonical().is_loopback())
+}
+
+/// Meets a server for the first time: asks a person whether it is the right one, and
+/// writes down that it is.
+fn meet(
+    address: &str,
+    identity: &Keypair,
+    known: &KnownHosts,
+    options: &Options,
+) -> anyhow::Result<PublicKey> {
+    let key = client::meet(address, identity, options)?;
+    let print = key.fingerprint();
+    let elsewhere = known.elsewhere(&key, address)?;
+    let seen = match elsewhere.as_slice() {
+        [] => String::new(),
+        hosts => format!(" The same key is known of {}.", hosts.join(", ")),
+    };
+    if !(io::stdin().is_terminal() && io::stderr().is_terminal()) {
+        let text = format!(
+            "the server at {address} is not known here: it shows {print}.{seen} If that is the \
+             right one: haul trust {address} {print}"
+        );
+        return Err(failure(Code::NotAuthorised, text));
+    }
+    let mut screen = io::stderr();
+    write!(
+        screen,
+        "The server at {address} is not known here. It shows the key\n  {print}\n{}Is that the \
+         right one, from now on? [y/N] ",
+        seen.trim_start().to_owned() + if seen.is_empty() { "" } else { "\n" },
+    )?;
+    screen.flush()?;
+    let mut answer = String::new();
+    io::stdin().lock().read_line(&mut answer)?;
+    if !matches!(answer.trim(), "y" | "Y" | "yes") {
+        let text = format!("the server at {address} is not known, and was not to be");
+        return Err(failure(Code::NotAuthorised, text));
+    }
+    known.learn(address, Who::Key(key), Utc::now())?;
+    Ok(key)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_what_is_spelled_so_is_this_machine() {
+        for (address, here) in [
+            ("127.0.0.1:4285", true),
+            ("127.9.9.9:1", true),
+            ("[::1]:4285", true),
+            ("localhost:4285", true),
+            ("nas:4285", false),
+            ("localhost.example:4285", false),
+            ("192.0.2.1:4285", false),
+        ] {
+            assert_eq!(is_here(address), here, "{address}");
+        }
+    }
+}

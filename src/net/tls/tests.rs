@@ -1,0 +1,138 @@
+//! Two ends of one socket, encrypted.
+
+use super::*;
+use crate::fault::Fault;
+use crate::net::plain::Plain;
+use crate::net::stream::Stream;
+use std::io::{ErrorKind, Read, Write};
+use std::net::{TcpListener, TcpStream};
+use std::thread;
+use std::time::Duration;
+
+const GENEROUS: Duration = Duration::from_secs(30);
+
+fn key() -> Keypair {
+    Keypair::generate().unwrap().0
+}
+
+fn sockets() -> (Plain, TcpStream) {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let far = TcpStream::connect(listener.local_addr().unwrap()).unwrap();
+    (Plain::new(listener.accept().unwrap().0).unwrap(), far)
+}
+
+fn stream(transport: Encrypted) -> Stream {
+    Stream::new(transport, Fault::default(), GENEROUS)
+}
+
+/// A server with its key, and a client that expects one.
+fn pair(server: &Keypair, client: &Keypair, expected: Expected) -> (Stream, Stream, ClientSide) {
+    let (near, far) = sockets();
+    let near = Encrypted::accept(near, &ServerSide::new(server).unwrap());
+    let side = ClientSide::new(client, expected).unwrap();
+    let far = Encrypted::connect(Plain::new(far).unwrap(), &side).unwrap();
+    (stream(near), stream(far), side)
+}
+
+fn noise(len: usize) -> Vec<u8> {
+    let mut noise = vec![0; len];
+    blake3::Hasher::new().finalize_xof().fill(&mut noise);
+    noise
+}
+
+#[test]
+fn bytes_go_both_ways_and_each_side_knows_the_other_s_key() {
+    let (one, other) = (key(), key());
+    let (mut near, mut far, side) = pair(&one, &other, Expected::Key(one.public()));
+    let sent = noise(3 << 20);
+    let answer = thread::spawn(move || {
+        let mut came = vec![0; 3 << 20];
+        near.read_exact(&mut came).unwrap();
+        near.write_all(&came).unwrap();
+        let key = near.peer_key();
+        near.close(Duration::ZERO, 0);
+        key
+    });
+    far.write_all(&sent).unwrap();
+    let mut back = Vec::new();
+    far.read_to_end(&mut back).unwrap();
+    assert!(back == sent);
+    assert_eq!(answer.join().unwrap(), Some(other.public()));
+    assert_eq!(far.peer_key(), Some(one.public()));
+    assert_eq!(side.met(), Some(one.public()));
+}
+
+#[track_caller]
+fn is_refused(expected: impl Fn(&Keypair) -> Expected) {
+    let server = key();
+    let (mut near, mut far, side) = pair(&server, &key(), expected(&server));
+    let heard = thread::spawn(move || near.read(&mut [0; 64]).map_err(|e| e.kind()));
+    let _ = far.write_all(b"a secret");
+    let error = far.read(&mut [0; 1]).unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::InvalidData);
+    drop(far);
+    assert_eq!(heard.join().unwrap(), Err(ErrorKind::InvalidData));
+    assert_eq!(side.met(), Some(server.public()));
+}
+
+#[test]
+fn nothing_is_said_to_a_server_that_is_not_the_expected_one() {
+    is_refused(|_| Expected::Key(key().public()));
+    is_refused(|_| Expected::Fingerprint(key().public().fingerprint()));
+    is_refused(|_| Expected::Nobody);
+}
+
+#[test]
+fn a_fingerprint_is_as_good_as_a_key() {
+    let server = key();
+    let expected = Expected::Fingerprint(server.public().fingerprint());
+    let (mut near, mut far, _) = pair(&server, &key(), expected);
+    let heard = thread::spawn(move || {
+        near.read_exact(&mut [0; 5]).unwrap();
+        near.write_all(b"hello").unwrap();
+        near
+    });
+    far.write_all(b"hello").unwrap();
+    far.read_exact(&mut [0; 5]).unwrap();
+    far.close(Duration::ZERO, 0);
+    // It said goodbye before it left.
+    assert_eq!(heard.join().unwrap().read(&mut [0; 1]).unwrap(), 0);
+}
+
+#[test]
+fn a_client_that_does_not_encrypt_is_heard_so_that_it_can_be_told() {
+    let (near, mut far) = sockets();
+    let mut near = stream(Encrypted::accept(near, &ServerSide::new(&key()).unwrap()));
+    far.write_all(b"GET / HTTP/1.1").unwrap();
+    let mut came = [0; 14];
+    near.read_exact(&mut came).unwrap();
+    assert_eq!(&came, b"GET / HTTP/1.1");
+    assert_eq!(near.peer_key(), None);
+    near.write_all(b"no").unwrap();
+    near.close(Duration::ZERO, 0);
+    let mut answer = String::new();
+    far.read_to_string(&mut answer).unwrap();
+    assert_eq!(answer, "no");
+}
+
+#[test]
+fn a_part_of_a_record_is_not_readable_yet_and_a_cut_is_no_end() {
+    let server = key();
+    let (mut near, mut far, _) = pair(&server, &key(), Expected::Key(server.public()));
+    let opened = thread::spawn(move || {
+        near.read_exact(&mut [0; 1]).unwrap();
+        near.write_all(b"y").unwrap();
+        near
+    });
+    far.write_all(b"x").unwrap();
+    far.read_exact(&mut [0; 1]).unwrap();
+    let mut near = opened.join().unwrap();
+    assert!(!far.is_readable().unwrap());
+    near.write_all(b"more").unwrap();
+    let mut came = [0; 4];
+    far.read_exact(&mut came).unwrap();
+    assert!(!far.is_readable().unwrap());
+    drop(near);
+    let error = far.read(&mut [0; 1]).unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::UnexpectedEof);
+}

@@ -1,0 +1,92 @@
+//! A file of lines that haul and a person both change.
+//!
+//! What haul does not understand or was not asked to change stays as it was, comments
+//! and broken lines included: a person wrote them.
+
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use super::directory::Directory;
+use super::error::Error;
+use super::line::LineError;
+use super::private_file::{Found, Holds};
+
+/// Where such a file is.
+#[derive(Clone, Debug)]
+pub(super) struct LineFile {
+    directory: PathBuf,
+    name: &'static Path,
+    /// What a new one begins with, for a person who opens it.
+    head: &'static str,
+    /// How long a change may wait for another one.
+    patience: Duration,
+}
+
+/// How long another command may take for its change: it has no more to do than to write
+/// a small file.
+const PATIENCE: Duration = Duration::from_secs(10);
+
+impl LineFile {
+    pub(super) fn new(directory: &Path, name: &'static str, head: &'static str) -> Self {
+        Self {
+            directory: directory.to_owned(),
+            name: Path::new(name),
+            head,
+            patience: PATIENCE,
+        }
+    }
+
+    /// The same, where a change is worth no waiting.
+    pub(super) fn without_waiting(self) -> Self {
+        let patience = Duration::ZERO;
+        Self { patience, ..self }
+    }
+
+    pub(super) fn path(&self) -> PathBuf {
+        self.directory.join(self.name)
+    }
+
+    /// Reads it, or nothing where it is not there.
+    pub(super) fn read(&self) -> Result<Option<Found>, Error> {
+        match Directory::open(&self.directory)? {
+            Some(directory) => directory.read(self.name, Holds::Lines),
+            None => Ok(None),
+        }
+    }
+
+    /// Reads its text, which is empty where it is not there.
+    pub(super) fn text(&self) -> Result<String, Error> {
+        Ok(self.read()?.map(|found| found.text).unwrap_or_default())
+    }
+
+    /// Has `edit` say what the file is to hold in place of what it holds, or that it
+    /// stays as it is. No other command changes it meanwhile.
+    pub(super) fn change<T>(
+        &self,
+        edit: impl FnOnce(&str) -> Result<(Option<String>, T), Error>,
+    ) -> Result<T, Error> {
+        let directory = Directory::make(&self.directory)?;
+        let locked = directory.lock(self.patience)?;
+        let old = directory.read(self.name, Holds::Lines)?;
+        let text = old.as_ref().map_or(self.head, |found| &found.text);
+        let (new, result) = edit(text)?;
+        if let Some(new) = new {
+            locked.replace(self.name, &new, old.as_ref())?;
+        }
+        Ok(result)
+    }
+
+    /// The error for a line that cannot be relied on.
+    pub(super) fn broken(&self, line: usize, why: LineError) -> Error {
+        let path = self.path();
+        Error::Line { path, line, why }
+    }
+}
+
+/// Adds a line. A last one that may have been cut off stays the last, and unfinished:
+/// a line feed behind it would say that it is whole.
+pub(super) fn add(text: &str, line: &str) -> String {
+    let end = text.rfind('\n').map_or(0, |at| at + 1);
+    let (whole, unfinished) = text.split_at(end);
+    format!("{whole}{line}\n{unfinished}")
+}
