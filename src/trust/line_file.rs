@@ -22,9 +22,9 @@ pub(super) struct LineFile {
     patience: Duration,
 }
 
-/// How long another command may take for its change: it has no more to do than to write
-/// a small file.
-const PATIENCE: Duration = Duration::from_secs(10);
+/// How long other commands may take for their changes. Each only writes a small file, but
+/// flushes it, which on a busy disk takes seconds, and several may be waiting in line.
+const PATIENCE: Duration = Duration::from_secs(60);
 
 impl LineFile {
     pub(super) fn new(directory: &Path, name: &'static str, head: &'static str) -> Self {
