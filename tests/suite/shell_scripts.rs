@@ -147,6 +147,7 @@ fn bad_lines_give_one_line_each() {
     let place = planted();
     for (line, code, said) in [
         ("lss", 2, "lss is no command: perhaps ls was meant"),
+        ("sl", 2, "sl is no command: perhaps ls was meant"),
         ("fetch x", 2, "fetch is no command: help has them all"),
         ("serve", 2, "serve is no command: help has them all"),
         (

@@ -174,9 +174,20 @@ fn unknown(told: &clap::Error) -> anyhow::Error {
         _ => None,
     };
     let typed = text(ContextKind::InvalidSubcommand).unwrap_or_default();
+    let near = text(ContextKind::SuggestedSubcommand).or_else(|| one_slip_from(&typed));
     let typed = escape::name(&typed);
-    match text(ContextKind::SuggestedSubcommand) {
+    match near {
         Some(near) => usage(format!("{typed} is no command: perhaps {near} was meant")),
         None => usage(format!("{typed} is no command: help has them all")),
     }
+}
+
+/// The command that one slip of the fingers made this of. clap's measure of likeness finds
+/// nothing in two letters that changed places, as in `sl`.
+fn one_slip_from(typed: &str) -> Option<String> {
+    let command = command();
+    let mut names = command.get_subcommands().map(Command::get_name);
+    names
+        .find(|name| strsim::osa_distance(typed, name) == 1)
+        .map(str::to_owned)
 }
