@@ -17,6 +17,7 @@ mod crashes;
 mod deep;
 mod descriptors;
 mod directories;
+mod document;
 mod encrypted;
 mod encrypted_program;
 mod every_command;
