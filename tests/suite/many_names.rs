@@ -53,12 +53,12 @@ fn twenty_thousand_names_cost_little_memory() {
     costs(20_000, 1, 64 << 10, 48 << 10);
 }
 
-/// A million: about four minutes on two cores, and three million inodes in the temporary
+/// A million: about seven minutes on two cores, and three million inodes in the temporary
 /// directory.
 ///
 ///     cargo test --release --test suite -- --ignored --nocapture a_million_names_cost_little_memory
 #[test]
-#[ignore = "takes four minutes, and three million inodes"]
+#[ignore = "takes seven minutes, and three million inodes"]
 fn a_million_names_cost_little_memory() {
     costs(1_000_000, 1, 200 << 10, 64 << 10);
     costs(1_000_000, 8, 200 << 10, 64 << 10);
