@@ -209,6 +209,16 @@ impl Link {
         Ok(self.frames.io().is_readable().map_err(wire::Error::Io)?)
     }
 
+    /// Whether something may be heard by now: while blocks gather to leave in one write,
+    /// nothing is looked for, as a look is a system call and costs what a small file does.
+    ///
+    /// # Errors
+    ///
+    /// Whatever the connection failed with.
+    pub fn has_news(&mut self) -> Result<bool, Error> {
+        Ok((self.frames.has_buffered() || !self.frames.has_queued()) && self.is_readable()?)
+    }
+
     /// Ends the connection; where there was an error that the peer can still be
     /// told of, it is.
     pub fn close(mut self, error: Option<&Error>) {

@@ -33,6 +33,9 @@ struct Table<T> {
     departures: u64,
     attached: usize,
     blocks: u64,
+    /// How many wait for blocks. Mostly nobody does, and to wake nobody is a system call
+    /// all the same: two for each small file.
+    waiting: usize,
 }
 
 /// What became of an entry so far.
@@ -75,6 +78,7 @@ impl<T> Default for Reception<T> {
                 departures: 0,
                 attached: 0,
                 blocks: 0,
+                waiting: 0,
             }),
             changed: Condvar::new(),
         }
@@ -90,6 +94,15 @@ impl<T> Reception<T> {
 
     fn table(&self) -> MutexGuard<'_, Table<T>> {
         self.table.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Lets go of the table, and has whoever waits look at it.
+    fn wake(&self, table: MutexGuard<'_, Table<T>>) {
+        let is_awaited = table.waiting > 0;
+        drop(table);
+        if is_awaited {
+            self.changed.notify_all();
+        }
     }
 }
 
@@ -132,23 +145,24 @@ impl<T: Staged> Reception<T> {
     /// What the store refused; the entry is still there, to be failed.
     pub fn put(&self, staged: &T, block: Verified<'_>) -> Result<(), store::Error> {
         staged.put(block)?;
-        self.table().blocks += 1;
-        self.changed.notify_all();
+        let mut table = self.table();
+        table.blocks += 1;
+        self.wake(table);
         Ok(())
     }
 
     /// Gives up an entry: what was staged of it is let go.
     pub fn fail(&self, entry: EntryId, code: Code, text: String) {
-        self.table()
-            .slots
-            .insert(entry, (Slot::Failed(code, text), 0));
-        self.changed.notify_all();
+        let mut table = self.table();
+        table.slots.insert(entry, (Slot::Failed(code, text), 0));
+        self.wake(table);
     }
 
     /// Forgets an entry, and returns what became of it.
     pub fn take(&self, entry: EntryId) -> Option<Slot<T>> {
-        let taken = self.table().slots.remove(&entry).map(|(slot, _)| slot);
-        self.changed.notify_all();
+        let mut table = self.table();
+        let taken = table.slots.remove(&entry).map(|(slot, _)| slot);
+        self.wake(table);
         taken
     }
 
@@ -211,10 +225,12 @@ impl<T: Staged> Reception<T> {
             if now >= end {
                 return Waited::Still;
             }
+            table.waiting += 1;
             (table, _) = self
                 .changed
                 .wait_timeout(table, left)
                 .unwrap_or_else(PoisonError::into_inner);
+            table.waiting -= 1;
         }
     }
 }
@@ -240,7 +256,6 @@ impl<T> Drop for Attachment<T> {
         let mut table = self.0.table();
         table.departures += 1;
         table.attached -= 1;
-        drop(table);
-        self.0.changed.notify_all();
+        self.0.wake(table);
     }
 }

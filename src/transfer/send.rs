@@ -55,8 +55,8 @@ pub enum Ended {
 /// `sent` hears of each block's node and length; `heard` is called when the other
 /// side has said something, and says whether to go on.
 ///
-/// The version is checked on the open descriptor before the first and after the
-/// last block, so that what was sent is of one version, or is known not to be.
+/// The version is checked on the open descriptor after the last block, as it was when
+/// that was opened, so that what was sent is of one version, or is known not to be.
 ///
 /// # Errors
 ///
@@ -68,9 +68,6 @@ pub fn send<R: ReadAt>(
     mut sent: impl FnMut(BlockIndex, Node, usize),
     mut heard: impl FnMut(&mut Link) -> Result<ControlFlow<()>, Error>,
 ) -> Result<Ended, Error> {
-    if let Err(error) = run.reader.check_version() {
-        return Ok(Ended::SourceFailed(error));
-    }
     let mut tag = run.tag;
     for number in run.blocks.clone() {
         let index = run
@@ -98,7 +95,7 @@ pub fn send<R: ReadAt>(
         };
         link.send_block(&header, bytes)?;
         sent(index, node, len);
-        while link.is_readable()? {
+        while link.has_news()? {
             if heard(link)?.is_break() {
                 return Ok(Ended::Stopped);
             }

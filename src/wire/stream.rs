@@ -73,6 +73,12 @@ impl<T: Read + Write> Frames<T> {
         !self.ready.is_empty()
     }
 
+    /// Whether anything is queued and not yet sent.
+    #[must_use]
+    pub fn has_queued(&self) -> bool {
+        !self.output.is_empty()
+    }
+
     /// Queues the preface that opens a connection.
     pub fn queue_preface(&mut self, version: u16) {
         self.output.extend_from_slice(&preface::encode(version));

@@ -122,7 +122,7 @@ impl<'p, 'm, S: Source> Worker<'p, 'm, S> {
             }
             if let Some(message) = self.heard.pop_front() {
                 self.answered(message)?;
-            } else if self.awaits_answer() && self.session.link.is_readable()? {
+            } else if self.awaits_answer() && self.session.link.has_news()? {
                 self.listen()?;
             } else if !self.do_something()? && !self.wait()? {
                 return Ok(());

@@ -6,8 +6,10 @@
 //! doubt themselves, it is no witness, and the file is read.
 
 use rustix::fs::{FileType, Stat};
+use rustix::io::Errno;
 
 use super::tree::{Held, file_type, mtime_of, size_of, version_of};
+use super::within::Within;
 use crate::content::{Algorithm, Checksum, Pass};
 use crate::entry::{Entry, Kind, LinkTarget, Version};
 use crate::offer::{Compare, OnExisting, Terms};
@@ -21,39 +23,97 @@ pub(super) const AT_ONCE: usize = 1 << 20;
 /// How often a file is judged anew that is replaced while it is read.
 const ATTEMPTS: usize = 4;
 
-/// Says how `entry` stands, and refuses what the terms do not allow.
-pub(super) fn judge(tree: &Held, entry: &Entry, terms: Terms) -> Result<Standing, Error> {
-    for _ in 1..ATTEMPTS {
-        match judge_once(tree, entry, terms) {
-            // Perhaps by an earlier commit of the very same, whose receipt was lost.
-            Err(Error::Changed(_)) => {}
-            other => return other,
-        }
-    }
-    judge_once(tree, entry, terms)
+/// Judges one entry after the other. Those of one directory share a look for it.
+pub(super) struct Judge<'t> {
+    tree: &'t Held,
+    /// The directory that the last one was in, and what was found there.
+    last: Option<(Option<RemotePath>, Found)>,
 }
 
-fn judge_once(tree: &Held, entry: &Entry, terms: Terms) -> Result<Standing, Error> {
-    let path = &entry.path;
-    if let Kind::Link(target) = &entry.kind
-        && !target.stays_within(entry.depth())
-    {
-        return Err(Error::LeadsOut(path.clone()));
+/// What has the name of a directory.
+enum Found {
+    Directory(Within),
+    /// Nothing, and what there is above it are directories.
+    Nothing,
+}
+
+impl<'t> Judge<'t> {
+    /// Judges what is offered to `tree`.
+    pub(super) fn new(tree: &'t Held) -> Self {
+        Self { tree, last: None }
     }
-    let stat = match tree.stat(path) {
-        Err(Error::NotFound(_)) => return judge_absent(tree, path),
-        other => other?,
-    };
-    match (&entry.kind, file_type(&stat)) {
-        (Kind::File(_), FileType::RegularFile) => judge_file(tree, entry, terms, &stat),
-        (Kind::Dir, FileType::Directory) => Ok(Standing::Same(version_of(&stat))),
-        (Kind::Link(target), FileType::Symlink) => judge_link(tree, entry, target, terms.on, &stat),
+
+    /// Says how `entry` stands, and refuses what the terms do not allow.
+    pub(super) fn judge(&mut self, entry: &Entry, terms: Terms) -> Result<Standing, Error> {
+        for _ in 1..ATTEMPTS {
+            match self.judge_once(entry, terms) {
+                // Perhaps by an earlier commit of the very same, whose receipt was lost.
+                Err(Error::Changed(_)) => {}
+                other => return other,
+            }
+        }
+        self.judge_once(entry, terms)
+    }
+
+    fn judge_once(&mut self, entry: &Entry, terms: Terms) -> Result<Standing, Error> {
+        if let Kind::Link(target) = &entry.kind
+            && !target.stays_within(entry.depth())
+        {
+            return Err(Error::LeadsOut(entry.path.clone()));
+        }
+        match self.look(&entry.path)? {
+            None => Ok(Standing::Absent),
+            Some(stat) => judge_existing(self.tree, entry, terms, &stat),
+        }
+    }
+
+    /// What has the name, if anything has.
+    fn look(&mut self, path: &RemotePath) -> Result<Option<Stat>, Error> {
+        let parent = path.parent();
+        let found = match self.last.take() {
+            Some((at, found)) if at == parent => found,
+            _ => self.find(parent.as_ref(), path)?,
+        };
+        let stat = match &found {
+            Found::Nothing => None,
+            Found::Directory(within) => match within.stat(self.tree, path) {
+                Err(Error::NotFound(_)) => None,
+                other => Some(other?),
+            },
+        };
+        self.last = Some((parent, found));
+        Ok(stat)
+    }
+
+    fn find(&self, parent: Option<&RemotePath>, path: &RemotePath) -> Result<Found, Error> {
+        match Within::open(self.tree, parent) {
+            Ok(within) => Ok(Found::Directory(within)),
+            // What should be a directory on the way may be a file.
+            Err(Errno::NOENT | Errno::NOTDIR) => {
+                are_directories(self.tree, path).map(|()| Found::Nothing)
+            }
+            Err(errno) => Err(Error::system(Action::Look, path, errno)),
+        }
+    }
+}
+
+fn judge_existing(
+    tree: &Held,
+    entry: &Entry,
+    terms: Terms,
+    stat: &Stat,
+) -> Result<Standing, Error> {
+    let path = &entry.path;
+    match (&entry.kind, file_type(stat)) {
+        (Kind::File(_), FileType::RegularFile) => judge_file(tree, entry, terms, stat),
+        (Kind::Dir, FileType::Directory) => Ok(Standing::Same(version_of(stat))),
+        (Kind::Link(target), FileType::Symlink) => judge_link(tree, entry, target, terms.on, stat),
         _ => Err(Error::Occupied(path.clone())),
     }
 }
 
-/// Nothing has the name; but what should be a directory on the way may be a file.
-fn judge_absent(tree: &Held, path: &RemotePath) -> Result<Standing, Error> {
+/// Refuses a path on which something else than a directory stands.
+fn are_directories(tree: &Held, path: &RemotePath) -> Result<(), Error> {
     let mut above = path.parent();
     while let Some(directory) = above {
         match tree.stat(&directory) {
@@ -63,7 +123,7 @@ fn judge_absent(tree: &Held, path: &RemotePath) -> Result<Standing, Error> {
             Err(error) => return Err(error),
         }
     }
-    Ok(Standing::Absent)
+    Ok(())
 }
 
 fn judge_file(tree: &Held, entry: &Entry, terms: Terms, stat: &Stat) -> Result<Standing, Error> {

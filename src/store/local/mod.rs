@@ -23,6 +23,7 @@ mod sys;
 mod tree;
 mod tree_removal;
 mod walk;
+mod within;
 
 use std::collections::HashMap;
 use std::ops::Deref;
@@ -35,9 +36,11 @@ pub use tree::{LocalReader, Tree};
 pub use walk::Walk;
 
 use flush::{FlushPoint, SharedPoint};
+use judging::Judge;
 use staging_area::{Area, Keeper};
 use sys::DIRECTORY;
 use tree::Held;
+use within::Records;
 
 use super::error::{Action, Error};
 use super::{Changes, Claim, Durability, Parents, Place, Published, Removal, Source, Staged};
@@ -186,13 +189,13 @@ impl LocalStore {
         &self,
         (area, flush): (&Arc<Area>, &Arc<FlushPoint>),
         (offering, terms): (&Offering, Terms),
-        free: &mut u64,
+        (judge, free): (&mut Judge<'_>, &mut u64),
     ) -> Result<Arc<LocalStaged>, Error> {
         let entry = &offering.entry;
         if entry.kind == Kind::Dir {
             return Err(Error::NotStorable(entry.path.clone()));
         }
-        let standing = self.judge(entry, terms)?;
+        let standing = judge.judge(entry, terms)?;
         if matches!(standing, Standing::Absent | Standing::Replaces(_)) {
             let needed = entry.size();
             *free = free.checked_sub(needed).ok_or_else(|| Error::NoRoom {
@@ -297,7 +300,8 @@ impl Source for LocalStore {
         depth: Option<u32>,
         after: Option<Cursor>,
     ) -> Result<Walk, Error> {
-        self.tree().walk(under, depth, after)
+        let tree = Arc::clone(&self.shared.tree);
+        Walk::new(tree, (under, depth, after), Records::Read)
     }
 
     fn open(&self, path: &RemotePath, expect: Option<&Version>) -> Result<LocalReader, Error> {
@@ -356,7 +360,7 @@ impl Store for LocalStore {
     }
 
     fn judge(&self, entry: &Entry, terms: Terms) -> Result<Standing, Error> {
-        judging::judge(&self.shared.tree, entry, terms)
+        Judge::new(&self.shared.tree).judge(entry, terms)
     }
 
     fn stage(&self, batch: &[Offering], terms: Terms) -> Vec<Result<Arc<LocalStaged>, Error>> {
@@ -364,10 +368,12 @@ impl Store for LocalStore {
             Ok(prepared) => prepared,
             Err(error) => return batch.iter().map(|_| Err(error.clone())).collect(),
         };
-        batch
-            .iter()
-            .map(|offering| self.stage_one((&area, &flush), (offering, terms), &mut free))
-            .collect()
+        let mut judge = Judge::new(&self.shared.tree);
+        let mut stage = |offering| {
+            let free = (&mut judge, &mut free);
+            self.stage_one((&area, &flush), (offering, terms), free)
+        };
+        batch.iter().map(&mut stage).collect()
     }
 
     fn reopen(&self, ticket: &Ticket) -> Result<Arc<LocalStaged>, Error> {

@@ -12,8 +12,9 @@ use super::named::Named;
 use super::places;
 use super::sys::Sys;
 use super::walk::Walk;
+use super::within::Records;
 use crate::content::Checksum;
-use crate::entry::{Cursor, Entry, Kind, LinkTarget, Mode, Mtime, Version};
+use crate::entry::{Cursor, LinkTarget, Mtime, Version};
 use crate::fault::Fault;
 use crate::path::RemotePath;
 use crate::store::error::{Action, Error};
@@ -136,7 +137,8 @@ impl Source for Tree {
         depth: Option<u32>,
         after: Option<Cursor>,
     ) -> Result<Walk, Error> {
-        Walk::new(self.held()?, under, depth, after)
+        // Whoever sends what is listed here proves its checksum anew.
+        Walk::new(self.held()?, (under, depth, after), Records::Unread)
     }
 
     fn open(&self, path: &RemotePath, expect: Option<&Version>) -> Result<LocalReader, Error> {
@@ -243,38 +245,6 @@ impl Held {
         })
     }
 
-    /// The entry at `path`.
-    ///
-    /// # Errors
-    ///
-    /// [`Error::NotFound`]; [`Error::NotAFile`] for a FIFO, device or socket.
-    pub(super) fn entry(&self, path: RemotePath) -> Result<Entry, Error> {
-        let mut stat = self.stat(&path)?;
-        let (mut version, mut checksum) = (None, None);
-        let kind = match file_type(&stat) {
-            FileType::RegularFile => {
-                // An unreadable file is listed all the same, without its checksum.
-                if let Ok((file, opened)) = self.open_file(&path) {
-                    stat = opened;
-                    checksum = self.recorded(&file, &stat);
-                }
-                version = Some(version_of(&stat));
-                Kind::file(size_of(&stat)).map_err(|_| Error::NotAFile(path.clone()))?
-            }
-            FileType::Directory => Kind::Dir,
-            FileType::Symlink => Kind::Link(self.link_target(&path)?),
-            _ => return Err(Error::NotAFile(path)),
-        };
-        Ok(Entry {
-            path,
-            kind,
-            mode: Mode::masked(stat.st_mode),
-            mtime: mtime_of(&stat),
-            version,
-            checksum,
-        })
-    }
-
     pub(super) fn recorded(&self, file: &OwnedFd, stat: &Stat) -> Option<Checksum> {
         checksum_record::recorded(&self.sys, file, size_of(stat), mtime_of(stat))
     }
@@ -299,7 +269,19 @@ impl Held {
     pub(super) fn link_target(&self, path: &RemotePath) -> Result<LinkTarget, Error> {
         let failed = |errno| Error::system(Action::Look, path, errno);
         let within = self.directory_of(path).map_err(failed)?;
-        let text = self.sys.read_link(&within, path.name()).map_err(failed)?;
+        self.link_target_in(&within, path)
+    }
+
+    /// What the link at `path` leads to; the directory that it is in is held.
+    pub(super) fn link_target_in(
+        &self,
+        within: &OwnedFd,
+        path: &RemotePath,
+    ) -> Result<LinkTarget, Error> {
+        let text = self
+            .sys
+            .read_link(within, path.name())
+            .map_err(|errno| Error::system(Action::Look, path, errno))?;
         let text = std::str::from_utf8(&text).ok();
         text.and_then(LinkTarget::new)
             .ok_or_else(|| Error::NotAFile(path.clone()))

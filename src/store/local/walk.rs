@@ -8,9 +8,11 @@ use std::collections::{BinaryHeap, VecDeque};
 use std::sync::Arc;
 
 use rustix::fs::FileType;
+use rustix::io::Errno;
 
 use super::sys::DIRECTORY;
 use super::tree::{Held, file_type};
+use super::within::{Records, Within};
 use crate::entry::{Cursor, Entry, Kind};
 use crate::path::{PathError, RESERVED, RemotePath};
 use crate::store::error::{Action, Error};
@@ -24,7 +26,11 @@ pub struct Walk {
     tree: Arc<Held>,
     depth: Option<u32>,
     after: Option<Cursor>,
+    records: Records,
     levels: Vec<Level>,
+    /// The innermost directory, while its names are looked at: of a deep tree no other
+    /// is held.
+    within: Option<Within>,
     /// What is yielded before the next name: the entry itself, or what cannot be listed.
     pending: VecDeque<Result<Entry, Error>>,
 }
@@ -45,20 +51,19 @@ type Place = (Option<RemotePath>, Box<str>);
 impl Walk {
     pub(super) fn new(
         tree: Arc<Held>,
-        under: Option<&RemotePath>,
-        depth: Option<u32>,
-        after: Option<Cursor>,
+        (under, depth, after): (Option<&RemotePath>, Option<u32>, Option<Cursor>),
+        records: Records,
     ) -> Result<Self, Error> {
         let mut walk = Self {
             tree,
             depth,
             after,
+            records,
             levels: Vec::new(),
+            within: None,
             pending: VecDeque::new(),
         };
-        let itself = under
-            .map(|path| walk.tree.entry(path.clone()))
-            .transpose()?;
+        let itself = under.map(|path| walk.look_at(path)).transpose()?;
         match itself {
             // A file has nothing in it: listing it is listing its entry.
             Some(entry) if depth == Some(0) || !matches!(entry.kind, Kind::Dir) => {
@@ -68,6 +73,16 @@ impl Walk {
             _ => walk.descend(under.cloned())?,
         }
         Ok(walk)
+    }
+
+    /// The entry that is to be listed.
+    fn look_at(&self, path: &RemotePath) -> Result<Entry, Error> {
+        let within = Within::open(&self.tree, path.parent().as_ref());
+        let within = within.map_err(|errno| match errno {
+            Errno::NOTDIR => Error::NotFound(path.clone()),
+            _ => Error::system(Action::Look, path, errno),
+        })?;
+        within.entry(&self.tree, path.clone(), self.records)
     }
 
     fn descend(&mut self, directory: Option<RemotePath>) -> Result<(), Error> {
@@ -156,6 +171,7 @@ impl Walk {
                 }));
             }
         }
+        self.within = Some(Within::hold(&self.tree.sys, opened).map_err(failed)?);
         let mut names = least.into_sorted_vec();
         let more_after = more.then(|| names.last().cloned()).flatten();
         names.reverse();
@@ -179,6 +195,7 @@ impl Walk {
             if let Some(name) = level.names.pop() {
                 return Ok(Some((level.directory.clone(), name)));
             }
+            self.within = None;
             let Some(level) = self.levels.pop() else {
                 break;
             };
@@ -218,7 +235,17 @@ impl Walk {
         if passed && !inside {
             return Ok(None);
         }
-        let entry = match self.tree.entry(path) {
+        let within = match self.within.take() {
+            Some(within) => within,
+            None => match Within::open(&self.tree, directory) {
+                // It was renamed or removed since it was read, as below.
+                Err(Errno::NOENT | Errno::NOTDIR) => return Ok(None),
+                opened => opened.map_err(|errno| Error::system(Action::Look, &path, errno))?,
+            },
+        };
+        let entry = within.entry(&self.tree, path, self.records);
+        self.within = Some(within);
+        let entry = match entry {
             // It was renamed or removed since the directory was read.
             Err(Error::NotFound(_)) => return Ok(None),
             other => other?,
