@@ -49,7 +49,7 @@
 //! transfer trust  the two engines that both ends share  |  who is who, who may do what
 //! wire    store   the protocol, without sockets or files  |  files under one root
 //! net             sockets and deadlines
-//! leaves          path, code, entry, offer, identity, content, utc, fault
+//! leaves          path, code, entry, offer, identity, token, content, utc, fault
 //! ```
 
 pub mod cli;
@@ -64,6 +64,7 @@ pub mod offer;
 pub mod path;
 pub mod server;
 pub mod store;
+pub mod token;
 pub mod transfer;
 pub mod trust;
 pub mod utc;

@@ -15,6 +15,7 @@ use std::time::Instant;
 use crate::net::plain::Plain;
 use crate::net::tls::{Encrypted, InClear};
 use crate::net::{Stream, Transport, connect};
+use crate::token::Token;
 use crate::transfer::{Error, Link};
 use crate::wire::{self, Frames, Incoming, Message};
 
@@ -118,7 +119,15 @@ impl Route {
                 })?;
         let stream = Stream::new(transport, options.fault.clone(), opening);
         let link = Link::new(stream, options.deadlines);
-        Ok(Session::begin(link, hold))
+        Ok(Session::begin(link, hold, self.token(options)))
+    }
+
+    /// The token that may be said: nobody on the way must hear it, and only a server whose
+    /// key is the expected one gets past the handshake. Who provides the connection
+    /// themselves is not asked what becomes of it.
+    fn token(&self, options: &Options) -> Option<Token> {
+        let is_private = matches!(self.way, Way::Tcp(_)) && options.encryption.is_some();
+        options.token.filter(|_| is_private)
     }
 
     fn transport(&self, options: &Options) -> io::Result<(Box<dyn Transport>, Option<Hold>)> {

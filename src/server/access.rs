@@ -12,6 +12,7 @@ use crate::offer::{Offering, OnExisting, Terms, Ticket};
 use crate::path::RemotePath;
 use crate::store::{Changes, Claim, Durability, Error, Parents, Place, Published, Removal, Source};
 use crate::store::{Standing, Store};
+use crate::transfer;
 use crate::wire::message::Rights;
 
 /// A store as one identity sees it.
@@ -30,19 +31,19 @@ const REPLACE: Rights = Rights(4);
 const DELETE: Rights = Rights(8);
 
 impl<S: Store> Access<S> {
-    /// Lets a visitor in, who is told what they may do; `None` where they may not come.
+    /// Lets a visitor in, who is told what they may do.
     ///
     /// # Errors
     ///
-    /// When the directory that they are confined to cannot be had.
+    /// When they may not come in, or the directory that they are confined to cannot be had.
     pub(super) fn admit(
         store: &S,
         visitor: Visitor,
         admit: Arc<dyn Admit>,
-    ) -> Result<Option<(Self, Rights)>, Error> {
-        let Some(Grant { rights, under }) = admit.grant(&visitor) else {
-            return Ok(None);
-        };
+    ) -> Result<(Self, Rights), transfer::Error> {
+        let granted = admit.grant(&visitor);
+        let Grant { rights, under } =
+            granted.map_err(|refusal| transfer::Error::NotAdmitted(refusal.why()))?;
         let identity = match visitor.key {
             Some(key) => Identity::Key(*key.as_bytes()),
             None => Identity::Anyone,
@@ -59,7 +60,7 @@ impl<S: Store> Access<S> {
             admit,
             under,
         };
-        Ok(Some((access, rights)))
+        Ok((access, rights))
     }
 
     /// Whether they see all that is served.
@@ -73,7 +74,7 @@ impl<S: Store> Access<S> {
 
     /// What they may do at this moment, where they are.
     fn rights(&self) -> Option<Rights> {
-        let grant = self.admit.grant(&self.visitor)?;
+        let grant = self.admit.grant(&self.visitor).ok()?;
         (grant.under == self.under).then_some(grant.rights)
     }
 

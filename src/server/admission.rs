@@ -5,6 +5,8 @@ use std::net::{IpAddr, SocketAddr};
 
 use crate::net::keys::PublicKey;
 use crate::path::RemotePath;
+use crate::token::Token;
+use crate::trust::Uninvited;
 use crate::wire::message::Rights;
 
 /// Somebody at the other end of a connection.
@@ -14,6 +16,8 @@ pub struct Visitor {
     pub address: Option<IpAddr>,
     /// The key that they have proved to hold; none without encryption.
     pub key: Option<PublicKey>,
+    /// By which invitation they come, if by any.
+    pub token: Option<Token>,
 }
 
 /// Decides who may come in.
@@ -21,8 +25,21 @@ pub struct Visitor {
 /// It is asked when a conversation begins and before each thing that is done in it, so
 /// that what is taken away is gone at once.
 pub trait Admit: Debug + Send + Sync {
-    /// What a visitor may do at this moment; `None` if they may not even come in.
-    fn grant(&self, visitor: &Visitor) -> Option<Grant>;
+    /// What a visitor may do at this moment.
+    ///
+    /// # Errors
+    ///
+    /// Why they may not even come in.
+    fn grant(&self, visitor: &Visitor) -> Result<Grant, Refusal>;
+}
+
+/// Why somebody may not come in: all that they are told.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Refusal {
+    /// Nobody has said that they may.
+    Stranger,
+    /// They came by an invitation.
+    Uninvited(Uninvited),
 }
 
 /// What somebody may do, and where.
@@ -36,21 +53,48 @@ pub struct Grant {
 
 /// The same rights for everybody, everywhere.
 impl Admit for Rights {
-    fn grant(&self, _: &Visitor) -> Option<Grant> {
-        Some(Grant {
+    fn grant(&self, _: &Visitor) -> Result<Grant, Refusal> {
+        Ok(Grant {
             rights: *self,
             under: None,
         })
     }
 }
 
+impl From<Uninvited> for Refusal {
+    fn from(why: Uninvited) -> Self {
+        Self::Uninvited(why)
+    }
+}
+
+impl Refusal {
+    /// What they are told, in words.
+    #[must_use]
+    pub fn why(self) -> &'static str {
+        match self {
+            Self::Stranger => "this key is not admitted here",
+            Self::Uninvited(Uninvited::Unknown) => {
+                "this invitation does not hold here: it was revoked, or the link is damaged"
+            }
+            Self::Uninvited(Uninvited::Expired) => "this invitation has expired",
+            Self::Uninvited(Uninvited::Taken) => {
+                "this invitation is for one key, and was used with another"
+            }
+            Self::Uninvited(Uninvited::Unrecorded) => {
+                "this invitation is for one key, and that it is yours could not be written down"
+            }
+        }
+    }
+}
+
 impl Visitor {
     /// Somebody whose connection calls its other end `peer`.
-    pub(super) fn at(peer: &str, key: Option<PublicKey>) -> Self {
+    pub(super) fn at(peer: &str, key: Option<PublicKey>, token: Option<Token>) -> Self {
         let address: Option<SocketAddr> = peer.parse().ok();
         Self {
             address: address.map(|address| address.ip().to_canonical()),
             key,
+            token,
         }
     }
 
@@ -75,7 +119,7 @@ mod tests {
             ("192.0.2.1:80", false),
             ("gone", false),
         ] {
-            assert_eq!(Visitor::at(peer, None).is_local(), here, "{peer}");
+            assert_eq!(Visitor::at(peer, None, None).is_local(), here, "{peer}");
         }
     }
 }

@@ -55,11 +55,11 @@ use crate::identity::Identity;
 use crate::net::tls::ServerSide;
 use crate::net::{Listener, Stream, Transport, Waker};
 use crate::offer::TransferId;
-use crate::store::{self, Source, Store};
-use crate::transfer::{Deadlines, Link, Reception};
+use crate::store::{Source, Store};
+use crate::transfer::{self, Deadlines, Link, Reception};
 use crate::wire::message::{Above, Rights, StoreId};
 
-pub use admission::{Admit, Grant, Visitor};
+pub use admission::{Admit, Grant, Refusal, Visitor};
 pub use keyed::Keyed;
 
 use access::Access;
@@ -243,9 +243,8 @@ impl<S: Store> Shared<S> {
         Link::new(stream, deadlines)
     }
 
-    /// The store as a visitor may see it, and what they may do; `None` where they may not
-    /// come in.
-    fn access(&self, visitor: Visitor) -> Result<Option<(Access<S>, Rights)>, store::Error> {
+    /// The store as a visitor may see it, and what they may do.
+    fn access(&self, visitor: Visitor) -> Result<(Access<S>, Rights), transfer::Error> {
         Access::admit(&self.store, visitor, Arc::clone(&self.config.admit))
     }
 

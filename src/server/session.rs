@@ -100,12 +100,11 @@ fn converse<S: Store>(
     hello: &Hello,
     received: &mut Received,
 ) -> Result<(), Error> {
-    let visitor = Visitor::at(peer, link.peer_key());
+    let visitor = Visitor::at(peer, link.peer_key(), hello.token);
     if shared.config.encryption.is_some() && visitor.key.is_none() {
         return Err(Error::NotAdmitted("this server speaks encrypted only"));
     }
-    let admitted = shared.access(visitor)?;
-    let (access, rights) = admitted.ok_or(Error::NotAdmitted("this key is not admitted here"))?;
+    let (access, rights) = shared.access(visitor)?;
     let (store, above) = if access.is_whole() {
         (shared.id, shared.above.clone())
     } else {

@@ -47,6 +47,9 @@ pub enum LineError {
     /// The end of a file that may have been cut.
     #[error("no line feed ends it, so it may have been cut off")]
     Unfinished,
+    /// No invitation's id where one was to be.
+    #[error("an invitation begins with its eight digits")]
+    Invitation,
     /// A host without a port, or with something else.
     #[error("a host is written HOST:PORT")]
     Host,

@@ -11,6 +11,7 @@
 //! CONFIG/haul/known_hosts  which server has which key       KnownHosts
 //! CONFIG/haul/access       who may do what, and where       AccessFile, Grants
 //! STATE/haul/latest_time   a clock that is never set back   LatestTime
+//! STATE/haul/invitations   who may come in by a link        InvitationFile, Grants
 //! ```
 
 mod access_file;
@@ -18,6 +19,9 @@ mod directory;
 mod error;
 mod grant;
 mod grants;
+mod introduction;
+mod invitation;
+mod invitation_file;
 mod key_file;
 mod known_hosts;
 mod latest_time;
@@ -27,13 +31,17 @@ mod places;
 mod private_file;
 #[cfg(test)]
 mod tests;
+mod watched;
 mod who;
 
 pub use access_file::{AccessFile, Admissions, Whom};
 pub use error::{Action, Error, Flaw};
-pub use grant::rights_words;
 pub use grant::{Admission, Grant, is_name, is_root, parse_count, parse_end, parse_size};
-pub use grants::Grants;
+pub use grant::{parse_rights, rights_words};
+pub use grants::{Grants, Uninvited};
+pub use introduction::{Introduction, IntroductionError};
+pub use invitation::{Bearer, Invitation};
+pub use invitation_file::{InvitationFile, Invitations};
 pub use key_file::KeyFile;
 pub use known_hosts::{KnownHost, KnownHosts, Standing};
 pub use latest_time::LatestTime;

@@ -294,6 +294,7 @@ mod tests {
         Hello {
             request: 7,
             agent: "test".into(),
+            token: None,
         }
     }
 

@@ -280,6 +280,7 @@ pub fn hello() -> Hello {
     Hello {
         request: 0,
         agent: "raw".to_owned(),
+        token: None,
     }
 }
 

@@ -5,6 +5,7 @@ use minicbor::{Decode, Encode};
 use super::{Request, encoded};
 use crate::code::Code;
 use crate::offer::{EntryId, TransferId};
+use crate::token::Token;
 
 /// Opens a conversation. The client does not wait for the answer to send more.
 #[derive(Clone, Debug, PartialEq, Encode, Decode)]
@@ -16,6 +17,10 @@ pub struct Hello {
     /// Program and version, for the other side's log, which keeps 64 characters of it.
     #[n(1)]
     pub agent: String,
+    /// By which invitation the client comes, if by any. It is said inside encryption alone,
+    /// to the server whose key the link has.
+    #[n(2)]
+    pub token: Option<Token>,
 }
 
 /// Answers [`Hello`].
