@@ -1,15 +1,15 @@
 //! `haul access [--root DIR]`
 //!
-//! What is listed is what a server makes of the file: what has expired by the latest time
+//! What is listed is what a server makes of the files: what has expired by the latest time
 //! that was seen is marked, and what is broken is an error, as it admits nobody.
 
 use std::path::Path;
 
 use crate::code::Code;
-use crate::trust::{AccessFile, Error, LatestTime, Places};
+use crate::trust::{AccessFile, Error, Grant, InvitationFile, LatestTime, Places};
 use crate::utc::Utc;
 
-use super::admission::{State, sentence, tell};
+use super::admission::{State, invitation_sentence, sentence, tell, tell_invitation};
 use super::escape;
 use super::places;
 use super::report::Report;
@@ -19,31 +19,37 @@ const UNEVEN: i64 = 60;
 
 pub(super) fn run(root: Option<&Path>, report: &mut Report) -> anyhow::Result<Option<Code>> {
     let places = places::of_user()?;
-    let file = AccessFile::new(&places);
-    let read = file.read()?;
+    let (file, guests) = (AccessFile::new(&places), InvitationFile::new(&places));
+    let (mut read, mut invited) = (file.read()?, guests.read()?);
     let mut codes = Vec::new();
-    let mut listed = 0;
     let is_meant = |named: &Path| root.is_none_or(|root| root == named);
-    let meant: Vec<_> = read.holding.iter().filter(|a| is_meant(&a.root)).collect();
-    let ends = meant
-        .iter()
-        .any(|admission| admission.grant.expires.is_some());
-    let now = if ends {
+    read.holding.retain(|one| is_meant(&one.root));
+    invited.holding.retain(|one| is_meant(&one.root));
+    let authorized = read.holding.iter().map(|one| &one.grant);
+    let grants = authorized.chain(invited.holding.iter().map(|one| &one.grant));
+    let has_limit = grants.clone().any(Grant::is_limited);
+    let is_empty = grants.clone().next().is_none();
+    let now = if grants.clone().any(|grant| grant.expires.is_some()) {
         time(&places, report, &mut codes)
     } else {
         Utc::now()
     };
-    let has_limit = meant.iter().any(|admission| admission.grant.is_limited());
-    for admission in meant {
-        let is_over = admission.grant.expires.is_some_and(|end| end <= now);
-        let state = if is_over {
+    let state = |grant: &Grant| {
+        if grant.expires.is_some_and(|end| end <= now) {
             State::Expired
         } else {
             State::Holds
-        };
+        }
+    };
+    for admission in &read.holding {
+        let state = state(&admission.grant);
         tell(report, admission, state);
         report.data(&sentence(admission, state));
-        listed += 1;
+    }
+    for invitation in &invited.holding {
+        let state = state(&invitation.grant);
+        tell_invitation(report, invitation, state);
+        report.data(&invitation_sentence(invitation, state));
     }
     if has_limit {
         report.notice(
@@ -51,12 +57,14 @@ pub(super) fn run(root: Option<&Path>, report: &mut Report) -> anyhow::Result<Op
              counted",
         );
     }
-    for (line, why) in read.broken {
-        let path = file.path();
+    let broken = read.broken.into_iter().map(|broken| (file.path(), broken));
+    let invited = invited.broken.into_iter();
+    let broken = broken.chain(invited.map(|broken| (guests.path(), broken)));
+    for (path, (line, why)) in broken {
         let error = anyhow::Error::from(Error::Line { path, line, why });
         codes.push(report.refused(&error.context("this admits nobody")));
     }
-    if listed == 0 {
+    if is_empty {
         let place = root.map_or(String::new(), |root| format!(" to {}", escape::path(root)));
         report.notice(&format!(
             "nobody but the user who serves it is admitted{place}"

@@ -1,7 +1,9 @@
-//! A grant, as it is told to a person and to a program.
+//! A grant, as it is told to a person and to a program: of somebody, or of whoever is invited.
+
+use std::path::Path;
 
 use crate::path::RemotePath;
-use crate::trust::{Admission, Who, rights_words};
+use crate::trust::{Admission, Bearer, Grant, Invitation, Who, rights_words};
 
 use super::escape;
 use super::json::Line;
@@ -25,39 +27,90 @@ pub(super) fn tell(report: &mut Report, admission: &Admission, state: State) {
     if report.manner().format != Format::Json {
         return;
     }
-    let grant = &admission.grant;
     let key = match admission.who {
         Who::Key(key) => Some(key.to_string()),
         Who::Fingerprint(_) => None,
     };
-    let expires = grant.expires.map(|end| end.to_string());
-    let line = Line::event("grant")
-        .text("key", key.as_deref())
-        .text(
-            "fingerprint",
-            admission.who.fingerprint().to_string().as_str(),
-        )
-        .text("name", grant.name.as_deref())
-        .text("root", &*admission.root.to_string_lossy())
-        .text("rights", rights_words(grant.rights).join(",").as_str())
-        .text("under", grant.under.as_ref().map(RemotePath::as_str))
-        .number("max_bytes", grant.max_bytes)
-        .number("max_files", grant.max_files)
-        .text("expires", expires.as_deref())
-        .text(
-            "status",
-            match state {
-                State::Holds => "holds",
-                State::Expired => "expired",
-                State::Revoked => "revoked",
-            },
-        );
+    let line = Line::event("grant").text("key", key.as_deref()).text(
+        "fingerprint",
+        admission.who.fingerprint().to_string().as_str(),
+    );
+    let line = with_grant(line, &admission.root, &admission.grant).text(
+        "status",
+        match state {
+            State::Holds => "holds",
+            State::Expired => "expired",
+            State::Revoked => "revoked",
+        },
+    );
     report.print(line);
 }
 
 /// A grant in a sentence, safe on any screen.
 pub(super) fn sentence(admission: &Admission, state: State) -> String {
-    let grant = &admission.grant;
+    let fingerprint = admission.who.fingerprint().to_string();
+    let who = match &admission.grant.name {
+        Some(name) => format!("{} ({fingerprint})", escape::name(name)),
+        None => fingerprint,
+    };
+    may(&who, &admission.root, &admission.grant, state)
+}
+
+/// Tells a program of an invitation, without its secret.
+pub(super) fn tell_invitation(report: &mut Report, invitation: &Invitation, state: State) {
+    if report.manner().format == Format::Json {
+        report.print(invitation_event(invitation, state));
+    }
+}
+
+/// The same, as a line that can go on.
+pub(super) fn invitation_event(invitation: &Invitation, state: State) -> Line {
+    let (bound, standing) = match invitation.bearer {
+        Bearer::Any => (None, "open"),
+        Bearer::First => (None, "unused"),
+        Bearer::Only(print) => (Some(print.to_string()), "bound"),
+    };
+    let line = Line::event("invitation").text("id", invitation.id.to_string().as_str());
+    let line = with_grant(line, &invitation.root, &invitation.grant);
+    line.text("bound", bound.as_deref()).text(
+        "status",
+        match state {
+            State::Holds => standing,
+            State::Expired => "expired",
+            State::Revoked => "revoked",
+        },
+    )
+}
+
+/// An invitation in a sentence, safe on any screen.
+pub(super) fn invitation_sentence(invitation: &Invitation, state: State) -> String {
+    let id = invitation.id;
+    let who = match &invitation.grant.name {
+        Some(name) => format!("{} (invitation {id})", escape::name(name)),
+        None => format!("whoever has invitation {id}"),
+    };
+    let text = may(&who, &invitation.root, &invitation.grant, state);
+    match invitation.bearer {
+        _ if state == State::Revoked => text,
+        Bearer::Any => text,
+        Bearer::First => format!("{text}, for one key, unused"),
+        Bearer::Only(print) => format!("{text}, bound to {print}"),
+    }
+}
+
+fn with_grant(line: Line, root: &Path, grant: &Grant) -> Line {
+    let expires = grant.expires.map(|end| end.to_string());
+    line.text("name", grant.name.as_deref())
+        .text("root", &*root.to_string_lossy())
+        .text("rights", rights_words(grant.rights).join(",").as_str())
+        .text("under", grant.under.as_ref().map(RemotePath::as_str))
+        .number("max_bytes", grant.max_bytes)
+        .number("max_files", grant.max_files)
+        .text("expires", expires.as_deref())
+}
+
+/// Who may do what, where, with how much and until when.
+fn may(who: &str, root: &Path, grant: &Grant, state: State) -> String {
     let may = if state == State::Revoked {
         "may no longer"
     } else {
@@ -68,8 +121,7 @@ pub(super) fn sentence(admission: &Admission, state: State) -> String {
         Some((last, rest)) if !rest.is_empty() => format!("{} and {last}", rest.join(", ")),
         _ => words.concat(),
     };
-    let who = who(admission);
-    let root = escape::path(&admission.root);
+    let root = escape::path(root);
     let mut parts = vec![format!("{who} {may} {words} in {root}")];
     if state == State::Revoked {
         return parts.concat();
@@ -91,14 +143,6 @@ pub(super) fn sentence(admission: &Admission, state: State) -> String {
     };
     parts.extend(grant.expires.map(|end| format!("until {end}{mark}")));
     parts.join(", ")
-}
-
-fn who(admission: &Admission) -> String {
-    let fingerprint = admission.who.fingerprint();
-    match &admission.grant.name {
-        Some(name) => format!("{} ({fingerprint})", escape::name(name)),
-        None => fingerprint.to_string(),
-    }
 }
 
 #[cfg(test)]
@@ -132,6 +176,44 @@ mod tests {
             "root=/a rights=read under=b expires=2025-11-22",
             State::Revoked,
             "SHA may no longer read in /a",
+        );
+    }
+
+    #[track_caller]
+    fn invites(line: &str, state: State, said: &str) {
+        let hash = "5".repeat(64);
+        let line = line.replace("HASH", &format!("3f9a01bc hash={hash}"));
+        let print = "SHA256:HoY/RyfCCaa011gqBRKc2Orh63wy4imC3TYjpCZLOvs";
+        let invitation = Invitation::parse(&line.replace("SHA", print));
+        let said = said.replace("SHA", print);
+        let invitation = invitation.unwrap().unwrap();
+        assert_eq!(invitation_sentence(&invitation, state), said);
+        assert!(!invitation_event(&invitation, state).end().contains(&hash));
+    }
+
+    #[test]
+    fn an_invitation_says_who_can_still_come_by_it() {
+        invites(
+            "HASH root=/a rights=read name=\"a b\"",
+            State::Holds,
+            "a b (invitation 3f9a01bc) may read in /a",
+        );
+        invites(
+            "HASH once root=/a rights=read,write under=in expires=2025-11-22",
+            State::Holds,
+            "whoever has invitation 3f9a01bc may read and write in /a, under in, \
+             until 2025-11-23T00:00:00Z, for one key, unused",
+        );
+        invites(
+            "HASH bound=SHA root=/a rights=write expires=2025-11-22",
+            State::Expired,
+            "whoever has invitation 3f9a01bc may write in /a, \
+             until 2025-11-23T00:00:00Z (expired), bound to SHA",
+        );
+        invites(
+            "HASH bound=SHA root=/a rights=write",
+            State::Revoked,
+            "whoever has invitation 3f9a01bc may no longer write in /a",
         );
     }
 }

@@ -53,6 +53,12 @@ pub(super) fn of(serve: &Serve, secrecy: Secrecy) -> anyhow::Result<Door> {
 
 /// Whoever reaches the port comes in.
 fn open(serve: &Serve) -> anyhow::Result<Door> {
+    if serve.invite.is_some() {
+        return Err(usage(
+            "whoever is on the way would hear the secret of an invitation: --invite goes \
+             without --plaintext",
+        ));
+    }
     if serve.reach == Reach::Loopback {
         for address in &serve.listen {
             if is_public(address)? {
@@ -87,7 +93,8 @@ fn keyed(serve: &Serve) -> anyhow::Result<Door> {
         .unwrap_or_else(|_| serve.root.clone());
     let grants = Grants::new(&places);
     let strangers = serve.strangers;
-    let admits_others = strangers.is_some() || grants.admits_anybody(&root, Utc::now());
+    let admits_others =
+        strangers.is_some() || serve.invite.is_some() || grants.admits_anybody(&root, Utc::now());
     for address in &serve.listen {
         if is_public(address)? {
             refuse_in_vain(serve, address, &root, admits_others)?;
@@ -144,7 +151,7 @@ fn refuse_in_vain(
         return Err(usage(format!(
             "{address} can be reached by others, and none of them is admitted: \
              haul authorize KEY --root {shown} --read --write admits somebody, \
-             --anonymous read lets everyone read"
+             --invite read prints a link for whoever is to, --anonymous read lets everyone read"
         )));
     }
     if rustix::process::geteuid().is_root() && !serve.may_be_root {

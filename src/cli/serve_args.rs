@@ -7,6 +7,9 @@ use std::time::Duration;
 use clap::builder::BoolishValueParser;
 use clap::{Args as ClapArgs, ValueEnum};
 
+use crate::trust;
+use crate::wire::message::Rights;
+
 use super::quantity;
 
 #[derive(Debug, ClapArgs)]
@@ -35,6 +38,10 @@ pub(super) struct ServeArgs {
     /// What strangers may do, who have no key that was authorized
     #[arg(long, env = "HAUL_ANONYMOUS", value_enum, value_name = "RIGHT")]
     pub(super) anonymous: Option<AnonymousArg>,
+    /// Invite whoever gets the link that is printed, for a day, to do this: words of
+    /// read,write,replace,delete
+    #[arg(long, env = "HAUL_INVITE", value_name = "RIGHTS", value_parser = rights)]
+    pub(super) invite: Option<Rights>,
     /// Serve as root on addresses that others can reach
     #[arg(long, env = "HAUL_ALLOW_ROOT", value_parser = BoolishValueParser::new())]
     pub(super) allow_root: bool,
@@ -67,6 +74,10 @@ pub(super) struct ServeArgs {
     /// The form of the log on standard error
     #[arg(long, env = "HAUL_LOG", value_enum, default_value_t)]
     pub(super) log: LogArg,
+}
+
+fn rights(text: &str) -> Result<Rights, &'static str> {
+    trust::parse_rights(text).ok_or("rights are words of read,write,replace,delete")
 }
 
 #[derive(Clone, Copy, Debug, ValueEnum)]

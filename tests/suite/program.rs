@@ -139,6 +139,11 @@ impl Running {
             .to_owned()
     }
 
+    /// The number that the system knows the child by.
+    pub fn id(&self) -> u32 {
+        self.child.id()
+    }
+
     pub fn signal(&self, signal: Signal) {
         kill_process(pid(&self.child), signal).unwrap();
     }

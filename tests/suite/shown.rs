@@ -326,11 +326,16 @@ fn the_manual_s_examples_do_what_they_say() {
         if !line.contains("haul serve") && count < 3 {
             machine.serve("served");
         }
-        let shown = Shown {
-            command: &line,
+        let mut shown = Shown {
+            command: "umask 077; haul invite --write --root served --address nas > link.txt",
             said: None,
             lines: (0, 0),
         };
+        if line.contains("link.txt") {
+            // What a guest was sent before.
+            machine.says(&shown);
+        }
+        shown.command = &line;
         machine.says(&shown);
         if line.contains("haul serve") {
             // Nobody else is to serve the same directory.
