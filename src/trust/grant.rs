@@ -16,6 +16,7 @@ use crate::path::RemotePath;
 use crate::utc::Utc;
 use crate::wire::message::Rights;
 
+use super::ledger::Limit;
 use super::line::{LineError, quoted, words};
 use super::who::Who;
 
@@ -123,6 +124,13 @@ impl Grant {
     #[must_use]
     pub fn is_limited(&self) -> bool {
         self.max_bytes.is_some() || self.max_files.is_some()
+    }
+
+    /// How much they may store, where that is not as much as they like.
+    #[must_use]
+    pub fn limit(&self) -> Option<Limit> {
+        let (bytes, files) = (self.max_bytes, self.max_files);
+        Some(Limit { bytes, files }).filter(|limit| *limit != Limit::default())
     }
 }
 

@@ -41,6 +41,9 @@ pub enum LineError {
     /// A path in the root that is none.
     #[error("under=: {0}")]
     Under(PathError),
+    /// A line about what another one has said.
+    #[error("a line above is about the same: remove one of them")]
+    Twice,
     /// A line that another contradicts.
     #[error("line {0} is about the same, and neither holds: remove one of them")]
     AlsoIn(usize),

@@ -11,6 +11,7 @@
 //! CONFIG/haul/known_hosts  which server has which key       KnownHosts
 //! CONFIG/haul/access       who may do what, and where       AccessFile, Grants
 //! STATE/haul/latest_time   a clock that is never set back   LatestTime
+//! STATE/haul/usage/ledger  who has stored how much          UsageFile, Ledger
 //! ```
 
 mod access_file;
@@ -21,12 +22,14 @@ mod grants;
 mod key_file;
 mod known_hosts;
 mod latest_time;
+mod ledger;
 mod line;
 mod line_file;
 mod places;
 mod private_file;
 #[cfg(test)]
 mod tests;
+mod usage;
 mod who;
 
 pub use access_file::{AccessFile, Admissions, Whom};
@@ -37,6 +40,8 @@ pub use grants::Grants;
 pub use key_file::KeyFile;
 pub use known_hosts::{KnownHost, KnownHosts, Standing};
 pub use latest_time::LatestTime;
+pub use ledger::{Hold, Ledger, Limit, Quota, Refusal};
 pub use line::LineError;
 pub use places::{Places, Variables};
+pub use usage::{Account, Amount, UsageFile, Used};
 pub use who::Who;

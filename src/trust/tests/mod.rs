@@ -3,6 +3,7 @@
 mod access_file;
 mod grant;
 mod grants;
+mod ledger;
 
 use std::fs;
 use std::io::Write;
