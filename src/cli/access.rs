@@ -6,7 +6,7 @@
 use std::path::Path;
 
 use crate::code::Code;
-use crate::trust::{AccessFile, Error, LatestTime, Places};
+use crate::trust::{AccessFile, Account, Admission, Error, LatestTime, Places, UsageFile, Used};
 use crate::utc::Utc;
 
 use super::admission::{State, sentence, tell};
@@ -33,7 +33,7 @@ pub(super) fn run(root: Option<&Path>, report: &mut Report) -> anyhow::Result<Op
     } else {
         Utc::now()
     };
-    let has_limit = meant.iter().any(|admission| admission.grant.is_limited());
+    let counted = used(&places, &meant, report, &mut codes);
     for admission in meant {
         let is_over = admission.grant.expires.is_some_and(|end| end <= now);
         let state = if is_over {
@@ -41,15 +41,15 @@ pub(super) fn run(root: Option<&Path>, report: &mut Report) -> anyhow::Result<Op
         } else {
             State::Holds
         };
-        tell(report, admission, state);
-        report.data(&sentence(admission, state));
+        let of = |used: &Used| {
+            let account = Account::Key(admission.who.fingerprint());
+            let used = used.get(&(account, admission.root.clone()));
+            used.copied().unwrap_or_default()
+        };
+        let used = counted.as_ref().map(of);
+        tell(report, admission, state, used);
+        report.data(&sentence(admission, state, used));
         listed += 1;
-    }
-    if has_limit {
-        report.notice(
-            "whoever may store at most so much is not admitted yet, since what is stored is not \
-             counted",
-        );
     }
     for (line, why) in read.broken {
         let path = file.path();
@@ -63,6 +63,27 @@ pub(super) fn run(root: Option<&Path>, report: &mut Report) -> anyhow::Result<Op
         ));
     }
     Ok(Code::of_all(codes))
+}
+
+/// What was stored by those who may store at most so much, where that can be told.
+fn used(
+    places: &Places,
+    meant: &[&Admission],
+    report: &mut Report,
+    codes: &mut Vec<Code>,
+) -> Option<Used> {
+    if !meant.iter().any(|one| one.grant.limit().is_some()) {
+        return None;
+    }
+    match UsageFile::new(places).read() {
+        Ok(used) => Some(used),
+        Err(error) => {
+            let error = anyhow::Error::from(error);
+            let consequence = "whoever may store at most so much can store nothing";
+            codes.push(report.refused(&error.context(consequence)));
+            None
+        }
+    }
 }
 
 /// The time by which a server judges what has expired.

@@ -1,7 +1,7 @@
 //! A grant, as it is told to a person and to a program.
 
 use crate::path::RemotePath;
-use crate::trust::{Admission, Who, rights_words};
+use crate::trust::{Admission, Amount, Limit, Who, rights_words};
 
 use super::escape;
 use super::json::Line;
@@ -20,8 +20,8 @@ pub(super) enum State {
     Revoked,
 }
 
-/// Tells a program of a grant.
-pub(super) fn tell(report: &mut Report, admission: &Admission, state: State) {
+/// Tells a program of a grant, and how much of it is used where that is counted.
+pub(super) fn tell(report: &mut Report, admission: &Admission, state: State, used: Option<Amount>) {
     if report.manner().format != Format::Json {
         return;
     }
@@ -30,6 +30,7 @@ pub(super) fn tell(report: &mut Report, admission: &Admission, state: State) {
         Who::Key(key) => Some(key.to_string()),
         Who::Fingerprint(_) => None,
     };
+    let used = used.filter(|_| grant.limit().is_some());
     let expires = grant.expires.map(|end| end.to_string());
     let line = Line::event("grant")
         .text("key", key.as_deref())
@@ -43,6 +44,8 @@ pub(super) fn tell(report: &mut Report, admission: &Admission, state: State) {
         .text("under", grant.under.as_ref().map(RemotePath::as_str))
         .number("max_bytes", grant.max_bytes)
         .number("max_files", grant.max_files)
+        .number("used_bytes", used.map(|used| used.bytes))
+        .number("used_files", used.map(|used| used.files))
         .text("expires", expires.as_deref())
         .text(
             "status",
@@ -55,15 +58,16 @@ pub(super) fn tell(report: &mut Report, admission: &Admission, state: State) {
     report.print(line);
 }
 
-/// A grant in a sentence, safe on any screen.
-pub(super) fn sentence(admission: &Admission, state: State) -> String {
+/// A grant in a sentence, safe on any screen, with how much of it is used where that is
+/// known.
+pub(super) fn sentence(admission: &Admission, state: State, used: Option<Amount>) -> String {
     let grant = &admission.grant;
     let may = if state == State::Revoked {
         "may no longer"
     } else {
         "may"
     };
-    let words = rights_words(grant.rights);
+    let words = rights_words(grant.rights.in_force());
     let words = match words.split_last() {
         Some((last, rest)) if !rest.is_empty() => format!("{} and {last}", rest.join(", ")),
         _ => words.concat(),
@@ -76,14 +80,7 @@ pub(super) fn sentence(admission: &Admission, state: State) -> String {
     }
     let under = grant.under.as_ref().map(RemotePath::as_str);
     parts.extend(under.map(|under| format!("under {}", escape::name(under))));
-    let limits = [
-        grant.max_bytes.map(quantity::bytes),
-        grant.max_files.map(quantity::files),
-    ];
-    let limits: Vec<String> = limits.into_iter().flatten().collect();
-    if !limits.is_empty() {
-        parts.push(format!("at most {}", limits.join(" and ")));
-    }
+    parts.extend(grant.limit().map(|limit| at_most(limit, used)));
     let mark = if state == State::Expired {
         " (expired)"
     } else {
@@ -91,6 +88,20 @@ pub(super) fn sentence(admission: &Admission, state: State) -> String {
     };
     parts.extend(grant.expires.map(|end| format!("until {end}{mark}")));
     parts.join(", ")
+}
+
+fn at_most(limit: Limit, used: Option<Amount>) -> String {
+    let said = |bytes: Option<u64>, files: Option<u64>| {
+        let both = [bytes.map(quantity::bytes), files.map(quantity::files)];
+        both.into_iter().flatten().collect::<Vec<_>>().join(" and ")
+    };
+    let most = said(limit.bytes, limit.files);
+    let Some(used) = used else {
+        return format!("at most {most}");
+    };
+    let bytes = limit.bytes.map(|_| used.bytes);
+    let files = limit.files.map(|_| used.files);
+    format!("at most {most} ({} used)", said(bytes, files))
 }
 
 fn who(admission: &Admission) -> String {
@@ -107,11 +118,17 @@ mod tests {
 
     #[track_caller]
     fn says(line: &str, state: State, said: &str) {
+        says_used(line, state, None, said);
+    }
+
+    #[track_caller]
+    fn says_used(line: &str, state: State, used: Option<(u64, u64)>, said: &str) {
         let fingerprint = "SHA256:HoY/RyfCCaa011gqBRKc2Orh63wy4imC3TYjpCZLOvs";
         let line = format!("{fingerprint} {line}");
         let admission = Admission::parse(&line).unwrap().unwrap();
         let said = said.replace("SHA", fingerprint);
-        assert_eq!(sentence(&admission, state), said);
+        let used = used.map(|(bytes, files)| Amount { bytes, files });
+        assert_eq!(sentence(&admission, state, used), said);
     }
 
     #[test]
@@ -132,6 +149,41 @@ mod tests {
             "root=/a rights=read under=b expires=2025-11-22",
             State::Revoked,
             "SHA may no longer read in /a",
+        );
+    }
+
+    #[test]
+    fn what_is_used_stands_beside_what_may_be() {
+        for (limits, used, said) in [
+            (
+                "max-bytes=3GiB max-files=7",
+                (5 << 20, 1),
+                "3.0 GiB and 7 files (5.0 MiB and 1 file used)",
+            ),
+            ("max-bytes=3GiB", (0, 1), "3.0 GiB (0 B used)"),
+            ("max-files=7", (9, 0), "7 files (0 files used)"),
+        ] {
+            let line = format!("root=/a rights=read {limits}");
+            let said = format!("SHA may read in /a, at most {said}");
+            says_used(&line, State::Holds, Some(used), &said);
+        }
+    }
+
+    #[test]
+    fn what_comes_to_nothing_is_not_said() {
+        for rights in [
+            "write",
+            "write,replace",
+            "write,replace,delete",
+            "write,delete",
+        ] {
+            let line = format!("root=/a rights={rights}");
+            says(&line, State::Holds, "SHA may write in /a");
+        }
+        says(
+            "root=/a rights=delete",
+            State::Holds,
+            "SHA may delete in /a",
         );
     }
 }

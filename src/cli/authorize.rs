@@ -1,7 +1,7 @@
 //! `haul authorize KEY [FLAGS]`
 
 use crate::code::Code;
-use crate::trust::{AccessFile, Admission, Grant, LatestTime};
+use crate::trust::{AccessFile, Account, Admission, Grant, LatestTime, UsageFile};
 use crate::utc::Utc;
 
 use super::admission::{State, sentence, tell};
@@ -38,17 +38,26 @@ pub(super) fn run(authorize: Authorize, report: &mut Report) -> anyhow::Result<O
             name: authorize.name,
             rights: authorize.rights,
             under: authorize.under,
-            max_bytes: None,
-            max_files: None,
+            max_bytes: authorize.max_bytes,
+            max_files: authorize.max_files,
             expires,
         },
     };
     let old = AccessFile::new(&places).authorize(&admission)?;
-    tell(report, &admission, State::Holds);
-    report.notice(&sentence(&admission, State::Holds));
+    // Whoever is admitted anew begins anew. Until then they are held to what they had.
+    let account = Account::Key(admission.who.fingerprint());
+    UsageFile::new(&places).forget(&[(account, admission.root.clone())])?;
+    tell(report, &admission, State::Holds, None);
+    report.notice(&sentence(&admission, State::Holds, None));
     if let Some(old) = old.filter(|old| old.grant != admission.grant) {
-        let before = sentence(&old, State::Holds);
+        let before = sentence(&old, State::Holds, None);
         report.notice(&format!("this takes the place of: {before}"));
+    }
+    if admission.grant.rights != admission.grant.rights.in_force() {
+        report.notice(
+            "without --read they are to learn nothing of what is there, so they can neither \
+             replace nor remove it",
+        );
     }
     Ok(None)
 }

@@ -12,7 +12,7 @@ use std::sync::Arc;
 use crate::net::keys::Fingerprint;
 use crate::net::tls::ServerSide;
 use crate::server::{Admit, Keyed};
-use crate::trust::{Grants, Places};
+use crate::trust::{Grants, Ledger, Places};
 use crate::utc::Utc;
 use crate::wire::message::Rights;
 
@@ -105,13 +105,6 @@ fn keyed(serve: &Serve) -> anyhow::Result<Door> {
         (true, None) => "haul access says who else may do what".to_owned(),
         (false, None) => "nobody else is admitted: haul authorize admits others".to_owned(),
     });
-    let limited = grants.limited(&root);
-    if limited > 0 {
-        said.push(format!(
-            "grants with max-bytes or max-files admit nobody yet, since what is stored is not \
-             counted: {limited}"
-        ));
-    }
     let encryption = ServerSide::new(&server)?;
     said.push(format!(
         "the server's key is {}",
@@ -119,6 +112,7 @@ fn keyed(serve: &Serve) -> anyhow::Result<Door> {
     ));
     let keyed = Keyed {
         owner,
+        ledger: Arc::new(Ledger::new(&places, root.clone())),
         root,
         grants,
         strangers,

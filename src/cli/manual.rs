@@ -145,8 +145,8 @@ pub(super) const EXAMPLES: [(&str, &str); 24] = [
         "Let this user read a directory on a machine that both have an account on.",
     ),
     (
-        "haul authorize --write --under inbox --expires 7d - < anna.key",
-        "Let somebody upload into a part of the directory here for a week, and see nothing.",
+        "haul authorize --write --under inbox --max-bytes 1GiB --expires 7d - < anna.key",
+        "Let somebody upload so much into a part of the directory here for a week, and see nothing.",
     ),
     (
         "haul access --root /srv/files",

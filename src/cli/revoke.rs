@@ -1,7 +1,7 @@
 //! `haul revoke KEY|NAME [--root DIR]`
 
 use crate::code::Code;
-use crate::trust::{AccessFile, Whom};
+use crate::trust::{AccessFile, Account, Admission, UsageFile, Whom};
 
 use super::admission::{State, sentence, tell};
 use super::escape;
@@ -11,12 +11,14 @@ use super::report::Report;
 use super::trust_settings::Revoke;
 
 pub(super) fn run(revoke: &Revoke, report: &mut Report) -> anyhow::Result<Option<Code>> {
-    let file = AccessFile::new(&places::of_user()?);
-    let gone = file.revoke(&revoke.whom, revoke.root.as_deref())?;
+    let places = places::of_user()?;
+    let gone = AccessFile::new(&places).revoke(&revoke.whom, revoke.root.as_deref())?;
     for admission in &gone {
-        tell(report, admission, State::Revoked);
-        report.notice(&sentence(admission, State::Revoked));
+        tell(report, admission, State::Revoked, None);
+        report.notice(&sentence(admission, State::Revoked, None));
     }
+    let account = |one: &Admission| (Account::Key(one.who.fingerprint()), one.root.clone());
+    UsageFile::new(&places).forget(&gone.iter().map(account).collect::<Vec<_>>())?;
     if !gone.is_empty() {
         return Ok(None);
     }

@@ -47,23 +47,24 @@ pub(super) struct AuthorizeArgs {
     /// Let them list and download
     #[arg(long)]
     pub(super) read: bool,
-    /// Let them upload and make directories; without --read they learn nothing of what
-    /// is there
+    /// Let them upload and make directories; without --read that is a drop box: they
+    /// learn nothing of what is there, and a name that is taken gets a suffix
     #[arg(long)]
     pub(super) write: bool,
-    /// Let them replace files, besides --write
+    /// Let them replace files, besides --read and --write
     #[arg(long)]
     pub(super) replace: bool,
-    /// Let them remove, and with --write rename
+    /// Let them remove, and with --read and --write rename
     #[arg(long)]
     pub(super) delete: bool,
     /// A path in the directory that is all they see of it
     #[arg(long, value_name = "PATH")]
     pub(super) under: Option<String>,
-    /// Most bytes that they may store, as 1000, 10KiB or 3GiB; not kept yet, and refused
+    /// Most bytes that they may store, as 1000, 10KiB or 3GiB; what is replaced or removed
+    /// later counts on
     #[arg(long, value_name = "N", value_parser = size)]
     pub(super) max_bytes: Option<u64>,
-    /// Most files that they may store; not kept yet, and refused
+    /// Most files that they may store, links among them
     #[arg(long, value_name = "N", value_parser = count)]
     pub(super) max_files: Option<u64>,
     /// When it ends: 30m, 8h, 7d or 2w from now, after a day of UTC as 2025-11-22, or at

@@ -1,17 +1,21 @@
 //! The only door to the store: who is asking, and what they may do.
 //!
 //! Every face of the server goes through here, so a right is checked in one place,
-//! before anything is looked up: what is refused tells nothing of what is there.
+//! before anything is looked up: what is refused tells nothing of what is there. Whoever
+//! may write and not read is given a store that [tells nothing](Telling::Nothing) of that
+//! either, and whoever may store at most so much is held to it here.
 
 use std::sync::Arc;
 
+use super::allowance::{Admitted, charge, keep_room, unstored};
 use super::{Admit, Grant, Visitor};
 use crate::entry::{Cursor, Entry, Version};
 use crate::identity::Identity;
 use crate::offer::{Offering, OnExisting, Terms, Ticket};
 use crate::path::RemotePath;
-use crate::store::{Changes, Claim, Durability, Error, Parents, Place, Published, Removal, Source};
-use crate::store::{Standing, Store};
+use crate::store::{Aside, Changes, Claim, Durability, Error, Parents, Place, Published, Removal};
+use crate::store::{Source, Staged, Standing, Store, Telling};
+use crate::trust::{Amount, Quota};
 use crate::wire::message::Rights;
 
 /// A store as one identity sees it.
@@ -25,9 +29,12 @@ pub(super) struct Access<S> {
     under: Option<RemotePath>,
 }
 
-const WRITE: Rights = Rights(2);
-const REPLACE: Rights = Rights(4);
-const DELETE: Rights = Rights(8);
+/// A store as somebody may write to it at this moment.
+struct Writing<S> {
+    store: S,
+    rights: Rights,
+    quota: Option<Quota>,
+}
 
 impl<S: Store> Access<S> {
     /// Lets a visitor in, who is told what they may do; `None` where they may not come.
@@ -40,7 +47,7 @@ impl<S: Store> Access<S> {
         visitor: Visitor,
         admit: Arc<dyn Admit>,
     ) -> Result<Option<(Self, Rights)>, Error> {
-        let Some(Grant { rights, under }) = admit.grant(&visitor) else {
+        let Some(Grant { rights, under, .. }) = admit.grant(&visitor) else {
             return Ok(None);
         };
         let identity = match visitor.key {
@@ -59,40 +66,84 @@ impl<S: Store> Access<S> {
             admit,
             under,
         };
-        Ok(Some((access, rights)))
+        Ok(Some((access, rights.in_force())))
     }
 
     /// Whether they see all that is served.
     pub(super) fn is_whole(&self) -> bool {
-        self.under.is_none()
+        self.under.is_none() && !self.is_drop_box()
     }
 
     pub(super) fn identity(&self) -> &Identity {
         &self.identity
     }
 
-    /// What they may do at this moment, where they are.
-    fn rights(&self) -> Option<Rights> {
+    /// What they are granted at this moment, where they are.
+    fn grant(&self) -> Option<Grant> {
         let grant = self.admit.grant(&self.visitor)?;
-        (grant.under == self.under).then_some(grant.rights)
+        (grant.under == self.under).then_some(grant)
     }
 
-    fn check(&self, wanted: Rights, what: &'static str) -> Result<(), Error> {
-        if self.rights().is_some_and(|rights| rights.include(wanted)) {
-            Ok(())
+    fn is_drop_box(&self) -> bool {
+        self.grant().is_some_and(|grant| grant.rights.is_drop_box())
+    }
+
+    fn check(&self, wanted: Rights, what: &'static str) -> Result<Grant, Error> {
+        let is_allowed = |grant: &Grant| grant.rights.in_force().include(wanted);
+        let granted = self.grant().filter(is_allowed);
+        granted.ok_or(Error::NotAllowed(what))
+    }
+
+    fn writing(&self) -> Result<Writing<S>, Error> {
+        let Grant { rights, quota, .. } = self.check(Rights::WRITE, "write")?;
+        let told = if rights.is_drop_box() {
+            Telling::Nothing
         } else {
-            Err(Error::NotAllowed(what))
+            Telling::All
+        };
+        Ok(Writing {
+            store: self.store.telling(told),
+            rights: rights.in_force(),
+            quota,
+        })
+    }
+}
+
+impl<S: Store> Writing<S> {
+    /// Checks that they may have this done with what exists.
+    fn check(&self, on: OnExisting) -> Result<(), Error> {
+        if on.may_replace() && !self.rights.include(Rights::REPLACE) {
+            return Err(Error::NotAllowed("replace"));
         }
+        Ok(())
     }
 
-    fn check_offer(&self, on: OnExisting) -> Result<(), Error> {
-        self.check(WRITE, "write")?;
-        match on {
-            OnExisting::Refuse => Ok(()),
-            OnExisting::IfNewer | OnExisting::Replace | OnExisting::ReplaceVersion(_) => {
-                self.check(REPLACE, "replace")
-            }
+    /// Publishes what they may have stored at this moment, and have counted of it what was.
+    fn commit(
+        &self,
+        batch: Vec<(Arc<Admitted<S::Staged>>, Claim)>,
+    ) -> Vec<Result<Published, Error>> {
+        let admitted: Vec<_> = batch.iter().map(|(one, _)| Arc::clone(one)).collect();
+        let allowed = admitted.iter().map(|one| self.check(one.on_existing()));
+        let allowed = charge(self.quota.as_ref(), &admitted, allowed.collect());
+        let passed = batch.into_iter().zip(&allowed);
+        let passed = passed.filter_map(|((one, claim), allowed)| {
+            allowed.as_ref().ok()?;
+            Some((one.staged(), claim))
+        });
+        let mut published = self.store.commit(passed.collect()).into_iter();
+        let mut given_back = Amount::default();
+        let answer = |(one, allowed): (Arc<Admitted<_>>, Result<(), Error>)| {
+            allowed?;
+            let answer = published.next().unwrap_or(Err(Error::NoStaging));
+            given_back = given_back.plus(unstored(&*one, &answer));
+            answer
+        };
+        let answers = admitted.into_iter().zip(allowed).map(answer).collect();
+        if let Some(quota) = &self.quota {
+            quota.give_back(given_back);
         }
+        answers
     }
 }
 
@@ -101,6 +152,10 @@ impl<S: Store> Source for Access<S> {
     type Walk = S::Walk;
 
     fn places(&self, under: Option<&RemotePath>) -> Vec<Place> {
+        // Which directories there are outside of it is nothing that a drop box tells.
+        if self.is_drop_box() {
+            return Vec::new();
+        }
         self.store.places(under)
     }
 
@@ -121,31 +176,40 @@ impl<S: Store> Source for Access<S> {
 }
 
 impl<S: Store> Changes for Access<S> {
-    fn make_dir(&self, path: &RemotePath, parents: Parents) -> Result<(), Error> {
-        self.check(WRITE, "write")?;
-        self.store.make_dir(path, parents)
+    fn make_dir(&self, path: &RemotePath, parents: Parents) -> Result<Option<Aside>, Error> {
+        self.writing()?.store.make_dir(path, parents)
     }
 
     fn rename(&self, from: &RemotePath, to: &RemotePath) -> Result<(), Error> {
         // What loses its old name is gone from there for whoever looks.
-        self.check(DELETE, "delete")?;
-        self.check(WRITE, "write")?;
+        self.check(Rights::DELETE, "delete")?;
+        self.check(Rights::WRITE, "write")?;
         self.store.rename(from, to)
     }
 
     fn remove(&self, path: &RemotePath, removal: Removal) -> Result<(), Error> {
-        self.check(DELETE, "delete")?;
+        self.check(Rights::DELETE, "delete")?;
         self.store.remove(path, removal)
     }
 }
 
 impl<S: Store> Store for Access<S> {
-    type Staged = S::Staged;
+    type Staged = Admitted<S::Staged>;
 
     fn acting_for(&self, by: Identity) -> Self {
         Self {
             store: self.store.acting_for(by.clone()),
             identity: by,
+            visitor: self.visitor,
+            admit: Arc::clone(&self.admit),
+            under: self.under.clone(),
+        }
+    }
+
+    fn telling(&self, what: Telling) -> Self {
+        Self {
+            store: self.store.telling(what),
+            identity: self.identity.clone(),
             visitor: self.visitor,
             admit: Arc::clone(&self.admit),
             under: self.under.clone(),
@@ -167,31 +231,34 @@ impl<S: Store> Store for Access<S> {
     }
 
     fn judge(&self, entry: &Entry, terms: Terms) -> Result<Standing, Error> {
-        self.check_offer(terms.on)?;
-        self.store.judge(entry, terms)
+        let writing = self.writing()?;
+        writing.check(terms.on)?;
+        writing.store.judge(entry, terms)
     }
 
-    fn stage(&self, batch: &[Offering], terms: Terms) -> Vec<Result<Arc<S::Staged>, Error>> {
-        match self.check_offer(terms.on) {
-            Ok(()) => self.store.stage(batch, terms),
+    fn stage(&self, batch: &[Offering], terms: Terms) -> Vec<Result<Arc<Self::Staged>, Error>> {
+        let writing = self.writing();
+        match writing.and_then(|writing| writing.check(terms.on).map(|()| writing)) {
+            Ok(writing) => keep_room(writing.quota.as_ref(), writing.store.stage(batch, terms)),
             Err(error) => batch.iter().map(|_| Err(error.clone())).collect(),
         }
     }
 
-    fn reopen(&self, ticket: &Ticket) -> Result<Arc<S::Staged>, Error> {
-        self.check(WRITE, "write")?;
-        self.store.reopen(ticket)
+    fn reopen(&self, ticket: &Ticket) -> Result<Arc<Self::Staged>, Error> {
+        let staged = self.writing()?.store.reopen(ticket)?;
+        Ok(Admitted::new(staged, None))
     }
 
-    fn commit(&self, batch: Vec<(Arc<S::Staged>, Claim)>) -> Vec<Result<Published, Error>> {
-        match self.check(WRITE, "write") {
-            Ok(()) => self.store.commit(batch),
+    fn commit(&self, batch: Vec<(Arc<Self::Staged>, Claim)>) -> Vec<Result<Published, Error>> {
+        match self.writing() {
+            Ok(writing) => writing.commit(batch),
             Err(error) => batch.iter().map(|_| Err(error.clone())).collect(),
         }
     }
-    fn settle(&self, directories: &[Offering]) -> Vec<Result<(), Error>> {
-        match self.check(WRITE, "write") {
-            Ok(()) => self.store.settle(directories),
+
+    fn settle(&self, directories: &[Offering]) -> Vec<Result<Option<Aside>, Error>> {
+        match self.writing() {
+            Ok(writing) => writing.store.settle(directories),
             Err(error) => directories.iter().map(|_| Err(error.clone())).collect(),
         }
     }

@@ -5,6 +5,7 @@ use std::net::{IpAddr, SocketAddr};
 
 use crate::net::keys::PublicKey;
 use crate::path::RemotePath;
+use crate::trust::Quota;
 use crate::wire::message::Rights;
 
 /// Somebody at the other end of a connection.
@@ -26,12 +27,14 @@ pub trait Admit: Debug + Send + Sync {
 }
 
 /// What somebody may do, and where.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug)]
 pub struct Grant {
     /// What they may do.
     pub rights: Rights,
     /// The directory that is all there is for them; `None` is the served root.
     pub under: Option<RemotePath>,
+    /// How much they may store; `None` is as much as they like.
+    pub quota: Option<Quota>,
 }
 
 /// The same rights for everybody, everywhere.
@@ -40,6 +43,7 @@ impl Admit for Rights {
         Some(Grant {
             rights: *self,
             under: None,
+            quota: None,
         })
     }
 }

@@ -34,6 +34,7 @@
 mod accept;
 mod access;
 mod admission;
+mod allowance;
 mod changes;
 mod download;
 mod keyed;
@@ -63,6 +64,7 @@ pub use admission::{Admit, Grant, Visitor};
 pub use keyed::Keyed;
 
 use access::Access;
+use allowance::Admitted;
 use slots::Slots;
 
 /// How a server serves.
@@ -132,7 +134,7 @@ struct Shared<S: Store> {
     config: Config,
     slots: Arc<Slots>,
     stopping: Arc<AtomicBool>,
-    receptions: Mutex<Receptions<S::Staged>>,
+    receptions: Mutex<Receptions<Admitted<S::Staged>>>,
 }
 
 /// The transfers under way: each lives as long as a connection takes part in it.
@@ -250,7 +252,11 @@ impl<S: Store> Shared<S> {
     }
 
     /// The reception of a transfer, which any connection of its identity joins by naming it.
-    fn reception(&self, by: &Identity, transfer: TransferId) -> Arc<Reception<S::Staged>> {
+    fn reception(
+        &self,
+        by: &Identity,
+        transfer: TransferId,
+    ) -> Arc<Reception<Admitted<S::Staged>>> {
         let mut all = self
             .receptions
             .lock()

@@ -8,6 +8,7 @@ use std::time::Instant;
 use tracing::{debug, info, warn};
 
 use super::access::Access;
+use super::allowance::Admitted;
 use super::slots::Slot;
 use super::{Shared, Visitor, changes, download, ids_of, listing, upload};
 use crate::code::Code;
@@ -35,7 +36,7 @@ pub(super) struct Session<'s, S: Store> {
     pub(super) peer: &'s str,
     pub(super) buffer: Vec<u8>,
     pub(super) received: Received,
-    transfers: HashMap<TransferId, Attachment<S::Staged>>,
+    transfers: HashMap<TransferId, Attachment<Admitted<S::Staged>>>,
     queue: VecDeque<Message>,
     /// Since when the client has said nothing but that it is working.
     working: Option<Instant>,
@@ -257,7 +258,7 @@ impl<S: Store> Session<'_, S> {
     pub(super) fn reception(
         &mut self,
         transfer: TransferId,
-    ) -> Result<Arc<Reception<S::Staged>>, Error> {
+    ) -> Result<Arc<Reception<Admitted<S::Staged>>>, Error> {
         if let Some(known) = self.transfers.get(&transfer) {
             return Ok(known.reception());
         }

@@ -119,13 +119,6 @@ pub fn parse_end(text: &str) -> Option<Utc> {
 }
 
 impl Grant {
-    /// Whether it ends with so many bytes or files. What somebody has stored is not counted
-    /// yet, so such a grant admits nobody.
-    #[must_use]
-    pub fn is_limited(&self) -> bool {
-        self.max_bytes.is_some() || self.max_files.is_some()
-    }
-
     /// How much they may store, where that is not as much as they like.
     #[must_use]
     pub fn limit(&self) -> Option<Limit> {

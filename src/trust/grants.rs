@@ -97,18 +97,9 @@ impl Grants {
         let now = state.time(now);
         let holds = |grant: &Grant| {
             let is_before = |end| now.is_some_and(|now| now < end);
-            grant.expires.is_none_or(is_before) && !grant.is_limited()
+            grant.expires.is_none_or(is_before)
         };
         state.read.of_root(root).any(holds)
-    }
-
-    /// How many grants in a root admit nobody for now, because they end with what is
-    /// stored, and that is not counted yet.
-    #[must_use]
-    pub fn limited(&self, root: &Path) -> usize {
-        let state = self.fresh();
-        let all = state.read.of_root(root);
-        all.filter(|grant| grant.is_limited()).count()
     }
 
     /// The state, with what the file says at this moment.

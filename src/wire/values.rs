@@ -109,6 +109,7 @@ written_as!(
         Reason::Mount => 4,
         Reason::LeadsOut => 5,
         Reason::Space => 6,
+        Reason::Quota => 7,
     },
     // A later version may know more reasons; the code says enough.
     |d| Ok(match d.u8()? {
@@ -118,6 +119,7 @@ written_as!(
         4 => Self::Mount,
         5 => Self::LeadsOut,
         6 => Self::Space,
+        7 => Self::Quota,
         _ => Self::Unsaid,
     })
 );

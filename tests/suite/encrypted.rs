@@ -43,6 +43,7 @@ impl Admit for Door {
         let grant = Grant {
             rights: Rights(self.rights.load(Ordering::SeqCst)),
             under: self.under.clone(),
+            quota: None,
         };
         (visitor.key == Some(self.key)).then_some(grant)
     }

@@ -9,6 +9,7 @@ use haul::code::Code;
 use haul::content::{BlockSize, Checksum, Geometry, node_of};
 use haul::entry::{Entry, Kind, Mode, Mtime};
 use haul::offer::{Compare, EntryId, OnExisting, TransferId};
+use haul::wire::message::Welcome;
 use haul::wire::message::{Block, Commit, Committed, Encoded, Fail, Hello, List, Offer, Offered};
 use haul::wire::{Error, Frames, Incoming, Message};
 use socket2::SockRef;
@@ -139,12 +140,17 @@ impl Raw {
 
     /// The same; `None` where there is no place.
     pub fn try_open(rig: &Rig) -> Option<Self> {
+        Some(Self::welcomed(rig)?.0)
+    }
+
+    /// The same, with what the server says of itself.
+    pub fn welcomed(rig: &Rig) -> Option<(Self, Welcome)> {
         let mut raw = Self::connect(rig);
         raw.frames.queue_preface(1);
         raw.say(&hello());
         raw.is_greeted();
         match raw.hear() {
-            Heard::Message(Message::Welcome(_)) => Some(raw),
+            Heard::Message(Message::Welcome(welcome)) => Some((raw, welcome)),
             _ => None,
         }
     }

@@ -265,7 +265,10 @@ fn a_right_that_is_missing_is_told_before_anything_is_looked_up() {
         (1 | 4, [4, 4, 4]),
         (1 | 2, [6, 4, 4]),
         (1 | 8, [4, 4, 5]),
-        (2 | 8, [6, 5, 5]),
+        (8, [4, 4, 5]),
+        // A drop box is nothing beside that, and there is no name that would be taken.
+        (2, [0, 4, 4]),
+        (2 | 4 | 8, [0, 4, 4]),
         (15, [6, 5, 5]),
     ] {
         let saboteur = Saboteur::default();

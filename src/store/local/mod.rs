@@ -9,6 +9,7 @@ mod blocks;
 mod changes;
 mod checksum_record;
 mod directories;
+mod drop_box;
 mod flush;
 mod judging;
 mod named;
@@ -20,6 +21,7 @@ mod settling;
 mod staging;
 mod staging_area;
 mod sys;
+mod ticket;
 mod tree;
 mod tree_removal;
 mod walk;
@@ -35,6 +37,7 @@ pub use staging::LocalStaged;
 pub use tree::{LocalReader, Tree};
 pub use walk::Walk;
 
+use drop_box::DropBox;
 use flush::{FlushPoint, SharedPoint};
 use judging::Judge;
 use staging_area::{Area, Keeper};
@@ -43,8 +46,8 @@ use tree::Held;
 use within::Records;
 
 use super::error::{Action, Error};
-use super::{Changes, Claim, Durability, Parents, Place, Published, Removal, Source, Staged};
-use super::{Standing, Store};
+use super::{Aside, Changes, Claim, Durability, Parents, Place, Published, Removal};
+use super::{Source, Staged, Standing, Store, Telling};
 use crate::entry::{Cursor, Entry, Kind, Version};
 use crate::fault::Fault;
 use crate::identity::Identity;
@@ -58,6 +61,7 @@ use crate::path::RemotePath;
 pub struct LocalStore {
     shared: Arc<Shared>,
     by: Identity,
+    telling: Telling,
 }
 
 /// Blocks that may be under way at once in one store: 4 TiB of files in 1 MiB blocks, in
@@ -163,6 +167,7 @@ impl LocalStore {
                 }),
             }),
             by: Identity::Owner,
+            telling: Telling::All,
         })
     }
 
@@ -176,13 +181,9 @@ impl LocalStore {
         Tree::of(Arc::clone(&self.shared.tree))
     }
 
-    /// Seals a staging's number for this identity.
-    fn seal(&self, number: u64) -> Ticket {
-        let mut bytes = number.to_be_bytes().to_vec();
-        let mut hasher = blake3::Hasher::new_keyed(&self.shared.key);
-        hasher.update(&bytes).update(self.by.as_bytes());
-        bytes.extend_from_slice(&hasher.finalize().as_bytes()[..16]);
-        Ticket::new(&bytes).expect("24 bytes are within a ticket's limit")
+    /// What stores for whoever is told nothing.
+    fn drop_box(&self) -> Option<DropBox<'_>> {
+        DropBox::of(&self.shared, &self.by, self.telling)
     }
 
     fn stage_one(
@@ -196,7 +197,9 @@ impl LocalStore {
             return Err(Error::NotStorable(entry.path.clone()));
         }
         let standing = judge.judge(entry, terms)?;
-        if matches!(standing, Standing::Absent | Standing::Replaces(_)) {
+        let is_new = matches!(standing, Standing::Absent | Standing::Replaces(_));
+        // How much is free tells of what is there, too.
+        if is_new && self.telling == Telling::All {
             let needed = entry.size();
             *free = free.checked_sub(needed).ok_or_else(|| Error::NoRoom {
                 path: entry.path.clone(),
@@ -209,7 +212,7 @@ impl LocalStore {
             (area, flush),
             offering,
             (standing, terms.on),
-            |number| self.seal(number),
+            |number| ticket::seal(&self.shared.key, &self.by, number),
         );
         let staged = Arc::new(staged);
         if staged.ticket().is_some() {
@@ -310,8 +313,8 @@ impl Source for LocalStore {
 }
 
 impl Changes for LocalStore {
-    fn make_dir(&self, path: &RemotePath, parents: Parents) -> Result<(), Error> {
-        changes::make_dir(&self.shared, path, parents)
+    fn make_dir(&self, path: &RemotePath, parents: Parents) -> Result<Option<Aside>, Error> {
+        changes::make_dir(&self.shared, self.drop_box().as_ref(), path, parents)
     }
 
     fn rename(&self, from: &RemotePath, to: &RemotePath) -> Result<(), Error> {
@@ -327,9 +330,13 @@ impl Store for LocalStore {
     type Staged = LocalStaged;
 
     fn acting_for(&self, by: Identity) -> Self {
+        Self { by, ..self.clone() }
+    }
+
+    fn telling(&self, what: Telling) -> Self {
         Self {
-            shared: Arc::clone(&self.shared),
-            by,
+            telling: what,
+            ..self.clone()
         }
     }
 
@@ -352,6 +359,7 @@ impl Store for LocalStore {
                 core: Arc::clone(&self.shared.core),
             }),
             by: self.by.clone(),
+            telling: self.telling,
         })
     }
 
@@ -360,7 +368,7 @@ impl Store for LocalStore {
     }
 
     fn judge(&self, entry: &Entry, terms: Terms) -> Result<Standing, Error> {
-        Judge::new(&self.shared.tree).judge(entry, terms)
+        Judge::new(&self.shared.tree, self.telling).judge(entry, terms)
     }
 
     fn stage(&self, batch: &[Offering], terms: Terms) -> Vec<Result<Arc<LocalStaged>, Error>> {
@@ -368,7 +376,7 @@ impl Store for LocalStore {
             Ok(prepared) => prepared,
             Err(error) => return batch.iter().map(|_| Err(error.clone())).collect(),
         };
-        let mut judge = Judge::new(&self.shared.tree);
+        let mut judge = Judge::new(&self.shared.tree, self.telling);
         let mut stage = |offering| {
             let free = (&mut judge, &mut free);
             self.stage_one((&area, &flush), (offering, terms), free)
@@ -377,20 +385,16 @@ impl Store for LocalStore {
     }
 
     fn reopen(&self, ticket: &Ticket) -> Result<Arc<LocalStaged>, Error> {
-        let number = ticket.as_bytes().first_chunk().ok_or(Error::NoStaging)?;
-        let number = u64::from_be_bytes(*number);
-        if self.seal(number) != *ticket {
-            return Err(Error::NoStaging);
-        }
+        let number = ticket::open(&self.shared.key, &self.by, ticket).ok_or(Error::NoStaging)?;
         let staged = self.shared.live().get(&number).and_then(Weak::upgrade);
         staged.ok_or(Error::NoStaging)
     }
 
     fn commit(&self, batch: Vec<(Arc<LocalStaged>, Claim)>) -> Vec<Result<Published, Error>> {
-        publish::commit(&self.shared, batch)
+        publish::commit(&self.shared, self.drop_box().as_ref(), batch)
     }
 
-    fn settle(&self, directories: &[Offering]) -> Vec<Result<(), Error>> {
-        settling::settle(&self.shared, directories)
+    fn settle(&self, directories: &[Offering]) -> Vec<Result<Option<Aside>, Error>> {
+        settling::settle(&self.shared, self.drop_box().as_ref(), directories)
     }
 }

@@ -74,6 +74,31 @@ impl Rights {
     /// To list and fetch.
     pub const READ: Self = Self(1);
 
+    /// To offer and make.
+    pub const WRITE: Self = Self(2);
+    /// To replace files.
+    pub const REPLACE: Self = Self(4);
+    /// To remove, and with [`Rights::WRITE`] to rename.
+    pub const DELETE: Self = Self(8);
+
+    /// Those of these that come to something. Whoever may write and not read has a drop
+    /// box, and nothing beside it: what is replaced, removed or renamed tells of what is
+    /// there.
+    #[must_use]
+    pub fn in_force(self) -> Self {
+        if self.is_drop_box() {
+            Self::WRITE
+        } else {
+            self
+        }
+    }
+
+    /// Whether these are to write without seeing what is there.
+    #[must_use]
+    pub fn is_drop_box(self) -> bool {
+        self.include(Self::WRITE) && !self.include(Self::READ)
+    }
+
     /// Whether all of `wanted` are among these.
     #[must_use]
     pub fn include(self, wanted: Self) -> bool {
