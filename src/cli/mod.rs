@@ -26,7 +26,6 @@ mod first_look;
 mod forget;
 mod get;
 mod job_report;
-mod json;
 mod key;
 mod lookalike;
 mod ls;
@@ -70,6 +69,7 @@ use clap::ArgMatches;
 pub use failure::{code_of, explain};
 
 use crate::code::Code;
+use crate::json;
 
 use args::{Command, Errand, Verb};
 use errand::Errands;

@@ -7,34 +7,34 @@ use std::time::Duration;
 
 /// One line under way.
 #[derive(Debug)]
-pub(super) struct Line(String);
+pub(crate) struct Line(String);
 
 impl Line {
     /// Begins the line for an event of this name.
-    pub(super) fn event(name: &str) -> Self {
+    pub(crate) fn event(name: &str) -> Self {
         Self(r#"{"v":1"#.to_owned()).text("event", name)
     }
 
     /// Adds a text, or null.
-    pub(super) fn text<'t>(self, key: &str, value: impl Into<Option<&'t str>>) -> Self {
+    pub(crate) fn text<'t>(self, key: &str, value: impl Into<Option<&'t str>>) -> Self {
         let value = value.into().map(quoted);
         self.member(key, value.as_deref().unwrap_or("null"))
     }
 
     /// Adds a whole number, or null.
-    pub(super) fn number(self, key: &str, value: impl Into<Option<u64>>) -> Self {
+    pub(crate) fn number(self, key: &str, value: impl Into<Option<u64>>) -> Self {
         let value = value.into().map(|number| number.to_string());
         self.member(key, value.as_deref().unwrap_or("null"))
     }
 
     /// Adds a time in seconds, to the millisecond.
-    pub(super) fn seconds(self, key: &str, value: Duration) -> Self {
+    pub(crate) fn seconds(self, key: &str, value: Duration) -> Self {
         let (seconds, millis) = (value.as_secs(), value.subsec_millis());
         self.member(key, &format!("{seconds}.{millis:03}"))
     }
 
     /// The whole line, without its line feed.
-    pub(super) fn end(mut self) -> String {
+    pub(crate) fn end(mut self) -> String {
         self.0.push('}');
         self.0
     }
