@@ -10,6 +10,7 @@ mod changes;
 mod checksum_record;
 mod directories;
 mod flush;
+mod hidden;
 mod judging;
 mod named;
 mod places;
@@ -108,7 +109,11 @@ impl LocalStore {
     /// [`Error::Served`] where another process does, [`Error::NotOurs`] where what is
     /// called `.haul` in it is not haul's, [`Error::Root`] where it cannot be opened.
     pub fn serve(path: &Path, durability: Durability, fault: Fault) -> Result<Self, Error> {
-        let tree = Held::open(path, fault)?;
+        Self::serve_held(Held::open(path, fault)?, durability)
+    }
+
+    fn serve_held(tree: Arc<Held>, durability: Durability) -> Result<Self, Error> {
+        let path = &tree.path;
         // The root's own lock, so that a tree that is only read stays untouched.
         tree.sys.lock(&tree.root).map_err(|errno| match errno {
             rustix::io::Errno::WOULDBLOCK => Error::Served(path.to_owned()),
