@@ -5,13 +5,15 @@
 
 use std::sync::Arc;
 
+use super::audit::Asked;
+use super::trail::{Act, Subject, Trail};
 use super::{Admit, Grant, Visitor};
 use crate::entry::{Cursor, Entry, Version};
 use crate::identity::Identity;
 use crate::offer::{Offering, OnExisting, Terms, Ticket};
 use crate::path::RemotePath;
 use crate::store::{Changes, Claim, Durability, Error, Parents, Place, Published, Removal, Source};
-use crate::store::{Standing, Store};
+use crate::store::{Staged, Standing, Store};
 use crate::wire::message::Rights;
 
 /// A store as one identity sees it.
@@ -23,6 +25,7 @@ pub(super) struct Access<S> {
     admit: Arc<dyn Admit>,
     /// The directory that `store` shows as its root.
     under: Option<RemotePath>,
+    trail: Trail,
 }
 
 const WRITE: Rights = Rights(2);
@@ -39,6 +42,7 @@ impl<S: Store> Access<S> {
         store: &S,
         visitor: Visitor,
         admit: Arc<dyn Admit>,
+        trail: &Trail,
     ) -> Result<Option<(Self, Rights)>, Error> {
         let Some(Grant { rights, under }) = admit.grant(&visitor) else {
             return Ok(None);
@@ -53,6 +57,7 @@ impl<S: Store> Access<S> {
             None => store,
         };
         let access = Self {
+            trail: trail.of(admit.name(&visitor), under.as_ref()),
             store,
             identity,
             visitor,
@@ -71,6 +76,12 @@ impl<S: Store> Access<S> {
         &self.identity
     }
 
+    /// Something is asked for. What is read through this door is said to be over by whoever
+    /// reads it; all else is recorded here.
+    pub(super) fn begin(&self, asked: Asked, path: Option<&RemotePath>) -> Act {
+        self.trail.begin(asked, || Subject::at(path))
+    }
+
     /// What they may do at this moment, where they are.
     fn rights(&self) -> Option<Rights> {
         let grant = self.admit.grant(&self.visitor)?;
@@ -79,7 +90,7 @@ impl<S: Store> Access<S> {
 
     fn check(&self, wanted: Rights, what: &'static str) -> Result<(), Error> {
         if self.rights().is_some_and(|rights| rights.include(wanted)) {
-            Ok(())
+            self.trail.check()
         } else {
             Err(Error::NotAllowed(what))
         }
@@ -122,20 +133,27 @@ impl<S: Store> Source for Access<S> {
 
 impl<S: Store> Changes for Access<S> {
     fn make_dir(&self, path: &RemotePath, parents: Parents) -> Result<(), Error> {
-        self.check(WRITE, "write")?;
-        self.store.make_dir(path, parents)
+        let act = self.begin(Asked::MakeDir, Some(path));
+        let allowed = self.check(WRITE, "write");
+        act.with(allowed.and_then(|()| self.store.make_dir(path, parents)))
     }
 
     fn rename(&self, from: &RemotePath, to: &RemotePath) -> Result<(), Error> {
+        let act = self.trail.begin(Asked::Rename, || Subject {
+            to: Some(to.clone()),
+            ..Subject::at(Some(from))
+        });
         // What loses its old name is gone from there for whoever looks.
-        self.check(DELETE, "delete")?;
-        self.check(WRITE, "write")?;
-        self.store.rename(from, to)
+        let allowed = self
+            .check(DELETE, "delete")
+            .and_then(|()| self.check(WRITE, "write"));
+        act.with(allowed.and_then(|()| self.store.rename(from, to)))
     }
 
     fn remove(&self, path: &RemotePath, removal: Removal) -> Result<(), Error> {
-        self.check(DELETE, "delete")?;
-        self.store.remove(path, removal)
+        let act = self.begin(Asked::Remove, Some(path));
+        let allowed = self.check(DELETE, "delete");
+        act.with(allowed.and_then(|()| self.store.remove(path, removal)))
     }
 }
 
@@ -149,6 +167,7 @@ impl<S: Store> Store for Access<S> {
             visitor: self.visitor,
             admit: Arc::clone(&self.admit),
             under: self.under.clone(),
+            trail: self.trail.clone(),
         }
     }
 
@@ -159,6 +178,7 @@ impl<S: Store> Store for Access<S> {
             visitor: self.visitor,
             admit: Arc::clone(&self.admit),
             under: self.under.clone(),
+            trail: self.trail.clone(),
         })
     }
 
@@ -167,15 +187,19 @@ impl<S: Store> Store for Access<S> {
     }
 
     fn judge(&self, entry: &Entry, terms: Terms) -> Result<Standing, Error> {
-        self.check_offer(terms.on)?;
-        self.store.judge(entry, terms)
+        let act = self.trail.begin(Asked::Offer, || Subject::of(entry));
+        let allowed = self.check_offer(terms.on);
+        act.with(allowed.and_then(|()| self.store.judge(entry, terms)))
     }
 
     fn stage(&self, batch: &[Offering], terms: Terms) -> Vec<Result<Arc<S::Staged>, Error>> {
-        match self.check_offer(terms.on) {
+        let offered = || batch.iter().map(|o| Subject::of(&o.entry)).collect();
+        let act = self.trail.begin_each(Asked::Offer, offered);
+        let staged = match self.check_offer(terms.on) {
             Ok(()) => self.store.stage(batch, terms),
             Err(error) => batch.iter().map(|_| Err(error.clone())).collect(),
-        }
+        };
+        act.with_each(staged, |_, _| {})
     }
 
     fn reopen(&self, ticket: &Ticket) -> Result<Arc<S::Staged>, Error> {
@@ -184,15 +208,24 @@ impl<S: Store> Store for Access<S> {
     }
 
     fn commit(&self, batch: Vec<(Arc<S::Staged>, Claim)>) -> Vec<Result<Published, Error>> {
-        match self.check(WRITE, "write") {
+        let staged = || batch.iter().map(|(s, _)| Subject::of(s.entry())).collect();
+        let act = self.trail.begin_each(Asked::Commit, staged);
+        let published = match self.check(WRITE, "write") {
             Ok(()) => self.store.commit(batch),
             Err(error) => batch.iter().map(|_| Err(error.clone())).collect(),
-        }
+        };
+        act.with_each(published, |published, subject| {
+            subject.checksum = published.checksum;
+        })
     }
+
     fn settle(&self, directories: &[Offering]) -> Vec<Result<(), Error>> {
-        match self.check(WRITE, "write") {
+        let ended = || directories.iter().map(|d| Subject::of(&d.entry)).collect();
+        let act = self.trail.begin_each(Asked::End, ended);
+        let settled = match self.check(WRITE, "write") {
             Ok(()) => self.store.settle(directories),
             Err(error) => directories.iter().map(|_| Err(error.clone())).collect(),
-        }
+        };
+        act.with_each(settled, |(), _| {})
     }
 }

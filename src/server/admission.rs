@@ -23,6 +23,11 @@ pub struct Visitor {
 pub trait Admit: Debug + Send + Sync {
     /// What a visitor may do at this moment; `None` if they may not even come in.
     fn grant(&self, visitor: &Visitor) -> Option<Grant>;
+
+    /// What a visitor is called here, if anything: it is what records say beside their key.
+    fn name(&self, _visitor: &Visitor) -> Option<String> {
+        None
+    }
 }
 
 /// What somebody may do, and where.

@@ -52,4 +52,9 @@ impl Admit for Keyed {
             under,
         })
     }
+
+    fn name(&self, visitor: &Visitor) -> Option<String> {
+        let grant = self.grants.grant_for(&visitor.key?, &self.root, Utc::now());
+        grant?.name
+    }
 }

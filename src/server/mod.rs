@@ -34,12 +34,15 @@
 mod accept;
 mod access;
 mod admission;
+mod audit;
+mod audit_file;
 mod changes;
 mod download;
 mod keyed;
 mod listing;
 mod session;
 mod slots;
+mod trail;
 mod upload;
 
 use std::collections::HashMap;
@@ -60,10 +63,13 @@ use crate::transfer::{Deadlines, Link, Reception};
 use crate::wire::message::{Above, Rights, StoreId};
 
 pub use admission::{Admit, Grant, Visitor};
+pub use audit::{Asked, Audit, Record, Unrecorded};
+pub use audit_file::AuditFile;
 pub use keyed::Keyed;
 
 use access::Access;
 use slots::Slots;
+use trail::Trail;
 
 /// How a server serves.
 #[derive(Clone, Debug)]
@@ -73,6 +79,8 @@ pub struct Config {
     /// How connections are encrypted; without it everything is there to be read and
     /// changed by whoever is on the way.
     pub encryption: Option<ServerSide>,
+    /// What keeps a record of each request; what it cannot record is refused.
+    pub audit: Option<Arc<dyn Audit>>,
     /// Connections at once; one more is told that the server is full.
     pub max_connections: usize,
     /// How long a peer may take.
@@ -90,6 +98,7 @@ impl Default for Config {
         Self {
             admit: Arc::new(Rights::ALL),
             encryption: None,
+            audit: None,
             max_connections: 1024,
             deadlines: Deadlines::default(),
             drain: Duration::from_secs(30),
@@ -245,8 +254,13 @@ impl<S: Store> Shared<S> {
 
     /// The store as a visitor may see it, and what they may do; `None` where they may not
     /// come in.
-    fn access(&self, visitor: Visitor) -> Result<Option<(Access<S>, Rights)>, store::Error> {
-        Access::admit(&self.store, visitor, Arc::clone(&self.config.admit))
+    fn access(
+        &self,
+        visitor: Visitor,
+        trail: &Trail,
+    ) -> Result<Option<(Access<S>, Rights)>, store::Error> {
+        let admit = Arc::clone(&self.config.admit);
+        Access::admit(&self.store, visitor, admit, trail)
     }
 
     /// The reception of a transfer, which any connection of its identity joins by naming it.

@@ -9,12 +9,13 @@ use tracing::{debug, info, warn};
 
 use super::access::Access;
 use super::slots::Slot;
+use super::trail::Trail;
 use super::{Shared, Visitor, changes, download, ids_of, listing, upload};
 use crate::code::Code;
 use crate::offer::TransferId;
 use crate::store::{Durability, Store};
 use crate::transfer::{Attachment, Error, Link, Reception, Wait};
-use crate::wire::message::{Fail, Hello, Request, Welcome};
+use crate::wire::message::{Fail, Hello, Request, Rights, Welcome};
 use crate::wire::{self, Incoming, Kind, Message};
 
 /// Program and version, as the other side's log shows it.
@@ -101,11 +102,9 @@ fn converse<S: Store>(
     received: &mut Received,
 ) -> Result<(), Error> {
     let visitor = Visitor::at(peer, link.peer_key());
-    if shared.config.encryption.is_some() && visitor.key.is_none() {
-        return Err(Error::NotAdmitted("this server speaks encrypted only"));
-    }
-    let admitted = shared.access(visitor)?;
-    let (access, rights) = admitted.ok_or(Error::NotAdmitted("this key is not admitted here"))?;
+    let trail = Trail::new(shared.config.audit.as_ref(), peer, visitor);
+    let admitted = admit(shared, visitor, &trail);
+    let (access, rights) = admitted.inspect_err(|error| trail.refused(error.code()))?;
     let (store, above) = if access.is_whole() {
         (shared.id, shared.above.clone())
     } else {
@@ -136,6 +135,18 @@ fn converse<S: Store>(
     let result = session.run(slot);
     *received = session.received;
     result
+}
+
+fn admit<S: Store>(
+    shared: &Shared<S>,
+    visitor: Visitor,
+    trail: &Trail,
+) -> Result<(Access<S>, Rights), Error> {
+    if shared.config.encryption.is_some() && visitor.key.is_none() {
+        return Err(Error::NotAdmitted("this server speaks encrypted only"));
+    }
+    let admitted = shared.access(visitor, trail)?;
+    admitted.ok_or(Error::NotAdmitted("this key is not admitted here"))
 }
 
 impl<S: Store> Session<'_, S> {

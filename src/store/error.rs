@@ -193,6 +193,12 @@ pub enum Error {
     /// The identity has not the right.
     #[error("not allowed to {0} here")]
     NotAllowed(&'static str),
+    /// Nothing is done that would leave no record.
+    #[error("nothing is done here while it cannot be recorded")]
+    CannotRecord,
+    /// It was done, and left no record yet.
+    #[error("it is done, but could not be recorded")]
+    NotRecorded,
 }
 
 impl Error {
@@ -206,7 +212,12 @@ impl Error {
             | Self::Occupied(_)
             | Self::Taken(_)
             | Self::NotADirectory(_) => Code::Exists,
-            Self::NotAFile(_) | Self::Link(_) | Self::Mount(_) | Self::LeadsOut(_) => Code::File,
+            Self::NotAFile(_)
+            | Self::Link(_)
+            | Self::Mount(_)
+            | Self::LeadsOut(_)
+            | Self::CannotRecord
+            | Self::NotRecorded => Code::File,
             Self::NotStorable(_) | Self::Unusable { .. } => Code::Protocol,
             Self::Changed(_) | Self::Mismatch(_) => Code::Mismatch,
             // Both end well when they are tried again.

@@ -14,6 +14,7 @@
 //! ```
 
 mod access_file;
+mod append_file;
 mod directory;
 mod error;
 mod grant;
@@ -30,6 +31,7 @@ mod tests;
 mod who;
 
 pub use access_file::{AccessFile, Admissions, Whom};
+pub use append_file::AppendFile;
 pub use error::{Action, Error, Flaw};
 pub use grant::rights_words;
 pub use grant::{Admission, Grant, is_name, is_root, parse_count, parse_end, parse_size};

@@ -5,6 +5,7 @@
 )]
 
 mod among_others;
+mod audit;
 mod authorizing;
 mod both_ways;
 mod by_hand;
