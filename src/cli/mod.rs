@@ -34,6 +34,7 @@ mod manual;
 mod mkdir;
 mod mv;
 mod output;
+mod own_files;
 mod places;
 mod progress;
 mod put;

@@ -28,7 +28,8 @@ use super::signals;
 pub(super) fn run(serve: &Serve, manner: Manner) -> anyhow::Result<Option<Code>> {
     let door = door::of(serve, manner.secrecy)?;
     start_log(serve.log, manner.loudness);
-    let store = LocalStore::serve(&serve.root, serve.durability, Fault::default())?;
+    let hidden = door.own.hidden();
+    let store = LocalStore::serve_without(&serve.root, hidden, serve.durability, Fault::default())?;
     let listen: Vec<String> = serve.listen.iter().map(Address::to_string).collect();
     let config = Config {
         admit: Arc::clone(&door.admit),

@@ -53,6 +53,7 @@ mod nobody;
 mod objects;
 mod order;
 mod outputs;
+mod own_files;
 mod own_keys;
 mod pages;
 mod person;
