@@ -58,7 +58,7 @@ pub(super) fn of(serve: &Serve, secrecy: Secrecy) -> anyhow::Result<Door> {
 
 /// Whoever reaches the port comes in.
 fn open(serve: &Serve) -> anyhow::Result<Door> {
-    let own = OwnFiles::beneath(&real(&serve.root))?;
+    let own = OwnFiles::beneath(&real(&serve.root), serve)?;
     for address in &serve.listen {
         if !is_public(address)? {
             continue;
@@ -91,7 +91,7 @@ fn keyed(serve: &Serve) -> anyhow::Result<Door> {
     let server = places.server_key().load_or_make()?;
     let owner = places.identity().load_or_make()?.public();
     let root = real(&serve.root);
-    let own = OwnFiles::beneath(&root)?;
+    let own = OwnFiles::beneath(&root, serve)?;
     let grants = Grants::new(&places);
     let strangers = serve.strangers;
     let admits_others = strangers.is_some() || grants.admits_anybody(&root, Utc::now());

@@ -81,7 +81,7 @@ pub(super) const ENVIRONMENT: [(&str, &str); 6] = [
 ];
 
 /// What is typed, and what it does; the command is the second word.
-pub(super) const EXAMPLES: [(&str, &str); 24] = [
+pub(super) const EXAMPLES: [(&str, &str); 25] = [
     (
         "haul serve /srv/files",
         "Serve a directory to this machine, until stopped.",
@@ -90,6 +90,10 @@ pub(super) const EXAMPLES: [(&str, &str); 24] = [
         "haul serve --listen 0.0.0.0 --anonymous read /srv/files",
         "Let everyone who reaches this machine read a directory, and those who are authorized \
          do more.",
+    ),
+    (
+        "haul serve --audit /srv/log/audit /srv/files",
+        "Serve a directory and record who does what there, in a directory of its own.",
     ),
     (
         "haul put report.pdf nas/2025/",

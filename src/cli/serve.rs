@@ -11,7 +11,7 @@ use tracing::level_filters::LevelFilter;
 
 use crate::code::Code;
 use crate::fault::Fault;
-use crate::server::{Config, Server};
+use crate::server::{Audit, AuditFile, Config, Server};
 use crate::store::{Durability, LocalStore};
 use crate::wire::message::Rights;
 
@@ -30,16 +30,21 @@ pub(super) fn run(serve: &Serve, manner: Manner) -> anyhow::Result<Option<Code>>
     start_log(serve.log, manner.loudness);
     let hidden = door.own.hidden();
     let store = LocalStore::serve_without(&serve.root, hidden, serve.durability, Fault::default())?;
+    let audit = match &serve.audit {
+        Some(path) => Some(Arc::new(AuditFile::open(path)?)),
+        None => None,
+    };
     let listen: Vec<String> = serve.listen.iter().map(Address::to_string).collect();
     let config = Config {
         admit: Arc::clone(&door.admit),
         encryption: door.encryption.clone(),
+        audit: audit.clone().map(|audit| audit as Arc<dyn Audit>),
         ..serve.server.clone()
     };
     let server = Server::bind(store, &listen, config).map_err(|error| usage(error.to_string()))?;
     let addresses = server.addresses()?;
     let handle = server.start()?;
-    let _signals = signals::stopping(handle.stopper())?;
+    let _signals = signals::stopping(handle.stopper(), audit)?;
     if manner.loudness != Loudness::Quiet {
         introduce(serve, &door, &addresses);
     }

@@ -64,6 +64,9 @@ pub(super) struct ServeArgs {
         value_parser = quantity::parse_time
     )]
     pub(super) drain: Duration,
+    /// Record every request in a file, a line of JSON each; SIGHUP has it opened anew
+    #[arg(long, env = "HAUL_AUDIT", value_name = "FILE")]
+    pub(super) audit: Option<PathBuf>,
     /// The form of the log on standard error
     #[arg(long, env = "HAUL_LOG", value_enum, default_value_t)]
     pub(super) log: LogArg,

@@ -99,6 +99,8 @@ pub(super) struct Serve {
     pub(super) strangers: Option<Rights>,
     /// Whether root may serve others.
     pub(super) may_be_root: bool,
+    /// Where every request is recorded.
+    pub(super) audit: Option<PathBuf>,
     pub(super) server: server::Config,
     pub(super) log: LogArg,
 }
@@ -216,6 +218,7 @@ pub(super) fn serve(args: ServeArgs, matches: &ArgMatches) -> anyhow::Result<Ser
         rights,
         strangers: args.anonymous.map(|AnonymousArg::Read| Rights::READ),
         may_be_root: args.allow_root,
+        audit: args.audit,
         server: server::Config {
             max_connections: args.max_connections.get(),
             deadlines,

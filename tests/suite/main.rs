@@ -6,6 +6,7 @@
 
 mod among_others;
 mod audit;
+mod audit_file;
 mod authorizing;
 mod both_ways;
 mod by_hand;

@@ -174,6 +174,14 @@ fn what_haul_keeps_is_never_served_to_others_nor_by_itself() {
         ),
         (config.clone(), "is haul's own"),
         (format!("--plaintext {config}"), "is haul's own"),
+        (
+            format!("--anonymous read --audit {home}/audit {home}/.."),
+            others,
+        ),
+        (
+            format!("--anonymous read --audit {home}/../root/log ."),
+            others,
+        ),
     ] {
         let line = format!("serve --listen 127.0.0.1:0 {line}");
         is(owner.run(&line), &line, 2, says);
