@@ -90,6 +90,9 @@ fn keyed(serve: &Serve) -> anyhow::Result<Door> {
     let places = places::of_user()?;
     let server = places.server_key().load_or_make()?;
     let owner = places.identity().load_or_make()?.public();
+    // A confined server could not make it, nor hide what is not there. Where it cannot be
+    // made at all, what would be noted there is missed when it is to be written.
+    let _ = places.make_state();
     let root = real(&serve.root);
     let own = OwnFiles::beneath(&root, serve)?;
     let grants = Grants::new(&places);

@@ -13,6 +13,7 @@ mod answer;
 mod args;
 mod authorize;
 mod completions;
+mod confinement;
 mod demo;
 mod destination;
 mod door;

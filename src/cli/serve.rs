@@ -5,6 +5,7 @@
 
 use std::io;
 use std::net::SocketAddr;
+use std::path::Path;
 use std::sync::Arc;
 
 use tracing::level_filters::LevelFilter;
@@ -16,11 +17,13 @@ use crate::store::{Durability, LocalStore};
 use crate::wire::message::Rights;
 
 use super::address::Address;
+use super::confinement::{Needs, Use};
 use super::door::{self, Door};
 use super::escape;
 use super::failure::usage;
 use super::json::Line;
 use super::output::{Output, say};
+use super::places;
 use super::serve_args::LogArg;
 use super::settings::{Format, Loudness, Manner, Serve};
 use super::signals;
@@ -43,14 +46,44 @@ pub(super) fn run(serve: &Serve, manner: Manner) -> anyhow::Result<Option<Code>>
     };
     let server = Server::bind(store, &listen, config).map_err(|error| usage(error.to_string()))?;
     let addresses = server.addresses()?;
+    // All that takes more than this is done, and no thread is there yet.
+    let confined = needs(serve, &door)?.confine();
     let handle = server.start()?;
     let _signals = signals::stopping(handle.stopper(), audit)?;
     if manner.loudness != Loudness::Quiet {
-        introduce(serve, &door, &addresses);
+        introduce(serve, &door, &addresses, &confined);
     }
     announce(&addresses, &door, manner.format)?;
     handle.wait();
     Ok(None)
+}
+
+/// What a server needs once it has begun.
+fn needs(serve: &Serve, door: &Door) -> anyhow::Result<Needs> {
+    let root = if serve.rights.include(Rights::ALL) {
+        Use::Change
+    } else {
+        Use::Read
+    };
+    let mut needs = Needs::of(&serve.root, root);
+    if door.encryption.is_some() {
+        let places = places::of_user()?;
+        needs = needs
+            .and(places.config(), Use::Read)
+            .and(places.state(), Use::Change);
+    }
+    if let Some(directory) = serve.audit.as_deref().map(directory_of) {
+        needs = needs.and(directory, Use::Write);
+    }
+    Ok(needs)
+}
+
+/// The directory that a file is in.
+fn directory_of(file: &Path) -> &Path {
+    match file.parent() {
+        Some(parent) if parent != Path::new("") => parent,
+        _ => Path::new("."),
+    }
 }
 
 fn start_log(form: LogArg, loudness: Loudness) {
@@ -73,7 +106,7 @@ fn start_log(form: LogArg, loudness: Loudness) {
 }
 
 /// Tells the person who started it what is served, to whom, and how to reach it.
-fn introduce(serve: &Serve, door: &Door, addresses: &[SocketAddr]) {
+fn introduce(serve: &Serve, door: &Door, addresses: &[SocketAddr], confined: &[String]) {
     // Whoever reads a log of JSON reads nothing else there.
     let say = |text: &str| match serve.log {
         LogArg::Text => say(text),
@@ -82,7 +115,7 @@ fn introduce(serve: &Serve, door: &Door, addresses: &[SocketAddr]) {
     let root = serve.root.canonicalize();
     let root = root.unwrap_or_else(|_| serve.root.clone());
     say(&format!("serving {}", escape::path(&root)));
-    door.said.iter().for_each(|line| say(line));
+    door.said.iter().chain(confined).for_each(|line| say(line));
     if serve.durability == Durability::None {
         say("nothing is flushed: a power cut may lose what was called stored");
     }

@@ -14,6 +14,7 @@ mod change_faults;
 mod changes;
 mod closed;
 mod commands;
+mod confined;
 mod connections;
 mod crashes;
 mod deep;

@@ -143,6 +143,11 @@ impl Running {
         kill_process(pid(&self.child), signal).unwrap();
     }
 
+    /// The child's number.
+    pub fn id(&self) -> u32 {
+        self.child.id()
+    }
+
     /// What is readable once the child has ended.
     pub fn end(&self) -> &OwnedFd {
         &self.end

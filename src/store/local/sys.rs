@@ -67,6 +67,13 @@ impl Sys {
         fs::openat(CWD, path, flags, Mode::empty())
     }
 
+    /// What a path leads to, links in it followed. It need not be one that may be opened: a
+    /// confined process sees what is above its root, and opens nothing there.
+    pub(super) fn look_at(&self, path: &Path) -> Result<Stat> {
+        self.ask(Call::Stat)?;
+        fs::stat(path)
+    }
+
     /// Opens what is at `path` beneath `root`.
     pub(super) fn open_beneath(
         &self,
