@@ -113,7 +113,10 @@ pub fn parse_count(text: &str) -> Option<u64> {
 #[must_use]
 pub fn parse_end(text: &str) -> Option<Utc> {
     const DAY: i64 = 86_400;
-    let day = || Utc::parse_date(text).map(|day| day.plus(DAY));
+    /// The last second of the year 9999: the one after it could be written in no line.
+    const LAST: i64 = 253_402_300_799;
+    let end = |day: Utc| day.plus(DAY).min(Utc::from_seconds(LAST));
+    let day = || Utc::parse_date(text).map(end);
     Utc::parse(text).or_else(day)
 }
 
