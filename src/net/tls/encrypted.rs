@@ -44,6 +44,9 @@ enum State {
     Records(Box<Connection>),
     /// The client does not encrypt: it can still be told that it has to.
     Clear,
+    /// All is said. What still comes will be thrown away, and is not looked into: a record
+    /// that is damaged would ask for an alert, and no word follows the last one.
+    Over,
 }
 
 /// What was read from the socket and not yet decrypted.
@@ -142,7 +145,7 @@ impl Transport for Encrypted {
         loop {
             match &mut self.state {
                 State::Clear if !self.incoming.is_empty() => return self.incoming.read(into),
-                State::Clear => return self.socket.read(into, wait),
+                State::Clear | State::Over => return self.socket.read(into, wait),
                 State::Expecting(side) => {
                     let side = side.clone();
                     self.decide(&side, wait)?;
@@ -162,10 +165,9 @@ impl Transport for Encrypted {
         loop {
             match &mut self.state {
                 State::Clear => return self.socket.write(slices, wait),
-                State::Expecting(side) => {
-                    let side = side.clone();
-                    self.decide(&side, wait)?;
-                }
+                // Nothing can be told to a client of which not even that is known; to wait
+                // for its first byte here would give it more time than to open has.
+                State::Expecting(_) | State::Over => return Err(ErrorKind::BrokenPipe.into()),
                 State::Records(session) => {
                     // After a wait that ran out the same bytes are given again.
                     if self.taken == 0 {
@@ -211,6 +213,7 @@ impl Transport for Encrypted {
             session.send_close_notify();
             self.flush(FAREWELL)?;
         }
+        self.state = State::Over;
         self.socket.finish()
     }
 
