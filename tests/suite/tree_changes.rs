@@ -14,7 +14,12 @@ use rustix::fs::{CWD, FileType, Mode, mknodat};
 use crate::evil::facing;
 use crate::rig::{Outcome, Rig, remote, visible};
 use crate::saboteur::Saboteur;
+use crate::secrecy::{Secrecy, plain_and_encrypted};
 use crate::unharmed::patient;
+
+plain_and_encrypted! {
+    a_server_that_answers_something_else_is_not_believed,
+}
 
 const SINGLE: Removal = Removal::Single;
 const WHOLE: Removal = Removal::Whole;
@@ -283,9 +288,9 @@ fn a_right_that_is_missing_is_told_before_anything_is_looked_up() {
     }
 }
 
-#[test]
-fn a_server_that_answers_something_else_is_not_believed() {
+fn a_server_that_answers_something_else_is_not_believed(secrecy: Secrecy) {
     let outcome = facing(
+        secrecy,
         patient(),
         |raw| {
             raw.welcomes();
