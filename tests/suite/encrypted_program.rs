@@ -9,19 +9,19 @@ use crate::person::Person;
 use crate::program::{Ended, Running};
 
 /// Somebody who serves the directory that they are in, and somebody else.
-struct Two {
-    owner: Person,
-    guest: Person,
+pub struct Two {
+    pub owner: Person,
+    pub guest: Person,
     server: Running,
     /// `HOST:PORT`.
-    address: String,
+    pub address: String,
     /// The fingerprint of the server's key.
-    print: String,
+    pub print: String,
 }
 
 impl Two {
     /// With a server on loopback.
-    fn met(flags: &str) -> Self {
+    pub fn met(flags: &str) -> Self {
         let (owner, guest) = (Person::new(), Person::new());
         for person in [&owner, &guest] {
             fs::write(person.root().join("a"), b"abc").unwrap();
@@ -52,19 +52,19 @@ impl Two {
     }
 
     #[track_caller]
-    fn guest_is(&self, line: &str, code: i32, says: &str) -> Ended {
+    pub fn guest_is(&self, line: &str, code: i32, says: &str) -> Ended {
         is(self.guest(line), line, code, says)
     }
 
     #[track_caller]
-    fn owner_is(&self, line: &str, code: i32, says: &str) -> Ended {
+    pub fn owner_is(&self, line: &str, code: i32, says: &str) -> Ended {
         let ended = self.owner.run(&line.replace("AT", &self.address));
         is(ended, line, code, says)
     }
 
     /// The guest notes the server's key, as they were told to.
     #[track_caller]
-    fn guest_trusts(&self) {
+    pub fn guest_trusts(&self) {
         let mut command = self.guest.command("trust");
         command.args([&self.address, &self.print]);
         is(Running::start(command).finish(), "trust", 0, "is known by");
@@ -72,24 +72,24 @@ impl Two {
 
     /// The owner lets the guest do something, the server running on.
     #[track_caller]
-    fn authorize(&self, flags: &str) {
+    pub fn authorize(&self, flags: &str) {
         authorize(&self.owner, &self.guest, flags);
     }
 
-    fn served(&self, name: &str) -> std::path::PathBuf {
+    pub fn served(&self, name: &str) -> std::path::PathBuf {
         self.owner.root().join("served").join(name)
     }
 }
 
 #[track_caller]
-fn is(ended: Ended, line: &str, code: i32, says: &str) -> Ended {
+pub fn is(ended: Ended, line: &str, code: i32, says: &str) -> Ended {
     assert_eq!(ended.code, Some(code), "{line}: {ended:?}");
     let said = format!("{}{}", ended.stdout, ended.stderr);
     assert!(said.contains(says), "{line}: {said:?} has not {says:?}");
     ended
 }
 
-fn key(person: &Person) -> String {
+pub fn key(person: &Person) -> String {
     let printed = person.run("key").stdout;
     printed.lines().next().unwrap().to_owned()
 }

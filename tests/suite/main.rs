@@ -87,6 +87,7 @@ mod tree_changes;
 mod tree_commands;
 mod tree_faults;
 mod trees;
+mod turned_away;
 mod typing;
 mod unharmed;
 mod vectors;
