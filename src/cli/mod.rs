@@ -70,6 +70,7 @@ use clap::ArgMatches;
 pub use failure::{code_of, explain};
 
 use crate::code::Code;
+use crate::path::RemotePath;
 
 use args::{Command, Errand, Verb};
 use errand::Errands;
@@ -115,6 +116,17 @@ pub fn run(line: impl IntoIterator<Item = OsString>) -> anyhow::Result<Option<Co
             report.close(result)
         }
     }
+}
+
+/// Reads an address as it is typed, and says it in full: `HOST:PORT`, and the path on it;
+/// `:PATH` leads there from `home`. Nothing where it is none.
+///
+/// For fuzzers, which assert of it what no list of cases would.
+#[doc(hidden)]
+#[must_use]
+pub fn place(text: &str, home: Option<&str>) -> Option<(String, Option<RemotePath>)> {
+    let place = remote::Remote::parse(text, home).ok()?;
+    Some((place.address.to_string(), place.path))
 }
 
 fn run_verb(verb: Verb, matches: &ArgMatches, report: &mut Report) -> anyhow::Result<Option<Code>> {

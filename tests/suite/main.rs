@@ -24,6 +24,7 @@ mod every_command;
 mod evil;
 mod exchange;
 mod faults;
+mod fuzzed;
 mod hostile_clients;
 mod hostile_ends;
 mod hostile_openings;
