@@ -135,6 +135,18 @@ mod tests {
     }
 
     #[test]
+    fn after_a_part_of_a_message_nothing_else_is_written() {
+        let (mut near, mut far) = pair();
+        near.allow_write(Duration::from_millis(50), Duration::from_secs(3600));
+        near.write_all(&vec![0; 64 << 20]).unwrap_err();
+        // There is room again, and the other side would take this for the rest.
+        far.read_exact(&mut vec![0; 1 << 20]).unwrap();
+        near.allow_write(Duration::from_secs(30), Duration::from_secs(30));
+        let error = near.write_all(b"another message").unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::BrokenPipe);
+    }
+
+    #[test]
     fn a_peer_that_has_left_is_noticed_by_a_write_that_waits() {
         let (mut near, far) = pair();
         near.allow_write(Duration::from_secs(3600), Duration::from_secs(3600));

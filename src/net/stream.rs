@@ -111,6 +111,8 @@ pub struct Stream {
     fault: Fault,
     reading: Bound,
     writing: Bound,
+    /// Whether a write was given up.
+    is_cut: bool,
 }
 
 /// How long a wait may be: in silence, and in all.
@@ -130,6 +132,7 @@ impl Stream {
             fault,
             reading: bound,
             writing: bound,
+            is_cut: false,
         }
     }
 
@@ -244,14 +247,22 @@ impl Write for Stream {
 
     fn write_vectored(&mut self, slices: &[IoSlice<'_>]) -> io::Result<usize> {
         self.fault.ask(Call::SocketWrite)?;
+        // A part of what was given up may be on its way, and what came next would be taken
+        // for the rest of it.
+        if self.is_cut {
+            return Err(ErrorKind::BrokenPipe.into());
+        }
         let transport = &mut self.transport;
-        self.writing
+        let written = self
+            .writing
             .wait(|wait| match transport.write(slices, wait) {
                 // A peer that is gone may leave its window closed: nothing would ever
                 // come back, and no write ever fail.
                 Err(e) if is_wait(&e) && transport.has_left()? => Err(ErrorKind::BrokenPipe.into()),
                 other => other,
-            })
+            });
+        self.is_cut = matches!(&written, Err(e) if e.kind() != ErrorKind::Interrupted);
+        written
     }
 
     fn flush(&mut self) -> io::Result<()> {

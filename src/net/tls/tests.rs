@@ -136,3 +136,27 @@ fn a_part_of_a_record_is_not_readable_yet_and_a_cut_is_no_end() {
     let error = far.read(&mut [0; 1]).unwrap_err();
     assert_eq!(error.kind(), ErrorKind::UnexpectedEof);
 }
+
+#[test]
+fn a_write_that_was_given_up_is_the_last_one() {
+    let server = key();
+    let (mut near, mut far, _) = pair(&server, &key(), Expected::Key(server.public()));
+    let opened = thread::spawn(move || {
+        near.read_exact(&mut [0; 1]).unwrap();
+        near.write_all(b"y").unwrap();
+        near.allow_write(Duration::from_millis(50), GENEROUS);
+        let error = near.write_all(&noise(64 << 20)).unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::TimedOut);
+        near
+    });
+    far.write_all(b"x").unwrap();
+    far.read_exact(&mut [0; 1]).unwrap();
+    let mut near = opened.join().unwrap();
+    // Now the other side listens, and would take this for what it still waits for.
+    let listens = thread::spawn(move || far.read_to_end(&mut Vec::new()));
+    near.allow_write(GENEROUS, GENEROUS);
+    let error = near.write_all(b"another message").unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::BrokenPipe);
+    drop(near);
+    assert!(listens.join().unwrap().is_err());
+}
