@@ -1,0 +1,281 @@
+//! Programs that are run: clients to their end and by the clock, servers for as long as
+//! somebody holds on to them.
+//!
+//! Nothing outlives the benchmark. Each child leads a process group of its own, so that a
+//! prefix word, or a server that forks, takes the rest along. A signal to the benchmark is
+//! seen wherever it waits, becomes an error like any other, and drops what holds the children.
+
+use std::ffi::{OsStr, OsString};
+use std::fmt;
+use std::fs::{self, File};
+use std::io::Read;
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::os::unix::net::UnixStream;
+use std::os::unix::process::CommandExt;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, Result, bail};
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
+use rustix::process::{Pid, PidfdFlags, Signal, kill_process_group, pidfd_open};
+use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
+
+/// How long a client may take: far beyond any of the works.
+const PATIENCE: Duration = Duration::from_secs(1800);
+/// How long a server may take to stop when it is asked to.
+const STOPPING: Duration = Duration::from_secs(10);
+
+/// A command that can be run again and again.
+#[derive(Clone, Debug)]
+pub struct Line {
+    words: Vec<OsString>,
+    home: PathBuf,
+}
+
+/// What became of a client.
+pub struct Ran {
+    pub took: Duration,
+    pub stdout: String,
+    /// The most memory that it held at once, in KiB, where that was asked for.
+    pub peak: Option<u64>,
+}
+
+/// Whether a client's memory is watched. That wakes somebody, so it is no part of a race.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub enum Memory {
+    Ignored,
+    Watched,
+}
+
+/// Somebody wants the benchmark to end.
+#[derive(Debug, thiserror::Error)]
+#[error("interrupted")]
+pub struct Interrupted;
+
+/// Runs children, and hears signals.
+pub struct Watch {
+    /// Readable from the first signal on.
+    signals: UnixStream,
+    log: PathBuf,
+}
+
+/// A server that is stopped when it is let go of.
+pub struct Daemon {
+    child: Child,
+    end: OwnedFd,
+    log: PathBuf,
+}
+
+impl Line {
+    /// `program`, for a person whose home is `home`.
+    pub fn new(prefix: &[String], program: &Path, home: &Path) -> Self {
+        let mut words: Vec<OsString> = prefix.iter().map(OsString::from).collect();
+        words.push(program.into());
+        Self {
+            words,
+            home: home.to_owned(),
+        }
+    }
+
+    #[must_use]
+    pub fn arg(mut self, word: impl AsRef<OsStr>) -> Self {
+        self.words.push(word.as_ref().to_owned());
+        self
+    }
+
+    #[must_use]
+    pub fn args<W: AsRef<OsStr>>(self, words: impl IntoIterator<Item = W>) -> Self {
+        words.into_iter().fold(self, Self::arg)
+    }
+
+    /// The command. Nothing of this environment speaks to any of the programs.
+    fn command(&self) -> Command {
+        let mut command = Command::new(&self.words[0]);
+        command
+            .args(&self.words[1..])
+            .env_clear()
+            .env("PATH", super::ends::search_path())
+            .env("HOME", &self.home)
+            .env("LC_ALL", "C")
+            .stdin(Stdio::null())
+            .process_group(0);
+        command
+    }
+}
+
+impl fmt::Display for Line {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let words: Vec<_> = self.words.iter().map(|w| w.to_string_lossy()).collect();
+        let line = shlex::try_join(words.iter().map(|w| &**w));
+        f.write_str(&line.unwrap_or_else(|_| words.join(" ")))
+    }
+}
+
+impl Watch {
+    /// Listens for signals; what children say goes into `dir`.
+    pub fn new(dir: &Path) -> Result<Self> {
+        let (signals, raise) = UnixStream::pair()?;
+        for signal in [SIGINT, SIGTERM, SIGHUP] {
+            signal_hook::low_level::pipe::register(signal, raise.try_clone()?)?;
+        }
+        Ok(Self {
+            signals,
+            log: dir.join("client.log"),
+        })
+    }
+
+    /// Fails once there was a signal.
+    pub fn check(&self) -> Result<()> {
+        self.wait(None, Instant::now()).map(drop)
+    }
+
+    /// Runs a client to its end, which has to be a good one.
+    pub fn run(&self, line: &Line, memory: Memory) -> Result<Ran> {
+        let [out, err] = ["stdout", "stderr"].map(|end| self.log.with_extension(end));
+        let mut command = line.command();
+        command.stdout(log(&out)?).stderr(log(&err)?);
+        let began = Instant::now();
+        let mut child = Daemon::start(command, line, &err)?;
+        let mut peak = None;
+        loop {
+            let pause = match memory {
+                Memory::Ignored => PATIENCE,
+                Memory::Watched => Duration::from_millis(2),
+            };
+            let by = (Instant::now() + pause).min(began + PATIENCE);
+            if self.wait(Some(child.end.as_fd()), by)? {
+                break;
+            }
+            if began.elapsed() >= PATIENCE {
+                bail!("{line}: did not end");
+            }
+            // It only ever grows; a child that has just ended has none.
+            peak = child.peak().or(peak);
+        }
+        let took = began.elapsed();
+        let status = child.child.wait()?;
+        if !status.success() {
+            bail!("{line}: {status}: {}", child.said());
+        }
+        Ok(Ran {
+            took,
+            stdout: fs::read_to_string(&out)?,
+            peak,
+        })
+    }
+
+    /// Starts a server that prints a line when it is ready, and reads that line.
+    pub fn serve_until_it_says(&self, line: &Line, within: Duration) -> Result<(Daemon, String)> {
+        let err = self.log.with_file_name("haul.stderr");
+        let mut command = line.command();
+        command.stdout(Stdio::piped()).stderr(log(&err)?);
+        let mut daemon = Daemon::start(command, line, &err)?;
+        let mut stdout = daemon.child.stdout.take().context("no standard output")?;
+        let mut said = Vec::new();
+        let by = Instant::now() + within;
+        while !said.ends_with(b"\n") {
+            let mut some = [0; 512];
+            if !self.wait(Some(stdout.as_fd()), by)? {
+                bail!("{line}: said nothing for {within:?}: {}", daemon.said());
+            }
+            match stdout.read(&mut some)? {
+                0 => bail!("{line}: ended: {}", daemon.said()),
+                n => said.extend(&some[..n]),
+            }
+        }
+        Ok((daemon, String::from_utf8(said)?))
+    }
+
+    /// Starts a server that says nothing when it is ready.
+    pub fn serve(&self, line: &Line, name: &str) -> Result<Daemon> {
+        let err = self.log.with_file_name(format!("{name}.stderr"));
+        let mut command = line.command();
+        command.stdout(Stdio::null()).stderr(log(&err)?);
+        Daemon::start(command, line, &err)
+    }
+
+    /// Waits until `fd` is readable, and says whether it was in time.
+    fn wait(&self, fd: Option<BorrowedFd<'_>>, by: Instant) -> Result<bool> {
+        let left = by.saturating_duration_since(Instant::now());
+        let left = Timespec::try_from(left)?;
+        let signals = self.signals.as_fd();
+        let mut fds: Vec<PollFd<'_>> = [Some(signals), fd]
+            .into_iter()
+            .flatten()
+            .map(|fd| PollFd::from_borrowed_fd(fd, PollFlags::IN))
+            .collect();
+        loop {
+            match poll(&mut fds, Some(&left)) {
+                // The signal's byte is in the pipe by now.
+                Err(rustix::io::Errno::INTR) => {}
+                Err(error) => return Err(error.into()),
+                Ok(_) if !fds[0].revents().is_empty() => return Err(Interrupted.into()),
+                Ok(n) => return Ok(n > 0),
+            }
+        }
+    }
+}
+
+impl Daemon {
+    fn start(mut command: Command, line: &Line, log: &Path) -> Result<Self> {
+        let child = command.spawn().with_context(|| line.to_string())?;
+        let end = pidfd_open(Pid::from_child(&child), PidfdFlags::empty())?;
+        Ok(Self {
+            child,
+            end,
+            log: log.to_owned(),
+        })
+    }
+
+    /// Whether it still runs.
+    pub fn is_up(&mut self) -> Result<bool> {
+        Ok(self.child.try_wait()?.is_none())
+    }
+
+    /// The last that it said on standard error.
+    pub fn said(&self) -> String {
+        let said = fs::read(&self.log).unwrap_or_default();
+        let last = said.len().saturating_sub(2000);
+        String::from_utf8_lossy(&said[last..]).trim().to_owned()
+    }
+
+    /// The most memory that it has held at once, in KiB.
+    pub fn peak(&self) -> Option<u64> {
+        self.status("VmHWM:")
+    }
+
+    /// The memory that it holds, in KiB.
+    pub fn resident(&self) -> Option<u64> {
+        self.status("VmRSS:")
+    }
+
+    fn status(&self, field: &str) -> Option<u64> {
+        let status = fs::read_to_string(format!("/proc/{}/status", self.child.id())).ok()?;
+        let line = status.lines().find(|line| line.starts_with(field))?;
+        line.split_whitespace().nth(1)?.parse().ok()
+    }
+}
+
+impl Drop for Daemon {
+    fn drop(&mut self) {
+        let group = Pid::from_child(&self.child);
+        if matches!(self.child.try_wait(), Ok(Some(_))) {
+            return;
+        }
+        // Each may fail only because the other side is gone already.
+        let _ = kill_process_group(group, Signal::TERM);
+        let mut fds = [PollFd::new(&self.end, PollFlags::IN)];
+        let _ = poll(&mut fds, Timespec::try_from(STOPPING).ok().as_ref());
+        let _ = kill_process_group(group, Signal::KILL);
+        let _ = self.child.wait();
+    }
+}
+
+#[expect(
+    clippy::disallowed_methods,
+    reason = "a log in a private directory of this run"
+)]
+fn log(path: &Path) -> Result<File> {
+    Ok(File::create(path)?)
+}

@@ -1,0 +1,248 @@
+//! What came of it: medians and ratios for a person, every sample for a file.
+
+use std::time::Duration;
+
+use anyhow::{Result, bail};
+
+use crate::bench::Bench;
+use crate::entrants::Who;
+use crate::ground;
+use crate::json::Value;
+use crate::machine;
+use crate::works::Goal;
+
+/// What came of a row.
+#[derive(Default)]
+pub struct Outcome {
+    pub name: &'static str,
+    pub title: String,
+    pub entrants: Vec<Timed>,
+    pub figures: Vec<Figure>,
+    /// Who could not take part, or not to the end, and why.
+    failed: Vec<(String, String)>,
+}
+
+/// What came of one who took part.
+pub struct Timed {
+    pub who: Who,
+    pub goal: Goal,
+    pub command: String,
+    pub samples: Vec<Duration>,
+}
+
+/// A number that has something to reach, or only to tell.
+pub struct Figure {
+    pub what: String,
+    pub value: f64,
+    pub unit: &'static str,
+    pub bound: Bound,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum Bound {
+    AtLeast(f64),
+    AtMost(f64),
+    None,
+}
+
+/// All rows so far.
+pub struct Report<'b> {
+    bench: &'b Bench,
+    facts: Vec<(&'static str, String)>,
+    outcomes: Vec<Outcome>,
+}
+
+impl<'b> Report<'b> {
+    /// Says on what machine this is.
+    pub fn begin(bench: &'b Bench) -> Result<Self> {
+        let facts = machine::facts(bench)?;
+        for (what, value) in &facts {
+            println!("{what:<12} {value}");
+        }
+        Ok(Self {
+            bench,
+            facts,
+            outcomes: Vec::new(),
+        })
+    }
+
+    /// Tells a row, and writes it down with those before: what is interrupted was not in vain.
+    pub fn add(&mut self, mut outcome: Outcome) -> Result<()> {
+        outcome.judge(self.bench.args.lossy);
+        outcome.print();
+        self.outcomes.push(outcome);
+        let facts = self.facts.iter().map(|(key, text)| (*key, text.into()));
+        let all = Value::Object(vec![
+            ("v", 1.0.into()),
+            ("arguments", std::env::args().skip(1).collect()),
+            ("machine", Value::Object(facts.collect())),
+            ("rows", self.outcomes.iter().map(Outcome::json).collect()),
+        ]);
+        ground::write(&self.bench.args.json, &format!("{all}\n"))
+    }
+
+    /// Sums up.
+    pub fn end(self) -> Result<()> {
+        let bounds = self.outcomes.iter().flat_map(|row| &row.figures);
+        let verdicts: Vec<bool> = bounds.filter_map(Figure::is_met).collect();
+        let met = verdicts.iter().filter(|met| **met).count();
+        println!("\n{met} of {} targets met", verdicts.len());
+        println!("all samples: {}", self.bench.args.json.display());
+        let broken = self.outcomes.iter().filter(|row| row.has_failed_us());
+        let broken: Vec<&str> = broken.map(|row| row.name).collect();
+        if broken.is_empty() {
+            return Ok(());
+        }
+        bail!("haul failed in {}", broken.join(", "))
+    }
+}
+
+impl Outcome {
+    pub fn new(name: &'static str, title: String) -> Self {
+        println!("\n{name}: {title}");
+        Self {
+            name,
+            title,
+            ..Self::default()
+        }
+    }
+
+    /// Notes that somebody cannot go on.
+    pub fn fail(&mut self, who: Who, why: String) {
+        println!("  {} failed: {why}", who.name());
+        self.failed.push((who.name(), why));
+    }
+
+    fn has_failed_us(&self) -> bool {
+        let ours = [Who::Haul.name(), Who::HaulEncrypted.name()];
+        self.failed.iter().any(|(who, _)| ours.contains(who))
+    }
+
+    /// Holds each median against what was to be reached.
+    fn judge(&mut self, lossy: bool) {
+        let mut found = Vec::new();
+        for timed in &self.entrants {
+            let Some(theirs) = median(&timed.samples) else {
+                continue;
+            };
+            if let Goal::Seconds { clean, lossy: with } = timed.goal {
+                found.push(Figure {
+                    what: timed.who.name(),
+                    value: theirs,
+                    unit: "s",
+                    bound: Bound::AtMost(if lossy { with } else { clean }),
+                });
+            }
+            let rival = timed.who.rival();
+            let ours = self.entrants.iter().find(|us| Some(us.who) == rival);
+            if let Some(ours) = ours.and_then(|us| median(&us.samples)) {
+                found.push(Figure {
+                    what: timed.who.name(),
+                    value: theirs / ours,
+                    unit: "x",
+                    bound: match timed.goal {
+                        Goal::Times(least) => Bound::AtLeast(least),
+                        _ => Bound::None,
+                    },
+                });
+            }
+        }
+        found.append(&mut self.figures);
+        self.figures = found;
+    }
+
+    fn print(&self) {
+        for timed in &self.entrants {
+            let (least, most) = (timed.samples.iter().min(), timed.samples.iter().max());
+            if let (Some(median), Some(least), Some(most)) = (median(&timed.samples), least, most) {
+                let (least, most) = (least.as_secs_f64(), most.as_secs_f64());
+                let name = timed.who.name();
+                println!("  {name:<18} {median:>8.3} s   {least:.3} to {most:.3}");
+            }
+        }
+        for figure in &self.figures {
+            figure.print();
+        }
+    }
+
+    fn json(&self) -> Value {
+        let failed = self
+            .failed
+            .iter()
+            .map(|(who, why)| Value::Object(vec![("name", who.into()), ("why", why.into())]));
+        Value::Object(vec![
+            ("row", self.name.into()),
+            ("title", (&self.title).into()),
+            ("entrants", self.entrants.iter().map(Timed::json).collect()),
+            ("figures", self.figures.iter().map(Figure::json).collect()),
+            ("failed", failed.collect()),
+        ])
+    }
+}
+
+impl Timed {
+    fn json(&self) -> Value {
+        Value::Object(vec![
+            ("name", self.who.name().into()),
+            ("command", (&self.command).into()),
+            ("median", median(&self.samples).into()),
+            (
+                "seconds",
+                self.samples.iter().map(Duration::as_secs_f64).collect(),
+            ),
+        ])
+    }
+}
+
+impl Figure {
+    /// Whether it is reached, where there is something to reach.
+    fn is_met(&self) -> Option<bool> {
+        match self.bound {
+            Bound::AtLeast(least) => Some(self.value >= least),
+            Bound::AtMost(most) => Some(self.value <= most),
+            Bound::None => None,
+        }
+    }
+
+    fn print(&self) {
+        let Self {
+            what, value, unit, ..
+        } = self;
+        let target = match self.bound {
+            Bound::AtLeast(least) => format!("; at least {least}"),
+            Bound::AtMost(most) => format!("; at most {most}"),
+            Bound::None => String::new(),
+        };
+        let verdict = match self.is_met() {
+            Some(true) => ": met",
+            Some(false) => ": NOT met",
+            None => "",
+        };
+        println!("  {value:.2} {unit} {what}{target}{verdict}");
+    }
+
+    fn json(&self) -> Value {
+        let (at_least, at_most) = match self.bound {
+            Bound::AtLeast(least) => (Some(least), None),
+            Bound::AtMost(most) => (None, Some(most)),
+            Bound::None => (None, None),
+        };
+        Value::Object(vec![
+            ("of", (&self.what).into()),
+            ("value", self.value.into()),
+            ("unit", self.unit.into()),
+            ("at_least", at_least.into()),
+            ("at_most", at_most.into()),
+            ("met", self.is_met().into()),
+        ])
+    }
+}
+
+/// The middle one, in seconds; of two, what is between them.
+fn median(samples: &[Duration]) -> Option<f64> {
+    let mut sorted: Vec<f64> = samples.iter().map(Duration::as_secs_f64).collect();
+    sorted.sort_by(f64::total_cmp);
+    let upper = sorted.get(sorted.len() / 2)?;
+    let lower = sorted.get((sorted.len() - 1) / 2)?;
+    Some(f64::midpoint(*lower, *upper))
+}
