@@ -10,7 +10,7 @@ use clap::{Parser, Subcommand};
 #[command(name = "cargo bench --bench peers --", version)]
 #[command(args_conflicts_with_subcommands = true)]
 pub struct Args {
-    /// Rows to run, by name; without any, all of them
+    /// Rows to run, by name; without any, all but those of idle connections
     #[arg(value_name = "ROW")]
     pub rows: Vec<String>,
 
@@ -33,6 +33,10 @@ pub struct Args {
     /// How many small files; 2000 where there is a link
     #[arg(long, value_name = "N")]
     pub small: Option<u64>,
+
+    /// Connections that want nothing, in the rows load and load-encrypted
+    #[arg(long, value_name = "N", default_value_t = 10_000, value_parser = clap::value_parser!(u64).range(1..))]
+    pub idle: u64,
 
     /// Bytes in each small file
     #[arg(long, value_name = "SIZE", default_value = "10KiB", value_parser = size)]
@@ -91,6 +95,18 @@ pub enum Errand {
     /// Prints a port that nobody uses.
     #[command(hide = true)]
     Port { address: IpAddr },
+    /// Holds connections to haul that want nothing.
+    #[command(hide = true)]
+    Hold {
+        address: SocketAddr,
+        connections: u64,
+        /// The fingerprint of a server that encrypts.
+        #[arg(long, requires = "home")]
+        server_key: Option<String>,
+        /// Where haul's own key is.
+        #[arg(long)]
+        home: Option<PathBuf>,
+    },
 }
 
 /// Words of a command line.

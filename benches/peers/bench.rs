@@ -3,17 +3,27 @@
 use std::cell::RefCell;
 use std::collections::BTreeSet;
 
-use anyhow::{Result, bail};
+use anyhow::{Context, Result};
 
 use crate::args::Args;
-use crate::children::Watch;
+use crate::children::{Interrupted, Watch};
 use crate::ends::{Ends, find};
 use crate::entrants::Who;
 use crate::ground::Ground;
 use crate::material::Load;
-use crate::race;
-use crate::report::Report;
+use crate::ours::Wire;
+use crate::report::{Outcome, Report};
 use crate::works::{self, Size, Work};
+use crate::{growth, load, memory, race};
+
+/// A row of the report.
+#[derive(Clone, Copy)]
+enum Row {
+    Race(&'static Work),
+    Growth,
+    Memory,
+    Load(Wire),
+}
 
 pub struct Bench {
     pub args: Args,
@@ -29,7 +39,7 @@ impl Bench {
         let ground = Ground::new(&args)?;
         let desk = ground.desk("children")?;
         Ok(Self {
-            ends: Ends::new(&args, &desk)?,
+            ends: Ends::new(&args, &desk),
             watch: Watch::new(&desk)?,
             ground,
             args,
@@ -41,14 +51,21 @@ impl Bench {
     pub fn run(&self) -> Result<()> {
         let rows = self.rows()?;
         if self.args.list {
-            for work in rows {
-                println!("{:<20} {}", work.name, work.title(self.load(work.size)));
+            for row in rows {
+                println!("{:<20} {}", row.name(), row.title(self));
             }
             return Ok(());
         }
         let mut report = Report::begin(self)?;
-        for work in rows {
-            report.add(race::run(self, work)?)?;
+        for row in rows {
+            let mut outcome = Outcome::new(row.name(), row.title(self));
+            match row.run(self, &mut outcome) {
+                Ok(()) => {}
+                Err(error) if error.is::<Interrupted>() => return Err(error),
+                // The other rows may still tell something.
+                Err(error) => outcome.fail(Who::Haul, &error),
+            }
+            report.add(outcome)?;
         }
         report.end()
     }
@@ -92,20 +109,64 @@ impl Bench {
         }
     }
 
-    fn rows(&self) -> Result<Vec<&'static Work>> {
-        let all = if self.ends.are_apart() {
-            works::APART
+    fn rows(&self) -> Result<Vec<Row>> {
+        let all: Vec<Row> = if self.ends.are_apart() {
+            works::APART.iter().map(Row::Race).collect()
         } else {
-            works::HERE
+            let races = works::HERE.iter().map(Row::Race);
+            races.chain(Row::OTHERS).collect()
         };
         let asked = &self.args.rows;
-        if asked.is_empty() {
-            return Ok(all.iter().collect());
+        if asked.is_empty() && !self.args.list {
+            let is_usual = |row: &Row| !matches!(row, Row::Load(_));
+            return Ok(all.into_iter().filter(is_usual).collect());
         }
-        let row = |name: &String| match all.iter().find(|work| work.name == name) {
-            Some(work) => Ok(work),
-            None => bail!("there is no row {name}: --list prints those that there are"),
+        if asked.is_empty() {
+            return Ok(all);
+        }
+        let row = |name: &String| {
+            let row = all.iter().find(|row| row.name() == name);
+            row.copied().with_context(|| {
+                format!("there is no row {name}: --list prints those that there are")
+            })
         };
         asked.iter().map(row).collect()
+    }
+}
+
+impl Row {
+    /// Those that are no races, on one machine.
+    const OTHERS: [Self; 4] = [
+        Self::Growth,
+        Self::Memory,
+        Self::Load(Wire::Plain),
+        Self::Load(Wire::Encrypted),
+    ];
+
+    fn name(self) -> &'static str {
+        match self {
+            Self::Race(work) => work.name,
+            Self::Growth => growth::NAME,
+            Self::Memory => memory::NAME,
+            Self::Load(wire) => load::name(wire),
+        }
+    }
+
+    fn title(self, bench: &Bench) -> String {
+        match self {
+            Self::Race(work) => work.title(bench.load(work.size)),
+            Self::Growth => growth::title(bench),
+            Self::Memory => memory::title(bench),
+            Self::Load(wire) => load::title(bench, wire),
+        }
+    }
+
+    fn run(self, bench: &Bench, outcome: &mut Outcome) -> Result<()> {
+        match self {
+            Self::Race(work) => race::run(bench, work, outcome),
+            Self::Growth => growth::run(bench, outcome),
+            Self::Memory => memory::run(bench, outcome),
+            Self::Load(wire) => load::run(bench, wire, outcome),
+        }
     }
 }

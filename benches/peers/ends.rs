@@ -35,20 +35,18 @@ pub struct Ends {
     server: Vec<String>,
     /// Where host A reaches host B.
     pub address: IpAddr,
-    ourselves: PathBuf,
     home: PathBuf,
 }
 
 impl Ends {
-    pub fn new(args: &Args, home: &Path) -> Result<Self> {
+    pub fn new(args: &Args, home: &Path) -> Self {
         let words = |words: &Option<crate::args::Words>| words.clone().unwrap_or_default().0;
-        Ok(Self {
+        Self {
             client: words(&args.host_a),
             server: words(&args.host_b),
             address: args.address.unwrap_or(Ipv4Addr::LOCALHOST.into()),
-            ourselves: env::current_exe()?,
             home: home.to_owned(),
-        })
+        }
     }
 
     /// Whether there is a link between the hosts.
@@ -80,7 +78,7 @@ impl Ends {
     ) -> Result<(Daemon, SocketAddr)> {
         let mut said = String::new();
         for _ in 0..3 {
-            let ask = self.line(End::Server, &self.ourselves);
+            let ask = self.line(End::Server, &ourselves()?);
             let ask = ask.arg("port").arg(self.address.to_string());
             let port = watch.run(&ask, Memory::Ignored)?.stdout;
             let port = port.trim().parse().context("a port")?;
@@ -96,7 +94,7 @@ impl Ends {
 
     /// Waits until host A reaches a server, or the server has ended.
     fn comes_up(&self, watch: &Watch, daemon: &mut Daemon, address: SocketAddr) -> Result<bool> {
-        let line = self.line(End::Client, &self.ourselves);
+        let line = self.line(End::Client, &ourselves()?);
         let line = line.args(["reach", &address.to_string(), "1"]);
         let by = Instant::now() + COMING_UP;
         while daemon.is_up()? && Instant::now() < by {
@@ -116,6 +114,11 @@ pub fn search_path() -> OsString {
     let more = ["/usr/local/sbin", "/usr/sbin", "/sbin"].map(PathBuf::from);
     let all = env::split_paths(&own).chain(more);
     env::join_paths(all).unwrap_or(own)
+}
+
+/// This program, for what it has to do elsewhere.
+pub fn ourselves() -> Result<PathBuf> {
+    Ok(env::current_exe()?)
 }
 
 /// Finds a program by its name.

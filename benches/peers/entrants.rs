@@ -8,7 +8,7 @@ use anyhow::Result;
 use crate::bench::Bench;
 use crate::children::{Daemon, Line};
 use crate::material::Material;
-use crate::{cp, haul, iperf, rsync, ssh, web};
+use crate::{cp, iperf, ours, rsync, ssh, web};
 
 /// One of them.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -124,8 +124,8 @@ impl Who {
     /// Starts its server.
     pub fn start(self, bench: &Bench, root: &Path) -> Result<Box<dyn Mover>> {
         Ok(match self {
-            Self::Haul => Box::new(haul::start(bench, root, haul::Wire::Plain)?),
-            Self::HaulEncrypted => Box::new(haul::start(bench, root, haul::Wire::Encrypted)?),
+            Self::Haul => Box::new(ours::start(bench, root, ours::Wire::Plain)?),
+            Self::HaulEncrypted => Box::new(ours::start(bench, root, ours::Wire::Encrypted)?),
             Self::RsyncDaemon => Box::new(rsync::daemon(bench, root, &[])?),
             Self::RsyncFsync => Box::new(rsync::daemon(bench, root, &["--fsync"])?),
             Self::RsyncSsh => Box::new(ssh::rsync(bench, root)?),

@@ -25,6 +25,15 @@ const VERSIONS: [(&str, &str); 8] = [
     ("rustc", "--version"),
 ];
 
+/// How git is asked for what this was built from.
+const COMMIT: [&str; 5] = [
+    "-C",
+    env!("CARGO_MANIFEST_DIR"),
+    "describe",
+    "--always",
+    "--dirty",
+];
+
 /// What should stand beside every figure.
 pub fn facts(bench: &Bench) -> Result<Vec<(&'static str, String)>> {
     let cpus = fs::read_to_string("/proc/cpuinfo").unwrap_or_default();
@@ -46,10 +55,12 @@ pub fn facts(bench: &Bench) -> Result<Vec<(&'static str, String)>> {
         facts.push((what, format!("{} ({})", path.display(), kind(path)?)));
     }
     let haul = Path::new(env!("CARGO_BIN_EXE_haul"));
-    facts.push(("haul", first_line(haul, "--version")));
+    facts.push(("haul", first_line(haul, &["--version"])));
+    let git = find("git").map(|git| first_line(&git, &COMMIT));
+    facts.extend(git.map(|commit| ("commit", commit)));
     for (name, flag) in VERSIONS {
         if let Some(program) = find(name) {
-            facts.push((name, first_line(&program, flag)));
+            facts.push((name, first_line(&program, &[flag])));
         }
     }
     Ok(facts)
@@ -75,8 +86,8 @@ fn kind(path: &Path) -> Result<String> {
 }
 
 /// The first that a program says of itself, on whichever stream.
-fn first_line(program: &Path, flag: &str) -> String {
-    let Ok(output) = Command::new(program).arg(flag).output() else {
+fn first_line(program: &Path, words: &[&str]) -> String {
+    let Ok(output) = Command::new(program).args(words).output() else {
         return "unknown".to_owned();
     };
     let said = [output.stdout, output.stderr].concat();

@@ -15,11 +15,15 @@ mod cp;
 mod ends;
 mod entrants;
 mod ground;
-mod haul;
+mod growth;
 mod iperf;
 mod json;
+mod load;
 mod machine;
 mod material;
+mod memory;
+mod meter;
+mod ours;
 mod race;
 mod report;
 mod rsync;
@@ -43,6 +47,16 @@ fn main() -> ExitCode {
     let done = match args.errand {
         Some(Errand::Reach { address, seconds }) => ends::reach(address, seconds),
         Some(Errand::Port { address }) => ends::print_port(address),
+        Some(Errand::Hold {
+            address,
+            connections,
+            server_key,
+            home,
+        }) => load::hold_on(
+            address,
+            connections,
+            server_key.as_deref().zip(home.as_deref()),
+        ),
         None => Bench::prepare(args).and_then(|bench| bench.run()),
     };
     match done {

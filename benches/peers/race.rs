@@ -6,15 +6,19 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
-use anyhow::Result;
+use anyhow::{Context, Result};
 
 use crate::bench::Bench;
 use crate::children::{Interrupted, Line, Memory};
 use crate::entrants::{Mover, Who};
 use crate::ground::remove;
 use crate::material::{Material, change_a_byte, compare};
-use crate::report::{Outcome, Timed};
+use crate::meter::Meter;
+use crate::report::{Bound, Figure, Outcome, Timed, figure};
 use crate::works::{Goal, State, Way, Work};
+
+/// MiB that haul may send for one byte that has changed.
+const SENT: f64 = 2.0;
 
 /// One who takes part.
 struct Racer {
@@ -23,13 +27,12 @@ struct Racer {
     mover: Box<dyn Mover>,
     /// What is to be there at the end; removed before each sample of a fresh row.
     landing: PathBuf,
-    samples: Vec<Duration>,
+    timed: Timed,
 }
 
 /// Runs a row.
-pub fn run(bench: &Bench, work: &Work) -> Result<Outcome> {
+pub fn run(bench: &Bench, work: &Work, outcome: &mut Outcome) -> Result<()> {
     let what = bench.load(work.size).make(bench.ground.source())?;
-    let mut outcome = Outcome::new(work.name, work.title(what.load));
     let mut racers = Vec::new();
     for (who, goal) in work.entrants {
         if !bench.has(*who) {
@@ -38,7 +41,7 @@ pub fn run(bench: &Bench, work: &Work) -> Result<Outcome> {
         match enter(bench, work, *who, *goal, &what) {
             Ok(racer) => racers.push(racer),
             Err(error) if error.is::<Interrupted>() => return Err(error),
-            Err(error) => outcome.fail(*who, format!("{error:#}")),
+            Err(error) => outcome.fail(*who, &error),
         }
     }
     for round in 0..=bench.args.rounds {
@@ -47,10 +50,10 @@ pub fn run(bench: &Bench, work: &Work) -> Result<Outcome> {
         }
         for mut racer in std::mem::take(&mut racers) {
             match racer.turn(bench, work, &what, round) {
-                Ok(took) => racer.samples.extend((round > 0).then_some(took)),
+                Ok(took) => racer.timed.sample(round, took),
                 Err(error) if error.is::<Interrupted>() => return Err(error),
                 Err(error) => {
-                    outcome.fail(racer.who, format!("{error:#}"));
+                    outcome.fail(racer.who, &error);
                     remove(&racer.landing)?;
                     continue;
                 }
@@ -58,18 +61,51 @@ pub fn run(bench: &Bench, work: &Work) -> Result<Outcome> {
             racers.push(racer);
         }
     }
+    if work.state == State::Changed {
+        change_a_byte(&what.path, u64::from(bench.args.rounds) + 1)?;
+        for racer in &racers {
+            match racer.measure(bench, &what) {
+                Ok(sent) => outcome.figures.extend(sent),
+                Err(error) if error.is::<Interrupted>() => return Err(error),
+                Err(error) => outcome.fail(racer.who, &error),
+            }
+        }
+    }
+    figures(outcome, &racers, bench.args.lossy);
     for racer in racers {
         remove(&racer.landing)?;
-        let command = racer.line(work, &what, 1);
-        let command = command.map(|line| line.to_string()).unwrap_or_default();
-        outcome.entrants.push(Timed {
-            who: racer.who,
-            goal: racer.goal,
-            command,
-            samples: racer.samples,
-        });
+        outcome.entrants.push(racer.timed);
     }
-    Ok(outcome)
+    Ok(())
+}
+
+/// Holds each median against what is to be reached.
+fn figures(outcome: &mut Outcome, racers: &[Racer], lossy: bool) {
+    for racer in racers {
+        let Some(theirs) = racer.timed.median() else {
+            continue;
+        };
+        if let Goal::Seconds { clean, lossy: with } = racer.goal {
+            outcome.figures.push(Figure {
+                what: racer.who.name(),
+                value: theirs,
+                unit: "s",
+                bound: Bound::AtMost(if lossy { with } else { clean }),
+            });
+        }
+        let rival = racers.iter().find(|us| Some(us.who) == racer.who.rival());
+        if let Some(ours) = rival.and_then(|us| us.timed.median()) {
+            outcome.figures.push(Figure {
+                what: racer.who.name(),
+                value: theirs / ours,
+                unit: "x",
+                bound: match racer.goal {
+                    Goal::Times(least) => Bound::AtLeast(least),
+                    Goal::Seconds { .. } | Goal::None => Bound::None,
+                },
+            });
+        }
+    }
 }
 
 /// Starts the server of one who takes part.
@@ -79,13 +115,17 @@ fn enter(bench: &Bench, work: &Work, who: Who, goal: Goal, what: &Material) -> R
         Way::Put => landing.as_path(),
         Way::Get => bench.ground.source(),
     };
-    Ok(Racer {
+    let mut racer = Racer {
         who,
         goal,
         mover: who.start(bench, root)?,
         landing: landing.join(what.name()),
-        samples: Vec::new(),
-    })
+        timed: Timed::new(who.name(), String::new()),
+    };
+    // What is measured, and not what goes before.
+    let line = racer.line(work, what, 1)?;
+    racer.timed = Timed::new(who.name(), line.to_string());
+    Ok(racer)
 }
 
 impl Racer {
@@ -95,9 +135,7 @@ impl Racer {
             remove(&self.landing)?;
         }
         bench.watch.check()?;
-        let Some(line) = self.line(work, what, round) else {
-            anyhow::bail!("{} does not do this", self.who.name());
-        };
+        let line = self.line(work, what, round)?;
         let ran = bench.watch.run(&line, Memory::Ignored)?;
         // Where something is only changed, the first change is what has to be seen.
         let proof = u32::from(work.state == State::Changed);
@@ -110,11 +148,37 @@ impl Racer {
         Ok(ran.took)
     }
 
-    fn line(&self, work: &Work, what: &Material, round: u32) -> Option<Line> {
+    fn line(&self, work: &Work, what: &Material, round: u32) -> Result<Line> {
         match (work.way, work.state) {
-            (Way::Get, _) => self.mover.get(what, &self.landing),
-            (Way::Put, State::Changed) if round > 0 => Some(self.mover.replace(what)),
-            (Way::Put, _) => Some(self.mover.put(what)),
+            (Way::Get, _) => {
+                let line = self.mover.get(what, &self.landing);
+                line.with_context(|| format!("{} gets nothing", self.who.name()))
+            }
+            (Way::Put, State::Changed) if round > 0 => Ok(self.mover.replace(what)),
+            (Way::Put, _) => Ok(self.mover.put(what)),
         }
+    }
+
+    /// Counts what is sent for one more byte that has changed, where that can be counted.
+    fn measure(&self, bench: &Bench, what: &Material) -> Result<Option<Figure>> {
+        let Some(address) = self.mover.address() else {
+            return Ok(None);
+        };
+        let meter = Meter::before(address)?;
+        let Some(through) = self.mover.through(meter.address) else {
+            return Ok(None);
+        };
+        bench.watch.run(&through.replace(what), Memory::Ignored)?;
+        compare(&what.path, &self.landing)?;
+        Ok(Some(Figure {
+            what: format!("sent by {}", self.who.name()),
+            value: figure(meter.sent()) / f64::from(1 << 20),
+            unit: "MiB",
+            bound: if self.who.is_ours() {
+                Bound::AtMost(SENT)
+            } else {
+                Bound::None
+            },
+        }))
     }
 }

@@ -9,7 +9,6 @@ use crate::entrants::Who;
 use crate::ground;
 use crate::json::Value;
 use crate::machine;
-use crate::works::Goal;
 
 /// What came of a row.
 #[derive(Default)]
@@ -19,15 +18,14 @@ pub struct Outcome {
     pub entrants: Vec<Timed>,
     pub figures: Vec<Figure>,
     /// Who could not take part, or not to the end, and why.
-    failed: Vec<(String, String)>,
+    failed: Vec<(Who, String)>,
 }
 
 /// What came of one who took part.
 pub struct Timed {
-    pub who: Who,
-    pub goal: Goal,
-    pub command: String,
-    pub samples: Vec<Duration>,
+    name: String,
+    command: String,
+    samples: Vec<Duration>,
 }
 
 /// A number that has something to reach, or only to tell.
@@ -67,8 +65,7 @@ impl<'b> Report<'b> {
     }
 
     /// Tells a row, and writes it down with those before: what is interrupted was not in vain.
-    pub fn add(&mut self, mut outcome: Outcome) -> Result<()> {
-        outcome.judge(self.bench.args.lossy);
+    pub fn add(&mut self, outcome: Outcome) -> Result<()> {
         outcome.print();
         self.outcomes.push(outcome);
         let facts = self.facts.iter().map(|(key, text)| (*key, text.into()));
@@ -108,56 +105,22 @@ impl Outcome {
     }
 
     /// Notes that somebody cannot go on.
-    pub fn fail(&mut self, who: Who, why: String) {
-        println!("  {} failed: {why}", who.name());
-        self.failed.push((who.name(), why));
+    pub fn fail(&mut self, who: Who, why: &anyhow::Error) {
+        println!("  {} failed: {why:#}", who.name());
+        self.failed.push((who, format!("{why:#}")));
     }
 
     fn has_failed_us(&self) -> bool {
-        let ours = [Who::Haul.name(), Who::HaulEncrypted.name()];
-        self.failed.iter().any(|(who, _)| ours.contains(who))
-    }
-
-    /// Holds each median against what was to be reached.
-    fn judge(&mut self, lossy: bool) {
-        let mut found = Vec::new();
-        for timed in &self.entrants {
-            let Some(theirs) = median(&timed.samples) else {
-                continue;
-            };
-            if let Goal::Seconds { clean, lossy: with } = timed.goal {
-                found.push(Figure {
-                    what: timed.who.name(),
-                    value: theirs,
-                    unit: "s",
-                    bound: Bound::AtMost(if lossy { with } else { clean }),
-                });
-            }
-            let rival = timed.who.rival();
-            let ours = self.entrants.iter().find(|us| Some(us.who) == rival);
-            if let Some(ours) = ours.and_then(|us| median(&us.samples)) {
-                found.push(Figure {
-                    what: timed.who.name(),
-                    value: theirs / ours,
-                    unit: "x",
-                    bound: match timed.goal {
-                        Goal::Times(least) => Bound::AtLeast(least),
-                        _ => Bound::None,
-                    },
-                });
-            }
-        }
-        found.append(&mut self.figures);
-        self.figures = found;
+        self.failed.iter().any(|(who, _)| who.is_ours())
     }
 
     fn print(&self) {
         for timed in &self.entrants {
             let (least, most) = (timed.samples.iter().min(), timed.samples.iter().max());
-            if let (Some(median), Some(least), Some(most)) = (median(&timed.samples), least, most) {
+            if let (Some(median), Some(least), Some(most)) = (timed.median(), least, most) {
                 let (least, most) = (least.as_secs_f64(), most.as_secs_f64());
-                let name = timed.who.name();
-                println!("  {name:<18} {median:>8.3} s   {least:.3} to {most:.3}");
+                let name = &timed.name;
+                println!("  {name:<28} {median:>8.3} s   {least:.3} to {most:.3}");
             }
         }
         for figure in &self.figures {
@@ -166,10 +129,9 @@ impl Outcome {
     }
 
     fn json(&self) -> Value {
-        let failed = self
-            .failed
-            .iter()
-            .map(|(who, why)| Value::Object(vec![("name", who.into()), ("why", why.into())]));
+        let failed = self.failed.iter().map(|(who, why)| {
+            Value::Object(vec![("name", who.name().into()), ("why", why.into())])
+        });
         Value::Object(vec![
             ("row", self.name.into()),
             ("title", (&self.title).into()),
@@ -180,12 +142,46 @@ impl Outcome {
     }
 }
 
+/// A count as a figure.
+#[expect(
+    clippy::cast_precision_loss,
+    reason = "no count here comes near 2^53, and a figure is told with two places"
+)]
+pub fn figure(count: u64) -> f64 {
+    count as f64
+}
+
 impl Timed {
+    pub fn new(name: String, command: String) -> Self {
+        Self {
+            name,
+            command,
+            samples: Vec::new(),
+        }
+    }
+
+    /// Takes down a sample, unless its round is the one that warms up.
+    pub fn sample(&mut self, round: u32, took: Duration) {
+        eprintln!("  round {round}: {} {:.3} s", self.name, took.as_secs_f64());
+        if round > 0 {
+            self.samples.push(took);
+        }
+    }
+
+    /// The middle one, in seconds; of two, what is between them.
+    pub fn median(&self) -> Option<f64> {
+        let mut sorted: Vec<f64> = self.samples.iter().map(Duration::as_secs_f64).collect();
+        sorted.sort_by(f64::total_cmp);
+        let upper = sorted.get(sorted.len() / 2)?;
+        let lower = sorted.get((sorted.len() - 1) / 2)?;
+        Some(f64::midpoint(*lower, *upper))
+    }
+
     fn json(&self) -> Value {
         Value::Object(vec![
-            ("name", self.who.name().into()),
+            ("name", (&self.name).into()),
             ("command", (&self.command).into()),
-            ("median", median(&self.samples).into()),
+            ("median", self.median().into()),
             (
                 "seconds",
                 self.samples.iter().map(Duration::as_secs_f64).collect(),
@@ -236,13 +232,4 @@ impl Figure {
             ("met", self.is_met().into()),
         ])
     }
-}
-
-/// The middle one, in seconds; of two, what is between them.
-fn median(samples: &[Duration]) -> Option<f64> {
-    let mut sorted: Vec<f64> = samples.iter().map(Duration::as_secs_f64).collect();
-    sorted.sort_by(f64::total_cmp);
-    let upper = sorted.get(sorted.len() / 2)?;
-    let lower = sorted.get((sorted.len() - 1) / 2)?;
-    Some(f64::midpoint(*lower, *upper))
 }

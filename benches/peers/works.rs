@@ -1,6 +1,9 @@
 //! The rows: what is done, by whom, and how much faster haul has to be.
 
-use crate::entrants::Who::{self, *};
+use crate::entrants::Who::{
+    self, Aria2, Cp, Curl, Haul, HaulEncrypted, Iperf3, RsyncDaemon, RsyncFsync, RsyncSsh, Scp,
+    ScpAes,
+};
 use crate::ground::Place;
 use crate::material::Load;
 

@@ -1,7 +1,7 @@
 //! haul itself: the program that this build made, with a home of its own on each host.
 
 use std::net::SocketAddr;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use anyhow::{Context, Result};
@@ -23,20 +23,24 @@ pub enum Wire {
 }
 
 /// A server, and whoever uses it.
-pub struct Haul {
+pub struct Ours {
     server: Option<Daemon>,
     client: Line,
-    address: SocketAddr,
+    pub address: SocketAddr,
+    /// What a client on host A knows it by, where it encrypts.
+    pub fingerprint: Option<String>,
+    /// Where that client's own key is.
+    pub home: PathBuf,
     wire: Wire,
 }
 
 /// Starts a server of `root` that admits a client on host A.
-pub fn start(bench: &Bench, root: &Path, wire: Wire) -> Result<Haul> {
+pub fn start(bench: &Bench, root: &Path, wire: Wire) -> Result<Ours> {
     start_with(bench, root, wire, &[])
 }
 
 /// The same, with more words on the server's command line.
-pub fn start_with(bench: &Bench, root: &Path, wire: Wire, more: &[&str]) -> Result<Haul> {
+pub fn start_with(bench: &Bench, root: &Path, wire: Wire, more: &[&str]) -> Result<Ours> {
     let program = Path::new(env!("CARGO_BIN_EXE_haul"));
     let home = |end: &str| bench.ground.desk(&format!("home-{end}"));
     // On one machine haul needs no introduction, as long as both ends have one home.
@@ -70,20 +74,25 @@ pub fn start_with(bench: &Bench, root: &Path, wire: Wire, more: &[&str]) -> Resu
     }
     let (daemon, said) = bench.watch.serve_until_it_says(&serve, COMING_UP)?;
     let address: SocketAddr = member(&said, "address")?.parse()?;
-    if wire == Wire::Encrypted && bench.ends.are_apart() {
-        let (host, print) = (address.to_string(), member(&said, "fingerprint")?);
-        let trust = client().args(["trust", &host, print]);
+    let fingerprint = match wire {
+        Wire::Plain => None,
+        Wire::Encrypted => Some(member(&said, "fingerprint")?.to_owned()),
+    };
+    if let Some(print) = fingerprint.as_ref().filter(|_| bench.ends.are_apart()) {
+        let trust = client().args(["trust", &address.to_string(), print]);
         bench.watch.run(&trust, Memory::Ignored)?;
     }
-    Ok(Haul {
+    Ok(Ours {
         server: Some(daemon),
         client: client(),
         address,
+        fingerprint,
+        home: ours,
         wire,
     })
 }
 
-impl Haul {
+impl Ours {
     fn line(&self, words: &[&str]) -> Line {
         let line = self.client.clone().args(words);
         match self.wire {
@@ -93,7 +102,7 @@ impl Haul {
     }
 }
 
-impl Mover for Haul {
+impl Mover for Ours {
     fn put(&self, what: &Material) -> Line {
         let line = self.line(&["put", "-q"]).arg(&what.path);
         line.arg(format!("{}/{}", self.address, what.name()))
@@ -118,6 +127,8 @@ impl Mover for Haul {
             server: None,
             client: self.client.clone(),
             address,
+            fingerprint: self.fingerprint.clone(),
+            home: self.home.clone(),
             wire: self.wire,
         }))
     }
