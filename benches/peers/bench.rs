@@ -2,6 +2,7 @@
 
 use std::cell::RefCell;
 use std::collections::BTreeSet;
+use std::path::PathBuf;
 
 use anyhow::{Context, Result};
 
@@ -9,8 +10,8 @@ use crate::args::Args;
 use crate::children::{Interrupted, Watch};
 use crate::ends::{Ends, find};
 use crate::entrants::Who;
-use crate::ground::Ground;
-use crate::material::Load;
+use crate::ground::{Ground, Place};
+use crate::material::{Load, Material};
 use crate::ours::Wire;
 use crate::report::{Outcome, Report};
 use crate::works::{self, Size, Work};
@@ -92,6 +93,14 @@ impl Bench {
         if self.missed.borrow_mut().insert(what.to_owned()) {
             println!("skipped {what}");
         }
+    }
+
+    /// A directory to serve, in which nothing else is than this: a server of haul wants its
+    /// directory for itself.
+    pub fn served(&self, what: &Material, name: &str) -> Result<PathBuf> {
+        let root = self.ground.empty(Place::Source, name)?;
+        what.link_into(&root)?;
+        Ok(root)
     }
 
     pub fn load(&self, size: Size) -> Load {

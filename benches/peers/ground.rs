@@ -13,9 +13,11 @@ use crate::args::Args;
 /// Memory as a file system, where there is one.
 const MEMORY: &str = "/dev/shm";
 
-/// What a row is about: the work itself, or what the disk has to do for it.
+/// Where something is: beside what is moved, where it goes, or where it goes in rows that are
+/// about a disk.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Place {
+    Source,
     Target,
     Disk,
 }
@@ -48,7 +50,7 @@ impl Ground {
         })
     }
 
-    /// Where what is moved is made. Nothing else is in it, so servers may serve it.
+    /// Where what is moved is made.
     pub fn source(&self) -> &Path {
         self.source.path()
     }
@@ -62,9 +64,10 @@ impl Ground {
         ]
     }
 
-    /// A directory of this name, empty, for what arrives.
+    /// A directory of this name, empty.
     pub fn empty(&self, place: Place, name: &str) -> Result<PathBuf> {
         let path = match place {
+            Place::Source => self.source.path().join("served").join(name),
             Place::Target => self.target.path().join(name),
             Place::Disk => self.disk.path().join(name),
         };

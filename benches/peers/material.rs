@@ -41,6 +41,21 @@ impl Material {
     pub fn is_a_tree(&self) -> bool {
         matches!(self.load, Load::Small { .. })
     }
+
+    /// Has the same files under the same name in `dir` too: hard links, which cost no room.
+    pub fn link_into(&self, dir: &Path) -> Result<()> {
+        let mut pairs = vec![(self.path.clone(), dir.join(self.name()))];
+        while let Some((here, there)) = pairs.pop() {
+            if fs::symlink_metadata(&here)?.is_dir() {
+                fs::create_dir(&there)?;
+                let names = names(&here)?;
+                pairs.extend(names.iter().map(|n| (here.join(n), there.join(n))));
+            } else {
+                fs::hard_link(&here, &there)?;
+            }
+        }
+        Ok(())
+    }
 }
 
 impl Load {

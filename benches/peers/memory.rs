@@ -36,13 +36,13 @@ fn one(bench: &Bench, who: Who, way: Way, outcome: &mut Outcome) -> Result<()> {
     let what = bench.load(Size::Big).make(bench.ground.source())?;
     let root = bench.ground.empty(Place::Target, NAME)?;
     let landing = root.join(what.name());
-    let (from, verb) = match way {
-        Way::Put => (root.as_path(), "put"),
-        Way::Get => (bench.ground.source(), "get"),
+    let (root, verb) = match way {
+        Way::Put => (root, "put"),
+        Way::Get => (bench.served(&what, NAME)?, "get"),
     };
     let (mut clients, mut servers) = (0, 0);
     for round in 0..bench.args.rounds {
-        let server = who.start(bench, from)?;
+        let server = who.start(bench, &root)?;
         let line = match way {
             Way::Put => server.put(&what),
             Way::Get => server.get(&what, &landing).context("haul gets")?,

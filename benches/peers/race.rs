@@ -112,13 +112,13 @@ fn figures(outcome: &mut Outcome, racers: &[Racer], lossy: bool) {
 fn enter(bench: &Bench, work: &Work, who: Who, goal: Goal, what: &Material) -> Result<Racer> {
     let landing = bench.ground.empty(work.place, &who.slug())?;
     let root = match work.way {
-        Way::Put => landing.as_path(),
-        Way::Get => bench.ground.source(),
+        Way::Put => landing.clone(),
+        Way::Get => bench.served(what, &who.slug())?,
     };
     let mut racer = Racer {
         who,
         goal,
-        mover: who.start(bench, root)?,
+        mover: who.start(bench, &root)?,
         landing: landing.join(what.name()),
         timed: Timed::new(who.name(), String::new()),
     };
