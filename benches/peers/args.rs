@@ -20,6 +20,7 @@ pub struct Args {
 
     /// Peers to run beside haul, as rsync,curl; without it, all that are there
     #[arg(long, value_name = "PEER", value_delimiter = ',')]
+    #[arg(value_parser = ["rsync", "scp", "curl", "aria2", "cp", "iperf3"])]
     pub peers: Vec<String>,
 
     /// How often each takes its turn, after one that is not counted

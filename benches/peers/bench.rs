@@ -1,7 +1,5 @@
 //! One run: what it has to work with, and its rows one after the other.
 
-use std::cell::RefCell;
-use std::collections::BTreeSet;
 use std::path::PathBuf;
 
 use anyhow::{Context, Result};
@@ -31,8 +29,6 @@ pub struct Bench {
     pub ends: Ends,
     pub watch: Watch,
     pub ground: Ground,
-    /// What was said to be missing: once is enough.
-    missed: RefCell<BTreeSet<String>>,
 }
 
 impl Bench {
@@ -44,7 +40,6 @@ impl Bench {
             watch: Watch::new(&desk)?,
             ground,
             args,
-            missed: RefCell::default(),
         })
     }
 
@@ -80,19 +75,15 @@ impl Bench {
         if !asked.is_empty() && !asked.iter().any(|name| name == who.family()) {
             return false;
         }
-        let missing = |name: &&&str| find(name).is_none();
-        let Some(missing) = who.needs().iter().find(missing) else {
+        let mut needs = who.needs().iter();
+        let Some((program, package)) = needs.find(|(program, _)| find(program).is_none()) else {
             return true;
         };
-        self.miss(&format!("{}: there is no {missing} here", who.name()));
+        println!(
+            "  {} skipped: there is no {program} here; Debian has it in {package}",
+            who.name()
+        );
         false
-    }
-
-    /// Says once what is missing.
-    pub fn miss(&self, what: &str) {
-        if self.missed.borrow_mut().insert(what.to_owned()) {
-            println!("skipped {what}");
-        }
     }
 
     /// A directory to serve, in which nothing else is than this: a server of haul wants its

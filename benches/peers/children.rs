@@ -36,6 +36,8 @@ pub struct Line {
 /// What became of a client.
 pub struct Ran {
     pub took: Duration,
+    /// What it had of the processors.
+    pub busy: Duration,
     pub stdout: String,
     /// The most memory that it held at once, in KiB, where that was asked for.
     pub peak: Option<u64>,
@@ -154,12 +156,15 @@ impl Watch {
             peak = child.peak().or(peak);
         }
         let took = began.elapsed();
+        // Gone as it is, its counts are there until somebody has waited for it.
+        let busy = child.busy();
         let status = child.child.wait()?;
         if !status.success() {
             bail!("{line}: {status}: {}", child.said());
         }
         Ok(Ran {
             took,
+            busy,
             stdout: fs::read_to_string(&out)?,
             peak,
         })
@@ -250,6 +255,16 @@ impl Daemon {
         self.status("VmRSS:")
     }
 
+    /// What it, and the processes of its group, have had of the processors so far, with what
+    /// their children had that have ended.
+    pub fn busy(&self) -> Duration {
+        let group = self.child.id().to_string();
+        let all = fs::read_dir("/proc").into_iter().flatten().flatten();
+        let stats = all.filter_map(|item| fs::read_to_string(item.path().join("stat")).ok());
+        let ticks = stats.filter_map(|stat| ticks(&stat, &group)).sum::<u64>();
+        Duration::from_millis(10 * ticks)
+    }
+
     fn status(&self, field: &str) -> Option<u64> {
         let status = fs::read_to_string(format!("/proc/{}/status", self.child.id())).ok()?;
         let line = status.lines().find(|line| line.starts_with(field))?;
@@ -270,6 +285,16 @@ impl Drop for Daemon {
         let _ = kill_process_group(group, Signal::KILL);
         let _ = self.child.wait();
     }
+}
+
+/// Ticks, a hundred of which Linux tells a second, of a process in this group.
+fn ticks(stat: &str, group: &str) -> Option<u64> {
+    // The name, the only field that could have a blank, ends with the last bracket.
+    let fields: Vec<&str> = stat.rsplit_once(") ")?.1.split(' ').collect();
+    // Behind state and parent: proc(5) counts from one, and two fields more.
+    let is_of_group = fields.get(2) == Some(&group);
+    let times = fields.get(11..15).filter(|_| is_of_group)?;
+    times.iter().map(|ticks| ticks.parse::<u64>().ok()).sum()
 }
 
 #[expect(

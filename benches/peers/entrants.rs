@@ -6,8 +6,9 @@ use std::path::Path;
 use anyhow::Result;
 
 use crate::bench::Bench;
-use crate::children::{Daemon, Line};
+use crate::children::{Daemon, Line, Memory};
 use crate::material::Material;
+use crate::report::Turn;
 use crate::{cp, iperf, ours, rsync, ssh, web};
 
 /// One of them.
@@ -61,6 +62,17 @@ pub trait Mover {
     }
 }
 
+/// Runs what a client does, by the clock, with what both sides have of the processors for it.
+pub fn timed(bench: &Bench, mover: &dyn Mover, line: &Line) -> Result<Turn> {
+    let busy = || mover.server().map(Daemon::busy).unwrap_or_default();
+    let before = busy();
+    let ran = bench.watch.run(line, Memory::Ignored)?;
+    Ok(Turn {
+        took: ran.took,
+        busy: ran.busy + busy().saturating_sub(before),
+    })
+}
+
 impl Who {
     pub fn name(self) -> String {
         match self {
@@ -89,24 +101,38 @@ impl Who {
 
     /// What `--peers` calls it.
     pub fn family(self) -> &'static str {
-        self.needs()[0]
+        match self {
+            Self::Haul | Self::HaulEncrypted => "haul",
+            Self::RsyncDaemon | Self::RsyncFsync | Self::RsyncSsh => "rsync",
+            Self::Scp | Self::ScpAes => "scp",
+            Self::Curl => "curl",
+            Self::Aria2(_) => "aria2",
+            Self::Cp => "cp",
+            Self::Iperf3 => "iperf3",
+        }
     }
 
     pub fn is_ours(self) -> bool {
         matches!(self, Self::Haul | Self::HaulEncrypted)
     }
 
-    /// The programs that it takes.
-    pub fn needs(self) -> &'static [&'static str] {
+    /// The programs that it takes, each with the package of Debian that has it.
+    pub fn needs(self) -> &'static [(&'static str, &'static str)] {
+        const RSYNC: (&str, &str) = ("rsync", "rsync");
+        const SSH: (&str, &str) = ("ssh", "openssh-client");
+        const SCP: (&str, &str) = ("scp", "openssh-client");
+        const KEYGEN: (&str, &str) = ("ssh-keygen", "openssh-client");
+        const SSHD: (&str, &str) = ("sshd", "openssh-server");
+        const NGINX: (&str, &str) = ("nginx", "nginx");
         match self {
-            Self::Haul | Self::HaulEncrypted => &["haul"],
-            Self::RsyncDaemon | Self::RsyncFsync => &["rsync"],
-            Self::RsyncSsh => &["rsync", "ssh", "sshd", "ssh-keygen"],
-            Self::Scp | Self::ScpAes => &["scp", "ssh", "sshd", "ssh-keygen"],
-            Self::Curl => &["curl", "nginx"],
-            Self::Aria2(_) => &["aria2c", "nginx"],
-            Self::Cp => &["cp"],
-            Self::Iperf3 => &["iperf3"],
+            Self::Haul | Self::HaulEncrypted => &[],
+            Self::RsyncDaemon | Self::RsyncFsync => &[RSYNC],
+            Self::RsyncSsh => &[RSYNC, SSH, KEYGEN, SSHD],
+            Self::Scp | Self::ScpAes => &[SCP, SSH, KEYGEN, SSHD],
+            Self::Curl => &[("curl", "curl"), NGINX],
+            Self::Aria2(_) => &[("aria2c", "aria2"), NGINX],
+            Self::Cp => &[("cp", "coreutils")],
+            Self::Iperf3 => &[("iperf3", "iperf3")],
         }
     }
 

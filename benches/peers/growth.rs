@@ -4,8 +4,7 @@
 use anyhow::{Context, Result};
 
 use crate::bench::Bench;
-use crate::children::Memory;
-use crate::entrants::Who;
+use crate::entrants::{Who, timed};
 use crate::ground::{Place, remove};
 use crate::material::{Load, compare};
 use crate::report::{Bound, Figure, Outcome, Timed};
@@ -36,8 +35,8 @@ pub fn run(bench: &Bench, outcome: &mut Outcome) -> Result<()> {
         for (n, load) in loads(bench).into_iter().enumerate() {
             let what = load.make(bench.ground.source())?;
             let landing = root.join(what.name());
-            let ran = bench.watch.run(&server.put(&what), Memory::Ignored)?;
-            outcome.entrants[n].sample(round, ran.took);
+            let turn = timed(bench, server.as_ref(), &server.put(&what))?;
+            outcome.entrants[n].sample(round, turn);
             if round == 0 {
                 compare(&what.path, &landing)?;
             }

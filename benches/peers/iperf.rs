@@ -12,7 +12,7 @@ use crate::entrants::Mover;
 use crate::material::Material;
 
 pub struct Iperf {
-    _server: Daemon,
+    server: Daemon,
     client: Line,
     address: SocketAddr,
 }
@@ -25,7 +25,7 @@ pub fn start(bench: &Bench) -> Result<Iperf> {
         Ok(line.args(["-s", "-B", &ip, "-p", &port]))
     })?;
     Ok(Iperf {
-        _server: server,
+        server,
         client: bench.ends.line(End::Client, &program),
         address,
     })
@@ -47,5 +47,9 @@ impl Mover for Iperf {
 
     fn get(&self, what: &Material, _into: &Path) -> Option<Line> {
         Some(self.send(what).arg("-R"))
+    }
+
+    fn server(&self) -> Option<&Daemon> {
+        Some(&self.server)
     }
 }

@@ -17,9 +17,9 @@ use haul::trust::{Places, Variables};
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 
 use crate::bench::Bench;
-use crate::children::{Daemon, Memory};
+use crate::children::Daemon;
 use crate::ends::{End, ourselves};
-use crate::entrants::Mover;
+use crate::entrants::{Mover, timed};
 use crate::ground::{Place, remove};
 use crate::ours::{self, Ours, Wire};
 use crate::report::{Bound, Figure, Outcome, Timed, figure};
@@ -76,8 +76,8 @@ pub fn run(bench: &Bench, wire: Wire, outcome: &mut Outcome) -> Result<()> {
     }
     for round in 0..=bench.args.rounds {
         for (n, (server, root)) in [&beside, &alone].into_iter().enumerate() {
-            let ran = bench.watch.run(&server.put(&what), Memory::Ignored)?;
-            outcome.entrants[n].sample(round, ran.took);
+            let turn = timed(bench, server, &server.put(&what))?;
+            outcome.entrants[n].sample(round, turn);
             remove(&root.join(what.name()))?;
         }
     }

@@ -18,7 +18,10 @@ pub const NAME: &str = "memory";
 const AT_MOST: f64 = 64.0;
 
 pub fn title(bench: &Bench) -> String {
-    format!("put and get {}: memory", bench.load(Size::Big).title())
+    format!(
+        "the most memory, to put and get {}",
+        bench.load(Size::Big).title()
+    )
 }
 
 /// Runs the row.

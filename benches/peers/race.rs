@@ -4,17 +4,16 @@
 //! measured time, what landed is removed.
 
 use std::path::PathBuf;
-use std::time::Duration;
 
 use anyhow::{Context, Result};
 
 use crate::bench::Bench;
 use crate::children::{Interrupted, Line, Memory};
-use crate::entrants::{Mover, Who};
+use crate::entrants::{Mover, Who, timed};
 use crate::ground::remove;
 use crate::material::{Material, change_a_byte, compare};
 use crate::meter::Meter;
-use crate::report::{Bound, Figure, Outcome, Timed, figure};
+use crate::report::{Bound, Figure, Outcome, Timed, Turn, figure};
 use crate::works::{Goal, State, Way, Work};
 
 /// MiB that haul may send for one byte that has changed.
@@ -50,7 +49,7 @@ pub fn run(bench: &Bench, work: &Work, outcome: &mut Outcome) -> Result<()> {
         }
         for mut racer in std::mem::take(&mut racers) {
             match racer.turn(bench, work, &what, round) {
-                Ok(took) => racer.timed.sample(round, took),
+                Ok(turn) => racer.timed.sample(round, turn),
                 Err(error) if error.is::<Interrupted>() => return Err(error),
                 Err(error) => {
                     outcome.fail(racer.who, &error);
@@ -129,14 +128,14 @@ fn enter(bench: &Bench, work: &Work, who: Who, goal: Goal, what: &Material) -> R
 }
 
 impl Racer {
-    /// Takes one turn, and says how long it took.
-    fn turn(&self, bench: &Bench, work: &Work, what: &Material, round: u32) -> Result<Duration> {
+    /// Takes one turn.
+    fn turn(&self, bench: &Bench, work: &Work, what: &Material, round: u32) -> Result<Turn> {
         if work.state == State::Fresh {
             remove(&self.landing)?;
         }
         bench.watch.check()?;
         let line = self.line(work, what, round)?;
-        let ran = bench.watch.run(&line, Memory::Ignored)?;
+        let turn = timed(bench, self.mover.as_ref(), &line)?;
         // Where something is only changed, the first change is what has to be seen.
         let proof = u32::from(work.state == State::Changed);
         if round <= proof && self.who.lands() {
@@ -145,7 +144,7 @@ impl Racer {
         if work.state == State::Fresh {
             remove(&self.landing)?;
         }
-        Ok(ran.took)
+        Ok(turn)
     }
 
     fn line(&self, work: &Work, what: &Material, round: u32) -> Result<Line> {

@@ -26,6 +26,15 @@ pub struct Timed {
     name: String,
     command: String,
     samples: Vec<Duration>,
+    /// What both sides had of the processors meanwhile.
+    busy: Vec<Duration>,
+}
+
+/// One sample.
+#[derive(Clone, Copy)]
+pub struct Turn {
+    pub took: Duration,
+    pub busy: Duration,
 }
 
 /// A number that has something to reach, or only to tell.
@@ -120,7 +129,10 @@ impl Outcome {
             if let (Some(median), Some(least), Some(most)) = (timed.median(), least, most) {
                 let (least, most) = (least.as_secs_f64(), most.as_secs_f64());
                 let name = &timed.name;
-                println!("  {name:<28} {median:>8.3} s   {least:.3} to {most:.3}");
+                let busy = self::median(&timed.busy).unwrap_or_default();
+                println!(
+                    "  {name:<28} {median:>8.3} s   {least:.3} to {most:.3}   processors {busy:.2} s"
+                );
             }
         }
         for figure in &self.figures {
@@ -157,24 +169,26 @@ impl Timed {
             name,
             command,
             samples: Vec::new(),
+            busy: Vec::new(),
         }
     }
 
     /// Takes down a sample, unless its round is the one that warms up.
-    pub fn sample(&mut self, round: u32, took: Duration) {
-        eprintln!("  round {round}: {} {:.3} s", self.name, took.as_secs_f64());
+    pub fn sample(&mut self, round: u32, turn: Turn) {
+        eprintln!(
+            "  round {round}: {} {:.3} s",
+            self.name,
+            turn.took.as_secs_f64()
+        );
         if round > 0 {
-            self.samples.push(took);
+            self.samples.push(turn.took);
+            self.busy.push(turn.busy);
         }
     }
 
-    /// The middle one, in seconds; of two, what is between them.
+    /// The middle sample, in seconds.
     pub fn median(&self) -> Option<f64> {
-        let mut sorted: Vec<f64> = self.samples.iter().map(Duration::as_secs_f64).collect();
-        sorted.sort_by(f64::total_cmp);
-        let upper = sorted.get(sorted.len() / 2)?;
-        let lower = sorted.get((sorted.len() - 1) / 2)?;
-        Some(f64::midpoint(*lower, *upper))
+        median(&self.samples)
     }
 
     fn json(&self) -> Value {
@@ -182,10 +196,8 @@ impl Timed {
             ("name", (&self.name).into()),
             ("command", (&self.command).into()),
             ("median", self.median().into()),
-            (
-                "seconds",
-                self.samples.iter().map(Duration::as_secs_f64).collect(),
-            ),
+            ("seconds", seconds(&self.samples).collect()),
+            ("processor_seconds", seconds(&self.busy).collect()),
         ])
     }
 }
@@ -232,4 +244,17 @@ impl Figure {
             ("met", self.is_met().into()),
         ])
     }
+}
+
+fn seconds(samples: &[Duration]) -> impl Iterator<Item = f64> {
+    samples.iter().map(Duration::as_secs_f64)
+}
+
+/// The middle one, in seconds; of two, what is between them.
+fn median(samples: &[Duration]) -> Option<f64> {
+    let mut sorted: Vec<f64> = seconds(samples).collect();
+    sorted.sort_by(f64::total_cmp);
+    let upper = sorted.get(sorted.len() / 2)?;
+    let lower = sorted.get((sorted.len() - 1) / 2)?;
+    Some(f64::midpoint(*lower, *upper))
 }

@@ -14,7 +14,7 @@ use crate::ground;
 use crate::material::Material;
 
 pub struct Rsync {
-    _server: Option<Daemon>,
+    server: Option<Daemon>,
     client: Line,
     address: SocketAddr,
 }
@@ -33,7 +33,7 @@ pub fn daemon(bench: &Bench, root: &Path, flags: &[&str]) -> Result<Rsync> {
     })?;
     let client = bench.ends.line(End::Client, &program);
     Ok(Rsync {
-        _server: Some(server),
+        server: Some(server),
         client: client.arg("-a").args(flags),
         address,
     })
@@ -71,10 +71,14 @@ impl Mover for Rsync {
 
     fn through(&self, address: SocketAddr) -> Option<Box<dyn Mover>> {
         Some(Box::new(Self {
-            _server: None,
+            server: None,
             client: self.client.clone(),
             address,
         }))
+    }
+
+    fn server(&self) -> Option<&Daemon> {
+        self.server.as_ref()
     }
 }
 

@@ -17,7 +17,7 @@ const HOST: &str = "bench";
 
 /// A server, and what uses it: both clients name a file as `HOST:PATH`.
 pub struct Ssh {
-    _server: Daemon,
+    server: Daemon,
     client: Line,
     program: Program,
     root: PathBuf,
@@ -35,7 +35,7 @@ pub fn scp(bench: &Bench, root: &Path, flags: &[&str]) -> Result<Ssh> {
     let program = find("scp").context("scp")?;
     let client = bench.ends.line(End::Client, &program);
     Ok(Ssh {
-        _server: server,
+        server,
         client: client.args(["-q", "-F"]).arg(config).args(flags),
         program: Program::Scp,
         root: root.to_owned(),
@@ -49,7 +49,7 @@ pub fn rsync(bench: &Bench, root: &Path) -> Result<Ssh> {
     let ssh = shlex::try_join(["ssh", "-F", &config.to_string_lossy()])?;
     let client = bench.ends.line(End::Client, &program);
     Ok(Ssh {
-        _server: server,
+        server,
         client: client.args(["-a", "-e", &ssh]),
         program: Program::Rsync,
         root: root.to_owned(),
@@ -138,5 +138,9 @@ impl Mover for Ssh {
     fn get(&self, what: &Material, into: &Path) -> Option<Line> {
         let source = self.source(&self.there(what), what);
         Some(self.client(what).arg(source).arg(into))
+    }
+
+    fn server(&self) -> Option<&Daemon> {
+        Some(&self.server)
     }
 }

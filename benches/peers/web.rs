@@ -13,7 +13,7 @@ use crate::material::Material;
 
 /// A server, and what uses it.
 pub struct Web {
-    _server: Daemon,
+    server: Daemon,
     client: Line,
     program: Program,
     url: String,
@@ -30,7 +30,7 @@ pub fn curl(bench: &Bench, root: &Path) -> Result<Web> {
     let program = find("curl").context("curl")?;
     let client = bench.ends.line(End::Client, &program);
     Ok(Web {
-        _server: server,
+        server,
         client: client.args(["-q", "-sS", "-f"]),
         program: Program::Curl,
         url,
@@ -44,7 +44,7 @@ pub fn aria2(bench: &Bench, root: &Path, connections: u8) -> Result<Web> {
     let client = bench.ends.line(End::Client, &program);
     let client = client.args(["--no-conf", "-q", "-k", "1M", "--file-allocation=none"]);
     Ok(Web {
-        _server: server,
+        server,
         client: client.args([format!("-x{connections}"), format!("-s{connections}")]),
         program: Program::Aria2,
         url,
@@ -103,5 +103,9 @@ impl Mover for Web {
             }
         };
         Some(client.arg(format!("{}/{}", self.url, what.name())))
+    }
+
+    fn server(&self) -> Option<&Daemon> {
+        Some(&self.server)
     }
 }

@@ -227,10 +227,19 @@ impl Work {
             Way::Get => "get",
         };
         let load = load.title();
-        match self.state {
-            State::Fresh => format!("{way} {load}"),
-            State::Unchanged => format!("{way} {load} again, unchanged"),
-            State::Changed => format!("{way} {load} again, one byte changed"),
-        }
+        let state = match self.state {
+            State::Fresh => "",
+            State::Unchanged => " again, unchanged",
+            State::Changed => " again, one byte changed",
+        };
+        let place = match self.place {
+            Place::Disk => ", onto a disk and durable",
+            Place::Source | Place::Target => "",
+        };
+        let wire = match self.entrants {
+            [(HaulEncrypted, _), ..] => ", encrypted",
+            _ => "",
+        };
+        format!("{way} {load}{state}{place}{wire}")
     }
 }
