@@ -5,15 +5,13 @@
 //! prefix word, or a server that forks, takes the rest along. A signal to the benchmark is
 //! seen wherever it waits, becomes an error like any other, and drops what holds the children.
 
-use std::ffi::{OsStr, OsString};
-use std::fmt;
+use std::cell::Cell;
 use std::fs::{self, File};
 use std::io::Read;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::os::unix::net::UnixStream;
-use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Stdio};
+use std::process::{Child, Stdio};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail};
@@ -21,17 +19,12 @@ use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::process::{Pid, PidfdFlags, Signal, kill_process_group, pidfd_open};
 use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
 
+use crate::line::Line;
+
 /// How long a client may take: far beyond any of the works.
 const PATIENCE: Duration = Duration::from_secs(1800);
 /// How long a server may take to stop when it is asked to.
 const STOPPING: Duration = Duration::from_secs(10);
-
-/// A command that can be run again and again.
-#[derive(Clone, Debug)]
-pub struct Line {
-    words: Vec<OsString>,
-    home: PathBuf,
-}
 
 /// What became of a client.
 pub struct Ran {
@@ -59,59 +52,18 @@ pub struct Interrupted;
 pub struct Watch {
     /// Readable from the first signal on.
     signals: UnixStream,
-    log: PathBuf,
+    /// Where what children say goes, a file each.
+    logs: PathBuf,
+    logged: Cell<u32>,
 }
 
-/// A server that is stopped when it is let go of.
-pub struct Daemon {
+/// A child that nobody has waited for. It is stopped when it is let go of.
+pub struct Running {
     child: Child,
+    /// Readable once the child has ended.
     end: OwnedFd,
     log: PathBuf,
-}
-
-impl Line {
-    /// `program`, for a person whose home is `home`.
-    pub fn new(prefix: &[String], program: &Path, home: &Path) -> Self {
-        let mut words: Vec<OsString> = prefix.iter().map(OsString::from).collect();
-        words.push(program.into());
-        Self {
-            words,
-            home: home.to_owned(),
-        }
-    }
-
-    #[must_use]
-    pub fn arg(mut self, word: impl AsRef<OsStr>) -> Self {
-        self.words.push(word.as_ref().to_owned());
-        self
-    }
-
-    #[must_use]
-    pub fn args<W: AsRef<OsStr>>(self, words: impl IntoIterator<Item = W>) -> Self {
-        words.into_iter().fold(self, Self::arg)
-    }
-
-    /// The command. Nothing of this environment speaks to any of the programs.
-    fn command(&self) -> Command {
-        let mut command = Command::new(&self.words[0]);
-        command
-            .args(&self.words[1..])
-            .env_clear()
-            .env("PATH", super::ends::search_path())
-            .env("HOME", &self.home)
-            .env("LC_ALL", "C")
-            .stdin(Stdio::null())
-            .process_group(0);
-        command
-    }
-}
-
-impl fmt::Display for Line {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let words: Vec<_> = self.words.iter().map(|w| w.to_string_lossy()).collect();
-        let line = shlex::try_join(words.iter().map(|w| &**w));
-        f.write_str(&line.unwrap_or_else(|_| words.join(" ")))
-    }
+    is_over: bool,
 }
 
 impl Watch {
@@ -123,7 +75,8 @@ impl Watch {
         }
         Ok(Self {
             signals,
-            log: dir.join("client.log"),
+            logs: dir.to_owned(),
+            logged: Cell::new(0),
         })
     }
 
@@ -134,11 +87,9 @@ impl Watch {
 
     /// Runs a client to its end, which has to be a good one.
     pub fn run(&self, line: &Line, memory: Memory) -> Result<Ran> {
-        let [out, err] = ["stdout", "stderr"].map(|end| self.log.with_extension(end));
-        let mut command = line.command();
-        command.stdout(log(&out)?).stderr(log(&err)?);
+        let out = self.log();
         let began = Instant::now();
-        let mut child = Daemon::start(command, line, &err)?;
+        let mut child = self.start(line, create(&out)?.into())?;
         let mut peak = None;
         loop {
             let pause = match memory {
@@ -159,6 +110,7 @@ impl Watch {
         // Gone as it is, its counts are there until somebody has waited for it.
         let busy = child.busy();
         let status = child.child.wait()?;
+        child.is_over = true;
         if !status.success() {
             bail!("{line}: {status}: {}", child.said());
         }
@@ -171,33 +123,47 @@ impl Watch {
     }
 
     /// Starts a server that prints a line when it is ready, and reads that line.
-    pub fn serve_until_it_says(&self, line: &Line, within: Duration) -> Result<(Daemon, String)> {
-        let err = self.log.with_file_name("haul.stderr");
-        let mut command = line.command();
-        command.stdout(Stdio::piped()).stderr(log(&err)?);
-        let mut daemon = Daemon::start(command, line, &err)?;
-        let mut stdout = daemon.child.stdout.take().context("no standard output")?;
+    pub fn serve_until_it_says(&self, line: &Line, within: Duration) -> Result<(Running, String)> {
+        let mut server = self.start(line, Stdio::piped())?;
+        let mut stdout = server.child.stdout.take().context("no standard output")?;
         let mut said = Vec::new();
         let by = Instant::now() + within;
         while !said.ends_with(b"\n") {
             let mut some = [0; 512];
             if !self.wait(Some(stdout.as_fd()), by)? {
-                bail!("{line}: said nothing for {within:?}: {}", daemon.said());
+                bail!("{line}: said nothing for {within:?}: {}", server.said());
             }
             match stdout.read(&mut some)? {
-                0 => bail!("{line}: ended: {}", daemon.said()),
+                0 => bail!("{line}: ended: {}", server.said()),
                 n => said.extend(&some[..n]),
             }
         }
-        Ok((daemon, String::from_utf8(said)?))
+        Ok((server, String::from_utf8(said)?))
     }
 
     /// Starts a server that says nothing when it is ready.
-    pub fn serve(&self, line: &Line, name: &str) -> Result<Daemon> {
-        let err = self.log.with_file_name(format!("{name}.stderr"));
+    pub fn serve(&self, line: &Line) -> Result<Running> {
+        self.start(line, Stdio::null())
+    }
+
+    fn start(&self, line: &Line, stdout: Stdio) -> Result<Running> {
+        let log = self.log();
         let mut command = line.command();
-        command.stdout(Stdio::null()).stderr(log(&err)?);
-        Daemon::start(command, line, &err)
+        command.stdout(stdout).stderr(create(&log)?);
+        let child = command.spawn().with_context(|| line.to_string())?;
+        let end = pidfd_open(Pid::from_child(&child), PidfdFlags::empty())?;
+        Ok(Running {
+            child,
+            end,
+            log,
+            is_over: false,
+        })
+    }
+
+    /// A file that nobody has written to.
+    fn log(&self) -> PathBuf {
+        self.logged.set(self.logged.get() + 1);
+        self.logs.join(format!("{}.log", self.logged.get()))
     }
 
     /// Waits until `fd` is readable, and says whether it was in time.
@@ -222,20 +188,11 @@ impl Watch {
     }
 }
 
-impl Daemon {
-    fn start(mut command: Command, line: &Line, log: &Path) -> Result<Self> {
-        let child = command.spawn().with_context(|| line.to_string())?;
-        let end = pidfd_open(Pid::from_child(&child), PidfdFlags::empty())?;
-        Ok(Self {
-            child,
-            end,
-            log: log.to_owned(),
-        })
-    }
-
+impl Running {
     /// Whether it still runs.
     pub fn is_up(&mut self) -> Result<bool> {
-        Ok(self.child.try_wait()?.is_none())
+        self.is_over |= self.child.try_wait()?.is_some();
+        Ok(!self.is_over)
     }
 
     /// The last that it said on standard error.
@@ -272,13 +229,14 @@ impl Daemon {
     }
 }
 
-impl Drop for Daemon {
+impl Drop for Running {
     fn drop(&mut self) {
-        let group = Pid::from_child(&self.child);
-        if matches!(self.child.try_wait(), Ok(Some(_))) {
+        // Its number may be another's by now.
+        if self.is_over {
             return;
         }
-        // Each may fail only because the other side is gone already.
+        let group = Pid::from_child(&self.child);
+        // Each may fail only because whom it is for is gone already.
         let _ = kill_process_group(group, Signal::TERM);
         let mut fds = [PollFd::new(&self.end, PollFlags::IN)];
         let _ = poll(&mut fds, Timespec::try_from(STOPPING).ok().as_ref());
@@ -301,6 +259,6 @@ fn ticks(stat: &str, group: &str) -> Option<u64> {
     clippy::disallowed_methods,
     reason = "a log in a private directory of this run"
 )]
-fn log(path: &Path) -> Result<File> {
+fn create(path: &Path) -> Result<File> {
     Ok(File::create(path)?)
 }

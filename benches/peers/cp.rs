@@ -3,9 +3,9 @@
 use std::path::{Path, PathBuf};
 
 use crate::bench::Bench;
-use crate::children::Line;
 use crate::ends::{End, find};
 use crate::entrants::Mover;
+use crate::line::Line;
 use crate::material::Material;
 
 pub struct Cp {
@@ -29,8 +29,8 @@ impl Mover for Cp {
         line.arg(self.root.join(what.name()))
     }
 
-    fn get(&self, what: &Material, into: &Path) -> Option<Line> {
+    fn get(&self, what: &Material, into: &Path) -> Line {
         let line = self.client.clone().arg(self.root.join(what.name()));
-        Some(line.arg(into))
+        line.arg(into.join(what.name()))
     }
 }

@@ -15,7 +15,8 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, Result, bail};
 
 use crate::args::Args;
-use crate::children::{Daemon, Line, Memory, Watch};
+use crate::children::{Memory, Running, Watch};
+use crate::line::Line;
 
 /// How long a server may take to come up.
 const COMING_UP: Duration = Duration::from_secs(20);
@@ -75,7 +76,7 @@ impl Ends {
         watch: &Watch,
         name: &str,
         line: impl Fn(SocketAddr) -> Result<Line>,
-    ) -> Result<(Daemon, SocketAddr)> {
+    ) -> Result<(Running, SocketAddr)> {
         let mut said = String::new();
         for _ in 0..3 {
             let ask = self.line(End::Server, &ourselves()?);
@@ -83,25 +84,25 @@ impl Ends {
             let port = watch.run(&ask, Memory::Ignored)?.stdout;
             let port = port.trim().parse().context("a port")?;
             let address = SocketAddr::new(self.address, port);
-            let mut daemon = watch.serve(&line(address)?, name)?;
-            if self.comes_up(watch, &mut daemon, address)? {
-                return Ok((daemon, address));
+            let mut server = watch.serve(&line(address)?)?;
+            if self.comes_up(watch, &mut server, address)? {
+                return Ok((server, address));
             }
-            said = daemon.said();
+            said = server.said();
         }
         bail!("{name} does not come up: {said}")
     }
 
     /// Waits until host A reaches a server, or the server has ended.
-    fn comes_up(&self, watch: &Watch, daemon: &mut Daemon, address: SocketAddr) -> Result<bool> {
+    fn comes_up(&self, watch: &Watch, server: &mut Running, address: SocketAddr) -> Result<bool> {
         let line = self.line(End::Client, &ourselves()?);
         let line = line.args(["reach", &address.to_string(), "1"]);
         let by = Instant::now() + COMING_UP;
-        while daemon.is_up()? && Instant::now() < by {
+        while server.is_up()? && Instant::now() < by {
             let reached = watch.run(&line, Memory::Ignored);
             watch.check()?;
             if reached.is_ok() {
-                return daemon.is_up();
+                return server.is_up();
             }
         }
         Ok(false)

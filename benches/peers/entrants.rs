@@ -6,7 +6,8 @@ use std::path::Path;
 use anyhow::Result;
 
 use crate::bench::Bench;
-use crate::children::{Daemon, Line, Memory};
+use crate::children::{Memory, Running};
+use crate::line::Line;
 use crate::material::Material;
 use crate::report::Turn;
 use crate::{cp, iperf, ours, rsync, ssh, web};
@@ -43,28 +44,28 @@ pub trait Mover {
         self.put(what)
     }
 
-    /// Gets what has that name, as `into`; `None` for who only puts.
-    fn get(&self, what: &Material, into: &Path) -> Option<Line>;
+    /// Gets what has that name into the directory `into`, under the same name.
+    fn get(&self, what: &Material, into: &Path) -> Line;
 
-    /// Where its server is reached, and the same server through another address; `None` for
-    /// who does not ask for that.
+    /// Where its server is reached, for who counts what is sent there; else `None`.
     fn address(&self) -> Option<SocketAddr> {
         None
     }
 
+    /// The same server through another address; `None` where there is no address.
     fn through(&self, _address: SocketAddr) -> Option<Box<dyn Mover>> {
         None
     }
 
     /// The server, for who asks what it costs.
-    fn server(&self) -> Option<&Daemon> {
+    fn server(&self) -> Option<&Running> {
         None
     }
 }
 
 /// Runs what a client does, by the clock, with what both sides have of the processors for it.
 pub fn timed(bench: &Bench, mover: &dyn Mover, line: &Line) -> Result<Turn> {
-    let busy = || mover.server().map(Daemon::busy).unwrap_or_default();
+    let busy = || mover.server().map(Running::busy).unwrap_or_default();
     let before = busy();
     let ran = bench.watch.run(line, Memory::Ignored)?;
     Ok(Turn {

@@ -76,9 +76,10 @@ impl Ground {
         Ok(path)
     }
 
-    /// A directory of this name, kept as it is, for keys and configurations.
+    /// A directory of this name, kept as it is, for keys, configurations and logs. It is beside
+    /// what arrives, as the disk has other things to do.
     pub fn desk(&self, name: &str) -> Result<PathBuf> {
-        let path = self.disk.path().join("desk").join(name);
+        let path = self.target.path().join("desk").join(name);
         fs::create_dir_all(&path)?;
         Ok(path)
     }

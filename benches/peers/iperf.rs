@@ -6,13 +6,14 @@ use std::path::Path;
 use anyhow::{Context, Result};
 
 use crate::bench::Bench;
-use crate::children::{Daemon, Line};
+use crate::children::Running;
 use crate::ends::{End, find};
 use crate::entrants::Mover;
+use crate::line::Line;
 use crate::material::Material;
 
 pub struct Iperf {
-    server: Daemon,
+    server: Running,
     client: Line,
     address: SocketAddr,
 }
@@ -45,11 +46,11 @@ impl Mover for Iperf {
         self.send(what)
     }
 
-    fn get(&self, what: &Material, _into: &Path) -> Option<Line> {
-        Some(self.send(what).arg("-R"))
+    fn get(&self, what: &Material, _into: &Path) -> Line {
+        self.send(what).arg("-R")
     }
 
-    fn server(&self) -> Option<&Daemon> {
+    fn server(&self) -> Option<&Running> {
         Some(&self.server)
     }
 }

@@ -17,7 +17,7 @@ use haul::trust::{Places, Variables};
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 
 use crate::bench::Bench;
-use crate::children::Daemon;
+use crate::children::Running;
 use crate::ends::{End, ourselves};
 use crate::entrants::{Mover, timed};
 use crate::ground::{Place, remove};
@@ -99,7 +99,7 @@ pub fn run(bench: &Bench, wire: Wire, outcome: &mut Outcome) -> Result<()> {
 }
 
 /// Starts as many processes as it takes to hold `idle` connections, and waits until they do.
-fn hold(bench: &Bench, server: &Ours, idle: u64) -> Result<Vec<Daemon>> {
+fn hold(bench: &Bench, server: &Ours, idle: u64) -> Result<Vec<Running>> {
     let most = getrlimit(Resource::Nofile).current.unwrap_or(u64::MAX);
     let at_once = ((most - OTHERS) / 2).min(idle);
     let mut holding = Vec::new();
@@ -190,6 +190,6 @@ fn allow(descriptors: u64) -> Result<u64> {
 }
 
 fn resident(server: &Ours) -> Result<u64> {
-    let resident = server.server().and_then(Daemon::resident);
+    let resident = server.server().and_then(Running::resident);
     resident.context("the server's memory was not seen")
 }

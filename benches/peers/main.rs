@@ -18,6 +18,7 @@ mod ground;
 mod growth;
 mod iperf;
 mod json;
+mod line;
 mod load;
 mod machine;
 mod material;

@@ -7,7 +7,7 @@
 use anyhow::{Context, Result};
 
 use crate::bench::Bench;
-use crate::children::{Daemon, Memory};
+use crate::children::{Memory, Running};
 use crate::entrants::Who;
 use crate::ground::{Place, remove};
 use crate::report::{Bound, Figure, Outcome, Timed, figure};
@@ -37,10 +37,9 @@ pub fn run(bench: &Bench, outcome: &mut Outcome) -> Result<()> {
 /// A server that does one thing only, as often as there are rounds; the greatest counts.
 fn one(bench: &Bench, who: Who, way: Way, outcome: &mut Outcome) -> Result<()> {
     let what = bench.load(Size::Big).make(bench.ground.source())?;
-    let root = bench.ground.empty(Place::Target, NAME)?;
-    let landing = root.join(what.name());
+    let into = bench.ground.empty(Place::Target, NAME)?;
     let (root, verb) = match way {
-        Way::Put => (root, "put"),
+        Way::Put => (into.clone(), "put"),
         Way::Get => (bench.served(&what, NAME)?, "get"),
     };
     let (mut clients, mut servers) = (0, 0);
@@ -48,13 +47,13 @@ fn one(bench: &Bench, who: Who, way: Way, outcome: &mut Outcome) -> Result<()> {
         let server = who.start(bench, &root)?;
         let line = match way {
             Way::Put => server.put(&what),
-            Way::Get => server.get(&what, &landing).context("haul gets")?,
+            Way::Get => server.get(&what, &into),
         };
         let ran = bench.watch.run(&line, Memory::Watched)?;
         clients = clients.max(ran.peak.context("the client's memory was not seen")?);
-        let peak = server.server().and_then(Daemon::peak);
+        let peak = server.server().and_then(Running::peak);
         servers = servers.max(peak.context("the server's memory was not seen")?);
-        remove(&landing)?;
+        remove(&into.join(what.name()))?;
         if round == 0 {
             let name = format!("{} {verb}", who.name());
             outcome.entrants.push(Timed::new(name, line.to_string()));

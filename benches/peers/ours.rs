@@ -7,9 +7,10 @@ use std::time::Duration;
 use anyhow::{Context, Result};
 
 use crate::bench::Bench;
-use crate::children::{Daemon, Line, Memory};
+use crate::children::{Memory, Running};
 use crate::ends::End;
 use crate::entrants::Mover;
+use crate::line::Line;
 use crate::material::Material;
 
 /// How long it may take to come up.
@@ -24,7 +25,7 @@ pub enum Wire {
 
 /// A server, and whoever uses it.
 pub struct Ours {
-    server: Option<Daemon>,
+    server: Option<Running>,
     client: Line,
     pub address: SocketAddr,
     /// What a client on host A knows it by, where it encrypts.
@@ -112,10 +113,10 @@ impl Mover for Ours {
         self.put(what).arg("--overwrite")
     }
 
-    fn get(&self, what: &Material, into: &Path) -> Option<Line> {
+    fn get(&self, what: &Material, into: &Path) -> Line {
         let line = self.line(&["get", "-q"]);
         let from = format!("{}/{}", self.address, what.name());
-        Some(line.arg(from).arg(into))
+        line.arg(from).arg(into.join(what.name()))
     }
 
     fn address(&self) -> Option<SocketAddr> {
@@ -133,7 +134,7 @@ impl Mover for Ours {
         }))
     }
 
-    fn server(&self) -> Option<&Daemon> {
+    fn server(&self) -> Option<&Running> {
         self.server.as_ref()
     }
 }

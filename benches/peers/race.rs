@@ -5,12 +5,13 @@
 
 use std::path::PathBuf;
 
-use anyhow::{Context, Result};
+use anyhow::Result;
 
 use crate::bench::Bench;
-use crate::children::{Interrupted, Line, Memory};
+use crate::children::{Interrupted, Memory};
 use crate::entrants::{Mover, Who, timed};
 use crate::ground::remove;
+use crate::line::Line;
 use crate::material::{Material, change_a_byte, compare};
 use crate::meter::Meter;
 use crate::report::{Bound, Figure, Outcome, Timed, Turn, figure};
@@ -24,6 +25,8 @@ struct Racer {
     who: Who,
     goal: Goal,
     mover: Box<dyn Mover>,
+    /// The directory in which it lands, on whichever side that is.
+    into: PathBuf,
     /// What is to be there at the end; removed before each sample of a fresh row.
     landing: PathBuf,
     timed: Timed,
@@ -109,20 +112,21 @@ fn figures(outcome: &mut Outcome, racers: &[Racer], lossy: bool) {
 
 /// Starts the server of one who takes part.
 fn enter(bench: &Bench, work: &Work, who: Who, goal: Goal, what: &Material) -> Result<Racer> {
-    let landing = bench.ground.empty(work.place, &who.slug())?;
+    let into = bench.ground.empty(work.place, &who.slug())?;
     let root = match work.way {
-        Way::Put => landing.clone(),
+        Way::Put => into.clone(),
         Way::Get => bench.served(what, &who.slug())?,
     };
     let mut racer = Racer {
         who,
         goal,
         mover: who.start(bench, &root)?,
-        landing: landing.join(what.name()),
-        timed: Timed::new(who.name(), String::new()),
+        landing: into.join(what.name()),
+        into,
+        timed: Timed::default(),
     };
-    // What is measured, and not what goes before.
-    let line = racer.line(work, what, 1)?;
+    // Of what is measured, and not of what goes before.
+    let line = racer.line(work, what, 1);
     racer.timed = Timed::new(who.name(), line.to_string());
     Ok(racer)
 }
@@ -134,7 +138,7 @@ impl Racer {
             remove(&self.landing)?;
         }
         bench.watch.check()?;
-        let line = self.line(work, what, round)?;
+        let line = self.line(work, what, round);
         let turn = timed(bench, self.mover.as_ref(), &line)?;
         // Where something is only changed, the first change is what has to be seen.
         let proof = u32::from(work.state == State::Changed);
@@ -147,14 +151,11 @@ impl Racer {
         Ok(turn)
     }
 
-    fn line(&self, work: &Work, what: &Material, round: u32) -> Result<Line> {
+    fn line(&self, work: &Work, what: &Material, round: u32) -> Line {
         match (work.way, work.state) {
-            (Way::Get, _) => {
-                let line = self.mover.get(what, &self.landing);
-                line.with_context(|| format!("{} gets nothing", self.who.name()))
-            }
-            (Way::Put, State::Changed) if round > 0 => Ok(self.mover.replace(what)),
-            (Way::Put, _) => Ok(self.mover.put(what)),
+            (Way::Get, _) => self.mover.get(what, &self.into),
+            (Way::Put, State::Changed) if round > 0 => self.mover.replace(what),
+            (Way::Put, _) => self.mover.put(what),
         }
     }
 

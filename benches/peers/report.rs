@@ -22,6 +22,7 @@ pub struct Outcome {
 }
 
 /// What came of one who took part.
+#[derive(Default)]
 pub struct Timed {
     name: String,
     command: String,

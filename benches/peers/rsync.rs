@@ -7,14 +7,15 @@ use std::path::Path;
 use anyhow::{Context, Result};
 
 use crate::bench::Bench;
-use crate::children::{Daemon, Line};
+use crate::children::Running;
 use crate::ends::{End, find};
 use crate::entrants::Mover;
 use crate::ground;
+use crate::line::Line;
 use crate::material::Material;
 
 pub struct Rsync {
-    server: Option<Daemon>,
+    server: Option<Running>,
     client: Line,
     address: SocketAddr,
 }
@@ -47,7 +48,7 @@ fn config(root: &Path) -> String {
         ""
     };
     format!(
-        "use chroot = no\nlog file = /dev/null\n{user}\
+        "use chroot = no\nlog file = /dev/null\nreverse lookup = no\n{user}\
          [m]\npath = {}\nread only = no\n",
         root.display()
     )
@@ -59,10 +60,10 @@ impl Mover for Rsync {
         line.arg(format!("rsync://{}/m/{}", self.address, what.name()))
     }
 
-    fn get(&self, what: &Material, into: &Path) -> Option<Line> {
+    fn get(&self, what: &Material, into: &Path) -> Line {
         let from = format!("rsync://{}/m/{}", self.address, what.name());
         let from = contents(Path::new(&from), what);
-        Some(self.client.clone().arg(from).arg(into))
+        self.client.clone().arg(from).arg(into.join(what.name()))
     }
 
     fn address(&self) -> Option<SocketAddr> {
@@ -77,7 +78,7 @@ impl Mover for Rsync {
         }))
     }
 
-    fn server(&self) -> Option<&Daemon> {
+    fn server(&self) -> Option<&Running> {
         self.server.as_ref()
     }
 }

@@ -5,10 +5,11 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context, Result};
 
 use crate::bench::Bench;
-use crate::children::{Daemon, Line, Memory};
+use crate::children::{Memory, Running};
 use crate::ends::{End, find};
 use crate::entrants::Mover;
 use crate::ground;
+use crate::line::Line;
 use crate::material::Material;
 use crate::rsync::contents;
 
@@ -17,7 +18,7 @@ const HOST: &str = "bench";
 
 /// A server, and what uses it: both clients name a file as `HOST:PATH`.
 pub struct Ssh {
-    server: Daemon,
+    server: Running,
     client: Line,
     program: Program,
     root: PathBuf,
@@ -57,7 +58,7 @@ pub fn rsync(bench: &Bench, root: &Path) -> Result<Ssh> {
 }
 
 /// Starts an sshd, and makes the client's configuration for it.
-fn serve(bench: &Bench) -> Result<(Daemon, PathBuf)> {
+fn serve(bench: &Bench) -> Result<(Running, PathBuf)> {
     let desk = bench.ground.desk("ssh")?;
     let (theirs, ours) = (key(bench, &desk, "host")?, key(bench, &desk, "user")?);
     let program = find("sshd").context("sshd")?;
@@ -135,12 +136,12 @@ impl Mover for Ssh {
         self.client(what).arg(source).arg(self.there(what))
     }
 
-    fn get(&self, what: &Material, into: &Path) -> Option<Line> {
+    fn get(&self, what: &Material, into: &Path) -> Line {
         let source = self.source(&self.there(what), what);
-        Some(self.client(what).arg(source).arg(into))
+        self.client(what).arg(source).arg(into.join(what.name()))
     }
 
-    fn server(&self) -> Option<&Daemon> {
+    fn server(&self) -> Option<&Running> {
         Some(&self.server)
     }
 }

@@ -5,15 +5,16 @@ use std::path::Path;
 use anyhow::{Context, Result};
 
 use crate::bench::Bench;
-use crate::children::{Daemon, Line};
+use crate::children::Running;
 use crate::ends::{End, find};
 use crate::entrants::Mover;
 use crate::ground;
+use crate::line::Line;
 use crate::material::Material;
 
 /// A server, and what uses it.
 pub struct Web {
-    server: Daemon,
+    server: Running,
     client: Line,
     program: Program,
     url: String,
@@ -52,7 +53,7 @@ pub fn aria2(bench: &Bench, root: &Path, connections: u8) -> Result<Web> {
 }
 
 /// Starts an nginx that serves `root`, and says under which address.
-fn serve(bench: &Bench, root: &Path) -> Result<(Daemon, String)> {
+fn serve(bench: &Bench, root: &Path) -> Result<(Running, String)> {
     let desk = bench.ground.desk("nginx")?;
     let program = find("nginx").context("nginx")?;
     let (server, address) = bench.ends.serve(&bench.watch, "nginx", |address| {
@@ -92,20 +93,16 @@ impl Mover for Web {
         line.arg(format!("{}/{}", self.url, what.name()))
     }
 
-    fn get(&self, what: &Material, into: &Path) -> Option<Line> {
+    fn get(&self, what: &Material, into: &Path) -> Line {
         let client = self.client.clone();
         let client = match self.program {
-            Program::Curl => client.arg("-o").arg(into),
-            // It takes directory and name apart.
-            Program::Aria2 => {
-                let (dir, name) = (into.parent()?, into.file_name()?);
-                client.arg("-d").arg(dir).arg("-o").arg(name)
-            }
+            Program::Curl => client.arg("-o").arg(into.join(what.name())),
+            Program::Aria2 => client.arg("-d").arg(into).arg("-o").arg(what.name()),
         };
-        Some(client.arg(format!("{}/{}", self.url, what.name())))
+        client.arg(format!("{}/{}", self.url, what.name()))
     }
 
-    fn server(&self) -> Option<&Daemon> {
+    fn server(&self) -> Option<&Running> {
         Some(&self.server)
     }
 }
