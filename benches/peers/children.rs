@@ -32,6 +32,7 @@ pub struct Ran {
     /// What it had of the processors.
     pub busy: Duration,
     pub stdout: String,
+    pub stderr: String,
     /// The most memory that it held at once, in KiB, where that was asked for.
     pub peak: Option<u64>,
 }
@@ -118,6 +119,7 @@ impl Watch {
             took,
             busy,
             stdout: fs::read_to_string(&out)?,
+            stderr: child.said(),
             peak,
         })
     }

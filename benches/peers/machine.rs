@@ -2,7 +2,6 @@
 
 use std::fs;
 use std::path::Path;
-use std::process::Command;
 use std::thread::available_parallelism;
 
 use anyhow::Result;
@@ -11,10 +10,11 @@ use rustix::fs::statfs;
 use rustix::system::uname;
 
 use crate::bench::Bench;
-use crate::ends::find;
+use crate::children::{Interrupted, Memory};
+use crate::ends::{End, find};
 
 /// Who says which version it is, and how it is asked.
-const VERSIONS: [(&str, &str); 8] = [
+const VERSIONS: [(&str, &str); 7] = [
     ("rsync", "--version"),
     ("ssh", "-V"),
     ("nginx", "-v"),
@@ -22,7 +22,6 @@ const VERSIONS: [(&str, &str); 8] = [
     ("aria2c", "--version"),
     ("cp", "--version"),
     ("iperf3", "--version"),
-    ("rustc", "--version"),
 ];
 
 /// How git is asked for what this was built from.
@@ -55,12 +54,13 @@ pub fn facts(bench: &Bench) -> Result<Vec<(&'static str, String)>> {
         facts.push((what, format!("{} ({})", path.display(), kind(path)?)));
     }
     let haul = Path::new(env!("CARGO_BIN_EXE_haul"));
-    facts.push(("haul", first_line(haul, &["--version"])));
-    let git = find("git").map(|git| first_line(&git, &COMMIT));
-    facts.extend(git.map(|commit| ("commit", commit)));
+    facts.push(("haul", first_line(bench, haul, &["--version"])?));
+    if let Some(git) = find("git") {
+        facts.push(("commit", first_line(bench, &git, &COMMIT)?));
+    }
     for (name, flag) in VERSIONS {
         if let Some(program) = find(name) {
-            facts.push((name, first_line(&program, &[flag])));
+            facts.push((name, first_line(bench, &program, &[flag])?));
         }
     }
     Ok(facts)
@@ -86,11 +86,14 @@ fn kind(path: &Path) -> Result<String> {
 }
 
 /// The first that a program says of itself, on whichever stream.
-fn first_line(program: &Path, words: &[&str]) -> String {
-    let Ok(output) = Command::new(program).args(words).output() else {
-        return "unknown".to_owned();
-    };
-    let said = [output.stdout, output.stderr].concat();
-    let said = String::from_utf8_lossy(&said);
-    said.lines().next().unwrap_or_default().trim().to_owned()
+fn first_line(bench: &Bench, program: &Path, words: &[&str]) -> Result<String> {
+    let line = bench.ends.line(End::Client, program).args(words);
+    match bench.watch.run(&line, Memory::Ignored) {
+        Ok(ran) => {
+            let said = ran.stdout + &ran.stderr;
+            Ok(said.lines().next().unwrap_or_default().trim().to_owned())
+        }
+        Err(error) if error.is::<Interrupted>() => Err(error),
+        Err(_) => Ok("unknown".to_owned()),
+    }
 }
