@@ -46,13 +46,16 @@ pub enum Memory {
 
 /// Somebody wants the benchmark to end.
 #[derive(Debug, thiserror::Error)]
-#[error("interrupted")]
-pub struct Interrupted;
+#[error("interrupted by {0}")]
+pub struct Interrupted(&'static str);
+
+/// How that is said.
+const SIGNALS: [(i32, &str); 3] = [(SIGINT, "SIGINT"), (SIGTERM, "SIGTERM"), (SIGHUP, "SIGHUP")];
 
 /// Runs children, and hears signals.
 pub struct Watch {
-    /// Readable from the first signal on.
-    signals: UnixStream,
+    /// Each readable from its first signal on.
+    signals: Vec<(UnixStream, &'static str)>,
     /// Where what children say goes, a file each.
     logs: PathBuf,
     logged: Cell<u32>,
@@ -70,9 +73,11 @@ pub struct Running {
 impl Watch {
     /// Listens for signals; what children say goes into `dir`.
     pub fn new(dir: &Path) -> Result<Self> {
-        let (signals, raise) = UnixStream::pair()?;
-        for signal in [SIGINT, SIGTERM, SIGHUP] {
-            signal_hook::low_level::pipe::register(signal, raise.try_clone()?)?;
+        let mut signals = Vec::new();
+        for (signal, name) in SIGNALS {
+            let (comes, raise) = UnixStream::pair()?;
+            signal_hook::low_level::pipe::register(signal, raise)?;
+            signals.push((comes, name));
         }
         Ok(Self {
             signals,
@@ -172,20 +177,23 @@ impl Watch {
     fn wait(&self, fd: Option<BorrowedFd<'_>>, by: Instant) -> Result<bool> {
         let left = by.saturating_duration_since(Instant::now());
         let left = Timespec::try_from(left)?;
-        let signals = self.signals.as_fd();
-        let mut fds: Vec<PollFd<'_>> = [Some(signals), fd]
-            .into_iter()
-            .flatten()
+        let signals = self.signals.iter().map(|(comes, _)| comes.as_fd());
+        let mut fds: Vec<PollFd<'_>> = signals
+            .chain(fd)
             .map(|fd| PollFd::from_borrowed_fd(fd, PollFlags::IN))
             .collect();
-        loop {
+        let ready = loop {
             match poll(&mut fds, Some(&left)) {
-                // The signal's byte is in the pipe by now.
+                // The signal's byte is in its pipe by now.
                 Err(rustix::io::Errno::INTR) => {}
                 Err(error) => return Err(error.into()),
-                Ok(_) if !fds[0].revents().is_empty() => return Err(Interrupted.into()),
-                Ok(n) => return Ok(n > 0),
+                Ok(ready) => break ready,
             }
+        };
+        let mut came = self.signals.iter().zip(&fds);
+        match came.find(|(_, fd)| !fd.revents().is_empty()) {
+            Some(((_, name), _)) => Err(Interrupted(name).into()),
+            None => Ok(ready > 0),
         }
     }
 }
