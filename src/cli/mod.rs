@@ -14,6 +14,7 @@ mod args;
 mod authorize;
 mod completions;
 mod demo;
+mod descriptors;
 mod destination;
 mod door;
 mod environment;

@@ -16,6 +16,7 @@ use crate::store::{Durability, LocalStore};
 use crate::wire::message::Rights;
 
 use super::address::Address;
+use super::descriptors;
 use super::door::{self, Door};
 use super::escape;
 use super::failure::usage;
@@ -26,13 +27,16 @@ use super::settings::{Format, Loudness, Manner, Serve};
 use super::signals;
 
 pub(super) fn run(serve: &Serve, manner: Manner) -> anyhow::Result<Option<Code>> {
-    let door = door::of(serve, manner.secrecy)?;
+    let mut door = door::of(serve, manner.secrecy)?;
     start_log(serve.log, manner.loudness);
     let store = LocalStore::serve(&serve.root, serve.durability, Fault::default())?;
     let listen: Vec<String> = serve.listen.iter().map(Address::to_string).collect();
+    let room = descriptors::room_for(serve.server.max_connections);
+    door.said.extend(room.notice);
     let config = Config {
         admit: Arc::clone(&door.admit),
         encryption: door.encryption.clone(),
+        max_connections: room.connections,
         ..serve.server.clone()
     };
     let server = Server::bind(store, &listen, config).map_err(|error| usage(error.to_string()))?;

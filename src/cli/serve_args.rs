@@ -46,6 +46,10 @@ pub(super) struct ServeArgs {
         default_value = "1024"
     )]
     pub(super) max_connections: NonZeroUsize,
+    /// Connections at once from one address, or from one IPv6 network of 64 bits; as many as in
+    /// all where it is not said
+    #[arg(long, env = "HAUL_MAX_PER_SOURCE", value_name = "N")]
+    pub(super) max_per_source: Option<NonZeroUsize>,
     /// How long a connection may ask for nothing, as 30, 30s or 5m
     #[arg(
         long,

@@ -4,6 +4,7 @@
 //! the environment beats the default, and what contradicts itself was refused.
 
 use std::ffi::OsStr;
+use std::num::NonZeroUsize;
 use std::path::{Path, PathBuf};
 
 use anyhow::Context;
@@ -218,6 +219,7 @@ pub(super) fn serve(args: ServeArgs, matches: &ArgMatches) -> anyhow::Result<Ser
         may_be_root: args.allow_root,
         server: server::Config {
             max_connections: args.max_connections.get(),
+            max_per_source: args.max_per_source.map_or(usize::MAX, NonZeroUsize::get),
             deadlines,
             drain: args.drain,
             ..server::Config::default()

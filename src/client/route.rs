@@ -9,7 +9,7 @@
 
 use std::fmt;
 use std::io::{self, Cursor};
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Instant;
 
 use crate::net::plain::Plain;
@@ -125,7 +125,8 @@ impl Route {
         match &self.way {
             Way::Tcp(address) => {
                 let socket = connect::connect(address.as_str(), options.deadlines.opening)?;
-                let hold = options.cancel.watch(socket.try_clone()?);
+                let socket = Arc::new(socket);
+                let hold = options.cancel.watch(Arc::clone(&socket));
                 let plain = Plain::new(socket)?;
                 let transport: Box<dyn Transport> = match &options.encryption {
                     Some(side) => Box::new(Encrypted::connect(plain, side)?),

@@ -5,7 +5,7 @@
 
 use std::sync::Arc;
 
-use super::{Admit, Grant, Visitor};
+use super::{Acquaintance, Admit, Grant, Visitor};
 use crate::entry::{Cursor, Entry, Version};
 use crate::identity::Identity;
 use crate::offer::{Offering, OnExisting, Terms, Ticket};
@@ -30,7 +30,8 @@ const REPLACE: Rights = Rights(4);
 const DELETE: Rights = Rights(8);
 
 impl<S: Store> Access<S> {
-    /// Lets a visitor in, who is told what they may do; `None` where they may not come.
+    /// Lets a visitor in, who is told what they may do, and says what they are to the
+    /// server; `None` where they may not come.
     ///
     /// # Errors
     ///
@@ -39,10 +40,15 @@ impl<S: Store> Access<S> {
         store: &S,
         visitor: Visitor,
         admit: Arc<dyn Admit>,
-    ) -> Result<Option<(Self, Rights)>, Error> {
-        let Some(Grant { rights, under }) = admit.grant(&visitor) else {
+    ) -> Result<Option<(Self, Rights, Acquaintance)>, Error> {
+        let Some(grant) = admit.grant(&visitor) else {
             return Ok(None);
         };
+        let Grant {
+            rights,
+            under,
+            acquaintance,
+        } = grant;
         let identity = match visitor.key {
             Some(key) => Identity::Key(*key.as_bytes()),
             None => Identity::Anyone,
@@ -59,7 +65,7 @@ impl<S: Store> Access<S> {
             admit,
             under,
         };
-        Ok(Some((access, rights)))
+        Ok(Some((access, rights, acquaintance)))
     }
 
     /// Whether they see all that is served.

@@ -32,6 +32,17 @@ pub struct Grant {
     pub rights: Rights,
     /// The directory that is all there is for them; `None` is the served root.
     pub under: Option<RemotePath>,
+    /// What they are to the server.
+    pub acquaintance: Acquaintance,
+}
+
+/// What somebody who is admitted is to the server.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Acquaintance {
+    /// Somebody whom it was told of.
+    Known,
+    /// Whoever comes: all of them together have half of the places.
+    Stranger,
 }
 
 /// The same rights for everybody, everywhere.
@@ -40,6 +51,7 @@ impl Admit for Rights {
         Some(Grant {
             rights: *self,
             under: None,
+            acquaintance: Acquaintance::Known,
         })
     }
 }

@@ -3,7 +3,7 @@
 
 use std::path::PathBuf;
 
-use super::admission::{Admit, Grant, Visitor};
+use super::admission::{Acquaintance, Admit, Grant, Visitor};
 use crate::net::keys::PublicKey;
 use crate::path::RemotePath;
 use crate::trust::Grants;
@@ -27,29 +27,32 @@ pub struct Keyed {
 }
 
 impl Keyed {
-    fn found(&self, visitor: &Visitor) -> Option<(Rights, Option<RemotePath>)> {
+    fn found(&self, visitor: &Visitor) -> Option<(Rights, Option<RemotePath>, Acquaintance)> {
         let key = visitor.key?;
         // Beyond this machine the owner's key is one like any other: it may have been
         // carried there, and admits nobody unless it was authorized.
         if visitor.is_local() && key == self.owner {
-            return Some((Rights::ALL, None));
+            return Some((Rights::ALL, None, Acquaintance::Known));
         }
         match self.grants.grant_for(&key, &self.root, Utc::now()) {
             // How much somebody has stored is not counted yet, so nobody comes in who
             // may store no more than so much.
             Some(grant) if grant.is_limited() => None,
-            Some(grant) => Some((grant.rights, grant.under)),
-            None => self.strangers.map(|rights| (rights, None)),
+            Some(grant) => Some((grant.rights, grant.under, Acquaintance::Known)),
+            None => self
+                .strangers
+                .map(|rights| (rights, None, Acquaintance::Stranger)),
         }
     }
 }
 
 impl Admit for Keyed {
     fn grant(&self, visitor: &Visitor) -> Option<Grant> {
-        let (rights, under) = self.found(visitor)?;
+        let (rights, under, acquaintance) = self.found(visitor)?;
         Some(Grant {
             rights: Rights(rights.0 & self.most.0),
             under,
+            acquaintance,
         })
     }
 }

@@ -34,12 +34,14 @@
 mod accept;
 mod access;
 mod admission;
+mod anteroom;
 mod changes;
 mod download;
 mod keyed;
 mod listing;
 mod session;
 mod slots;
+mod sources;
 mod upload;
 
 use std::collections::HashMap;
@@ -59,11 +61,13 @@ use crate::store::{self, Source, Store};
 use crate::transfer::{Deadlines, Link, Reception};
 use crate::wire::message::{Above, Rights, StoreId};
 
-pub use admission::{Admit, Grant, Visitor};
+pub use admission::{Acquaintance, Admit, Grant, Visitor};
 pub use keyed::Keyed;
+pub use sources::OpeningLimits;
 
 use access::Access;
-use slots::Slots;
+use slots::{Newcomer, Slots};
+use sources::Sources;
 
 /// How a server serves.
 #[derive(Clone, Debug)]
@@ -75,6 +79,10 @@ pub struct Config {
     pub encryption: Option<ServerSide>,
     /// Connections at once; one more is told that the server is full.
     pub max_connections: usize,
+    /// Of these, those from one source: an IPv4 address, or an IPv6 network of 64 bits.
+    pub max_per_source: usize,
+    /// How much may be spent on those that have not been let in yet.
+    pub openings: OpeningLimits,
     /// How long a peer may take.
     pub deadlines: Deadlines,
     /// How long running transfers may go on after a stop.
@@ -91,6 +99,8 @@ impl Default for Config {
             admit: Arc::new(Rights::ALL),
             encryption: None,
             max_connections: 1024,
+            max_per_source: usize::MAX,
+            openings: OpeningLimits::default(),
             deadlines: Deadlines::default(),
             drain: Duration::from_secs(30),
             segment: 8 << 20,
@@ -131,6 +141,7 @@ struct Shared<S: Store> {
     above: Above,
     config: Config,
     slots: Arc<Slots>,
+    sources: Sources,
     stopping: Arc<AtomicBool>,
     receptions: Mutex<Receptions<S::Staged>>,
 }
@@ -160,13 +171,19 @@ impl<S: Store + 'static> Server<S> {
         let id = ids.next().map_or_else(random_id, Ok)?;
         let above = Above(ids.collect());
         let stopping = Arc::new(AtomicBool::new(false));
+        let slots = Slots::new(
+            config.max_connections,
+            config.max_per_source,
+            config.openings,
+        );
         Ok(Self {
             listeners: listeners?,
             shared: Arc::new(Shared {
                 store,
                 id,
                 above,
-                slots: Arc::new(Slots::new(config.max_connections)),
+                slots: Arc::new(slots),
+                sources: Sources::new(config.openings),
                 config,
                 stopping,
                 receptions: Mutex::new(HashMap::new()),
@@ -185,7 +202,7 @@ impl<S: Store + 'static> Server<S> {
 
     /// Serves one connection on the caller's thread, until it ends.
     pub fn converse(&self, transport: impl Transport + 'static) {
-        let Some(slot) = self.shared.slots.take(None) else {
+        let Ok(slot) = self.shared.slots.take(Newcomer::default()) else {
             return;
         };
         session::serve(&self.shared, &slot, self.shared.link(transport));
@@ -243,9 +260,12 @@ impl<S: Store> Shared<S> {
         Link::new(stream, deadlines)
     }
 
-    /// The store as a visitor may see it, and what they may do; `None` where they may not
-    /// come in.
-    fn access(&self, visitor: Visitor) -> Result<Option<(Access<S>, Rights)>, store::Error> {
+    /// The store as a visitor may see it, what they may do, and what they are to the server;
+    /// `None` where they may not come in.
+    fn access(
+        &self,
+        visitor: Visitor,
+    ) -> Result<Option<(Access<S>, Rights, Acquaintance)>, store::Error> {
         Access::admit(&self.store, visitor, Arc::clone(&self.config.admit))
     }
 

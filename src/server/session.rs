@@ -8,8 +8,8 @@ use std::time::Instant;
 use tracing::{debug, info, warn};
 
 use super::access::Access;
-use super::slots::Slot;
-use super::{Shared, Visitor, changes, download, ids_of, listing, upload};
+use super::slots::{Slot, Stage};
+use super::{Acquaintance, Shared, Visitor, changes, download, ids_of, listing, upload};
 use crate::code::Code;
 use crate::offer::TransferId;
 use crate::store::{Durability, Store};
@@ -55,10 +55,21 @@ pub(super) fn serve<S: Store>(shared: &Shared<S>, slot: &Slot, mut link: Link) {
     let mut received = Received::default();
     let result = open(&mut link)
         .and_then(|hello| converse(shared, slot, (&mut link, &peer), &hello, &mut received));
+    let stage = slot.stage();
+    if let Err(error) = &result
+        && stage == Stage::Opening
+        && error.is_the_peer_s()
+        && let Some(source) = slot.source()
+    {
+        shared.sources.spoiled(source, Instant::now());
+    }
     let Received { blocks, bytes } = received;
     let seconds = seconds(began);
     match &result {
         Ok(()) => info!(peer, blocks, bytes, seconds, "closed"),
+        Err(_) if stage == Stage::Dropped => {
+            info!(peer, seconds, "dropped, as too many wanted to come in");
+        }
         Err(error) => {
             let code = error.code().number();
             // As text it is escaped: it may hold what the peer said.
@@ -105,12 +116,20 @@ fn converse<S: Store>(
         return Err(Error::NotAdmitted("this server speaks encrypted only"));
     }
     let admitted = shared.access(visitor)?;
-    let (access, rights) = admitted.ok_or(Error::NotAdmitted("this key is not admitted here"))?;
+    let (access, rights, acquaintance) =
+        admitted.ok_or(Error::NotAdmitted("this key is not admitted here"))?;
     let (store, above) = if access.is_whole() {
         (shared.id, shared.above.clone())
     } else {
         ids_of(&access).map_err(wire::Error::Io)?
     };
+    slot.let_in(acquaintance)
+        .map_err(|none| Error::Full(none.text()))?;
+    if acquaintance == Acquaintance::Known
+        && let Some(source) = slot.source()
+    {
+        shared.sources.let_in(source, Instant::now());
+    }
     link.say(&Welcome {
         request: hello.request,
         agent: AGENT.to_owned(),
@@ -154,7 +173,8 @@ impl<S: Store> Session<'_, S> {
             if wait == Wait::Idle && self.shared.is_stopping() {
                 return self.part();
             }
-            let incoming = match self.link.next(wait) {
+            let (link, buffer) = (&mut *self.link, &mut self.buffer);
+            let incoming = match link.next_or_rest(wait, || *buffer = Vec::new()) {
                 Ok(Some(incoming)) => incoming,
                 // A stop has ended the wait.
                 Ok(None) if wait == Wait::Idle && self.shared.is_stopping() => {

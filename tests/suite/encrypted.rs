@@ -12,7 +12,7 @@ use haul::fault::Fault;
 use haul::net::keys::{Keypair, PublicKey};
 use haul::net::tls::{ClientSide, Expected, ServerSide};
 use haul::path::RemotePath;
-use haul::server::{Admit, Config, Grant, Visitor};
+use haul::server::{Acquaintance, Admit, Config, Grant, Visitor};
 use haul::transfer::Deadlines;
 use haul::wire::message::Rights;
 
@@ -43,6 +43,7 @@ impl Admit for Door {
         let grant = Grant {
             rights: Rights(self.rights.load(Ordering::SeqCst)),
             under: self.under.clone(),
+            acquaintance: Acquaintance::Known,
         };
         (visitor.key == Some(self.key)).then_some(grant)
     }

@@ -139,12 +139,16 @@ impl Raw {
 
     /// The same; `None` where there is no place.
     pub fn try_open(rig: &Rig) -> Option<Self> {
-        let mut raw = Self::connect(rig);
-        raw.frames.queue_preface(1);
-        raw.say(&hello());
-        raw.is_greeted();
-        match raw.hear() {
-            Heard::Message(Message::Welcome(_)) => Some(raw),
+        Self::connect(rig).begin()
+    }
+
+    /// Says hello on a connection that was made; `None` where there is no place.
+    pub fn begin(mut self) -> Option<Self> {
+        self.frames.queue_preface(1);
+        self.say(&hello());
+        self.is_greeted();
+        match self.hear() {
+            Heard::Message(Message::Welcome(_)) => Some(self),
             _ => None,
         }
     }
