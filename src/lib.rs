@@ -49,7 +49,7 @@
 //! transfer trust  the two engines that both ends share  |  who is who, who may do what
 //! wire    store   the protocol, without sockets or files  |  files under one root
 //! net             sockets and deadlines
-//! leaves          path, code, entry, offer, identity, content, utc, fault
+//! leaves          path, code, entry, offer, identity, token, content, utc, json, fault
 //! ```
 
 pub mod cli;
@@ -59,11 +59,13 @@ pub mod content;
 pub mod entry;
 pub mod fault;
 pub mod identity;
+mod json;
 pub mod net;
 pub mod offer;
 pub mod path;
 pub mod server;
 pub mod store;
+pub mod token;
 pub mod transfer;
 pub mod trust;
 pub mod utc;

@@ -1,12 +1,16 @@
 //! The program: runs the command line, and turns what came of it into an exit code.
 
+use std::env;
+use std::ffi::OsString;
 use std::io::{self, Write};
 use std::process::ExitCode;
 
 use haul::cli;
 
 fn main() -> ExitCode {
-    match cli::run(std::env::args_os()) {
+    let line: Vec<OsString> = env::args_os().collect();
+    cli::hide_links(&line);
+    match cli::run(line) {
         Ok(None) => ExitCode::SUCCESS,
         Ok(Some(code)) => ExitCode::from(code.number()),
         Err(error) => {

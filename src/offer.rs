@@ -99,6 +99,8 @@ pub enum Reason {
     LeadsOut,
     /// The file is larger than what is free.
     Space,
+    /// It is more than whoever offers it may store.
+    Quota,
 }
 
 /// What reopens a staged file from any connection of the same identity.

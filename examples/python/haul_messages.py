@@ -303,6 +303,7 @@ TYPES = {
     "block_size": typed(int, lambda value: 1024 <= value <= MOST_BLOCK and not value & value - 1),
     "time": pair(integer(-2 ** 63, 2 ** 63 - 1), integer(0, 999_999_999)),
     "checksum": pair(integer(1, 2), octets(32, 32)),
+    "invitation": pair(octets(4, 4), octets(16, 16)),
     "mode": lambda value: integer(0, 2 ** 32 - 1)(value) & 0o777,
     "code": lambda value: value if integer(0, 255)(value) in CODES else 1,
     "target": typed(str, lambda value: 1 <= len(value.encode()) <= 4095 and "\0" not in value)}
@@ -324,7 +325,7 @@ def listing(name, header, items):
 
 UNKNOWN = Kind("", None, None, MOST_LIST)
 KINDS = {
-    1: Kind("Hello", Record("request:uint program:text")),
+    1: Kind("Hello", Record("request:uint program:text invitation:invitation?")),
     2: Kind("Welcome", Record("request:uint program:text rights:uint32 segment:uint store:id16 "
                               "durable:bool above:ids?")),
     3: Kind("List", Record("request:uint path:path? depth:uint32? cursor:text? itself:bool?")),

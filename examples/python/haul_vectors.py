@@ -8,6 +8,7 @@ import ast
 import io
 import re
 import sys
+from base64 import b64encode, urlsafe_b64decode
 from struct import pack
 
 from haul_messages import (
@@ -55,6 +56,14 @@ def holds(vector, vectors):
                  for at in range(0, len(file) or 1, 1024)]
         return (b"".join(nodes) == data["nodes"]
                 and merge(nodes) == data["checksum"] == node(file, 0, True))
+    if "link" in vector:
+        introduction = re.fullmatch(r"haul://([\w-]{43})\.([0-9a-f]{8})\.([\w-]{22})@[^/]+/",
+                                    vector["link"]).groups()
+        server, secret = (urlsafe_b64decode(introduction[n] + "==="[:-len(introduction[n]) % 4])
+                          for n in (0, 2))
+        return (f"SHA256:{b64encode(server).decode().rstrip('=')}" == vector["fingerprint"]
+                and [bytes.fromhex(introduction[1]), secret]
+                == [bytes.fromhex(vector[key]) for key in ("id", "secret")])
     if "of" in vector:
         fields, whole = bytes.fromhex(vector["map"]), bytes.fromhex(vectors[vector["of"]]["hex"])
         return (whole == data["prefix"] + fields + data["check"] + data["body"]

@@ -1,15 +1,16 @@
 //! `haul access [--root DIR]`
 //!
-//! What is listed is what a server makes of the file: what has expired by the latest time
+//! What is listed is what a server makes of the files: what has expired by the latest time
 //! that was seen is marked, and what is broken is an error, as it admits nobody.
 
 use std::path::Path;
 
 use crate::code::Code;
-use crate::trust::{AccessFile, Error, LatestTime, Places};
+use crate::trust::{AccessFile, Account, Error, Grant, InvitationFile, LatestTime, Places};
+use crate::trust::{UsageFile, Used};
 use crate::utc::Utc;
 
-use super::admission::{State, sentence, tell};
+use super::admission::{State, invitation_sentence, sentence, tell, tell_invitation};
 use super::escape;
 use super::places;
 use super::report::Report;
@@ -19,50 +20,79 @@ const UNEVEN: i64 = 60;
 
 pub(super) fn run(root: Option<&Path>, report: &mut Report) -> anyhow::Result<Option<Code>> {
     let places = places::of_user()?;
-    let file = AccessFile::new(&places);
-    let read = file.read()?;
+    let (file, guests) = (AccessFile::new(&places), InvitationFile::new(&places));
+    let (mut read, mut invited) = (file.read()?, guests.read()?);
     let mut codes = Vec::new();
-    let mut listed = 0;
     let is_meant = |named: &Path| root.is_none_or(|root| root == named);
-    let meant: Vec<_> = read.holding.iter().filter(|a| is_meant(&a.root)).collect();
-    let ends = meant
-        .iter()
-        .any(|admission| admission.grant.expires.is_some());
-    let now = if ends {
+    read.holding.retain(|one| is_meant(&one.root));
+    invited.holding.retain(|one| is_meant(&one.root));
+    let authorized = read.holding.iter().map(|one| &one.grant);
+    let grants = authorized.chain(invited.holding.iter().map(|one| &one.grant));
+    let is_empty = grants.clone().next().is_none();
+    let now = if grants.clone().any(|grant| grant.expires.is_some()) {
         time(&places, report, &mut codes)
     } else {
         Utc::now()
     };
-    let has_limit = meant.iter().any(|admission| admission.grant.is_limited());
-    for admission in meant {
-        let is_over = admission.grant.expires.is_some_and(|end| end <= now);
-        let state = if is_over {
+    let counted = counted(&places, grants, report, &mut codes);
+    let used = |account: Account, root: &Path| {
+        let used = counted.as_ref()?.get(&(account, root.to_owned()));
+        Some(used.copied().unwrap_or_default())
+    };
+    let state = |grant: &Grant| {
+        if grant.expires.is_some_and(|end| end <= now) {
             State::Expired
         } else {
             State::Holds
-        };
-        tell(report, admission, state);
-        report.data(&sentence(admission, state));
-        listed += 1;
+        }
+    };
+    for admission in &read.holding {
+        let state = state(&admission.grant);
+        let used = used(Account::from(admission), &admission.root);
+        tell(report, admission, state, used);
+        report.data(&sentence(admission, state, used));
     }
-    if has_limit {
-        report.notice(
-            "whoever may store at most so much is not admitted yet, since what is stored is not \
-             counted",
-        );
+    for invitation in &invited.holding {
+        let state = state(&invitation.grant);
+        let used = used(Account::from(invitation), &invitation.root);
+        tell_invitation(report, invitation, state, used);
+        report.data(&invitation_sentence(invitation, state, used));
     }
-    for (line, why) in read.broken {
-        let path = file.path();
+    let broken = read.broken.into_iter().map(|broken| (file.path(), broken));
+    let invited = invited.broken.into_iter();
+    let broken = broken.chain(invited.map(|broken| (guests.path(), broken)));
+    for (path, (line, why)) in broken {
         let error = anyhow::Error::from(Error::Line { path, line, why });
         codes.push(report.refused(&error.context("this admits nobody")));
     }
-    if listed == 0 {
+    if is_empty {
         let place = root.map_or(String::new(), |root| format!(" to {}", escape::path(root)));
         report.notice(&format!(
             "nobody but the user who serves it is admitted{place}"
         ));
     }
     Ok(Code::of_all(codes))
+}
+
+/// What was stored by those who may store at most so much, where that can be told.
+fn counted<'g>(
+    places: &Places,
+    mut meant: impl Iterator<Item = &'g Grant>,
+    report: &mut Report,
+    codes: &mut Vec<Code>,
+) -> Option<Used> {
+    if !meant.any(|grant| grant.limit().is_some()) {
+        return None;
+    }
+    match UsageFile::new(places).read() {
+        Ok(used) => Some(used),
+        Err(error) => {
+            let error = anyhow::Error::from(error);
+            let consequence = "whoever may store at most so much can store nothing";
+            codes.push(report.refused(&error.context(consequence)));
+            None
+        }
+    }
 }
 
 /// The time by which a server judges what has expired.

@@ -5,6 +5,7 @@ use std::net::Ipv6Addr;
 
 use crate::code::Code;
 use crate::path::PathError;
+use crate::trust::IntroductionError;
 
 /// The port where none is said.
 pub(super) const PORT: u16 = 4285;
@@ -48,12 +49,17 @@ pub(super) enum AddressError {
     LikeLocal(String),
     #[error("{0:?} looks like a path on Windows, not like an address: HOST[:PORT][/PATH]")]
     LikeDrive(String),
-    #[error("{0:?} names a server's key: keys come with encryption, which is not there yet")]
-    Key(String),
-    #[error("{0:?} is a path on the default remote, and HAUL_REMOTE is not set")]
+    #[error(transparent)]
+    Introduction(#[from] IntroductionError),
+    #[error(
+        "{0:?} is a path on the default remote, and HAUL_REMOTE is not set, nor a --link-file given"
+    )]
     NoDefault(String),
-    #[error("HAUL_REMOTE: {0}")]
-    Default(Box<AddressError>),
+    #[error("{by}: {error}")]
+    Default {
+        by: String,
+        error: Box<AddressError>,
+    },
     #[error("{0:?} is not percent-encoded: a percent sign is %25, and a slash always itself")]
     BadEscape(String),
     #[error("{path:?}: {why}")]
@@ -64,7 +70,9 @@ impl AddressError {
     /// The exit code: an unusable name has its own.
     pub(super) fn code(&self) -> Code {
         match self {
-            Self::Default(error) => error.code(),
+            Self::Default { error, .. } => error.code(),
+            // It was a link, and lets nobody in: that it cannot even be read is no news.
+            Self::Introduction(IntroductionError::Damaged) => Code::NotAuthorised,
             Self::NotUtf8 | Self::Path { .. } => Code::Protocol,
             _ => Code::Usage,
         }
@@ -113,6 +121,18 @@ impl Address {
         let whole = self.to_string();
         let usual = format!(":{PORT}");
         whole.strip_suffix(&usual).unwrap_or(&whole).to_owned()
+    }
+
+    /// As it stands in a link, where no shell finds anything in it: an address of IPv6 has
+    /// its brackets encoded.
+    pub(super) fn in_link(&self) -> String {
+        self.to_string().replace('[', "%5B").replace(']', "%5D")
+    }
+
+    /// The name that this machine has for itself.
+    pub(super) fn this_machine() -> String {
+        let system = rustix::system::uname();
+        system.nodename().to_string_lossy().into_owned()
     }
 
     fn new(host: &str, port: u16) -> Self {

@@ -12,6 +12,7 @@ use clap::{ArgMatches, Args as ClapArgs, CommandFactory, FromArgMatches, Parser,
 use clap::{ValueEnum, value_parser};
 use clap_complete::Shell;
 
+use super::bearings::BearingsArgs;
 use super::environment;
 use super::first_look;
 use super::serve_args::ServeArgs;
@@ -83,6 +84,20 @@ pub(super) enum Errand {
 }
 
 impl Errand {
+    /// What is said of the server beside its address.
+    pub(super) fn bearings(&self) -> &BearingsArgs {
+        match self {
+            Self::Put(args) => &args.bearings,
+            Self::Get(args) => &args.bearings,
+            Self::Ls(args) => &args.bearings,
+            Self::Stat(args) => &args.bearings,
+            Self::Mkdir(args) => &args.bearings,
+            Self::Mv(args) => &args.bearings,
+            Self::Rm(args) => &args.bearings,
+            Self::Sum(args) => &args.bearings,
+        }
+    }
+
     /// Whether the same command, given again, goes on where it was broken off.
     pub(super) fn goes_on(&self) -> bool {
         matches!(self, Self::Put(_) | Self::Get(_))
@@ -138,6 +153,8 @@ pub(super) struct PutArgs {
     #[arg(required = true, value_name = "PATH... REMOTE")]
     pub(super) places: Vec<OsString>,
     #[command(flatten)]
+    pub(super) bearings: BearingsArgs,
+    #[command(flatten)]
     pub(super) moving: Moving,
 }
 
@@ -148,6 +165,8 @@ pub(super) struct GetArgs {
     /// NAME exactly that name
     #[arg(required = true, value_name = "REMOTE")]
     pub(super) places: Vec<OsString>,
+    #[command(flatten)]
+    pub(super) bearings: BearingsArgs,
     #[command(flatten)]
     pub(super) moving: Moving,
 }
@@ -282,7 +301,7 @@ mod tests {
     fn every_flag_with_a_long_name_has_its_variable() {
         let top = Args::command();
         // Who may do what is only ever typed.
-        let typed = ["authorize", "revoke", "access"];
+        let typed = ["authorize", "invite", "revoke", "access"];
         let others = top
             .get_subcommands()
             .filter(|c| !typed.contains(&c.get_name()));

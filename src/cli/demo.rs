@@ -21,9 +21,11 @@ use crate::path::RemotePath;
 use crate::server::{Config, Handle, Server};
 use crate::store::{Durability, LocalStore};
 
+use super::address::Address;
 use super::destination::{LocalPlace, Place, name_of};
 use super::errand::Errands;
 use super::failure::failure;
+use super::peer::Peer;
 use super::report::Report;
 use super::scratch::Scratch;
 use super::settings::{Secrecy, Source};
@@ -61,7 +63,8 @@ pub(super) fn run(paths: Vec<PathBuf>, report: &mut Report) -> anyhow::Result<Op
         "serving {} on haul://{address}",
         escape::path(&root)
     ));
-    let client = || errands.client(&address, Options::default().connections);
+    let peer = Peer::at(Address::parse(&address)?);
+    let client = || errands.client(&peer, Options::default().connections);
 
     let options = JobOptions::default();
     let mut stored = Receipts::default();

@@ -128,6 +128,7 @@ fn exact_name(path: &Path) -> Option<&OsStr> {
 #[cfg(test)]
 mod tests {
     use super::super::failure::code_of;
+    use super::super::links::Secrets;
     use super::*;
     use crate::code::Code;
 
@@ -137,7 +138,7 @@ mod tests {
 
     #[track_caller]
     fn goes(to: &str, target: &str) {
-        let place = Place::remote(&Remote::parse(to, None).unwrap());
+        let place = Place::remote(&Remote::parse(to, None, &Secrets::default()).unwrap());
         let targets = place.targets(&[Some("x".as_ref())]).unwrap();
         assert_eq!(targets, [Ok(Some(path(target)))], "{to}");
     }

@@ -12,13 +12,14 @@ use std::sync::Arc;
 use crate::net::keys::Fingerprint;
 use crate::net::tls::ServerSide;
 use crate::server::{Admit, Keyed};
-use crate::trust::{Grants, Places};
+use crate::trust::{Grants, Ledger};
 use crate::utc::Utc;
 use crate::wire::message::Rights;
 
 use super::address::Address;
 use super::escape;
 use super::failure::usage;
+use super::own_files::{OwnFiles, OwnerAlone};
 use super::places;
 use super::settings::{Reach, Secrecy, Serve};
 
@@ -27,6 +28,8 @@ use super::settings::{Reach, Secrecy, Serve};
 pub(super) struct Door {
     pub(super) admit: Arc<dyn Admit>,
     pub(super) encryption: Option<ServerSide>,
+    /// What of haul's own nobody may see.
+    pub(super) own: OwnFiles,
     /// What a person is told of it.
     pub(super) said: Vec<String>,
 }
@@ -45,28 +48,41 @@ impl Door {
 ///
 /// Where it would be open to those who should not come in, or shut to all who could.
 pub(super) fn of(serve: &Serve, secrecy: Secrecy) -> anyhow::Result<Door> {
-    match secrecy {
+    let mut door = match secrecy {
         Secrecy::Plain => open(serve),
         Secrecy::Encrypted => keyed(serve),
-    }
+    }?;
+    door.said.extend(door.own.said());
+    Ok(door)
 }
 
 /// Whoever reaches the port comes in.
 fn open(serve: &Serve) -> anyhow::Result<Door> {
-    if serve.reach == Reach::Loopback {
-        for address in &serve.listen {
-            if is_public(address)? {
-                return Err(usage(format!(
-                    "{address} is not a loopback address, and without encryption whoever can reach \
-                     it could read, replace and delete every file: if the network between is to be \
-                     trusted, say --trust-network"
-                )));
-            }
+    if serve.invite.is_some() {
+        return Err(usage(
+            "whoever is on the way would hear the secret of an invitation: --invite goes \
+             without --plaintext",
+        ));
+    }
+    let own = OwnFiles::beneath(&real(&serve.root), serve)?;
+    for address in &serve.listen {
+        if !is_public(address)? {
+            continue;
         }
+        if serve.reach == Reach::Loopback {
+            return Err(usage(format!(
+                "{address} is not a loopback address, and without encryption whoever can reach \
+                 it could read, replace and delete every file: if the network between is to be \
+                 trusted, say --trust-network"
+            )));
+        }
+        refuse_as_root(serve, address)?;
+        own.refuse_others()?;
     }
     Ok(Door {
         admit: Arc::new(serve.rights),
         encryption: None,
+        own,
         said: vec![
             format!("everyone who reaches the port may {}", words(serve.rights)),
             "there is no encryption: whoever is on the way can read and change what is sent"
@@ -80,21 +96,23 @@ fn keyed(serve: &Serve) -> anyhow::Result<Door> {
     let places = places::of_user()?;
     let server = places.server_key().load_or_make()?;
     let owner = places.identity().load_or_make()?.public();
-    // What cannot be found is refused when it is opened to be served.
-    let root = serve
-        .root
-        .canonicalize()
-        .unwrap_or_else(|_| serve.root.clone());
+    // A confined server could not make it, nor hide what is not there. Where it cannot be
+    // made at all, what would be noted there is missed when it is to be written.
+    let _ = places.make_state();
+    let root = real(&serve.root);
+    let own = OwnFiles::beneath(&root, serve)?;
     let grants = Grants::new(&places);
     let strangers = serve.strangers;
-    let admits_others = strangers.is_some() || grants.admits_anybody(&root, Utc::now());
+    let admits_others =
+        strangers.is_some() || serve.invite.is_some() || grants.admits_anybody(&root, Utc::now());
     for address in &serve.listen {
         if is_public(address)? {
-            refuse_in_vain(serve, address, &root, admits_others)?;
+            refuse_in_vain(address, &root, admits_others)?;
+            refuse_as_root(serve, address)?;
         }
     }
     if admits_others {
-        refuse_own_files(&root, &places)?;
+        own.refuse_others()?;
     }
     let mut said = vec![format!(
         "you may {} from this machine",
@@ -105,13 +123,6 @@ fn keyed(serve: &Serve) -> anyhow::Result<Door> {
         (true, None) => "haul access says who else may do what".to_owned(),
         (false, None) => "nobody else is admitted: haul authorize admits others".to_owned(),
     });
-    let limited = grants.limited(&root);
-    if limited > 0 {
-        said.push(format!(
-            "grants with max-bytes or max-files admit nobody yet, since what is stored is not \
-             counted: {limited}"
-        ));
-    }
     let encryption = ServerSide::new(&server)?;
     said.push(format!(
         "the server's key is {}",
@@ -119,53 +130,54 @@ fn keyed(serve: &Serve) -> anyhow::Result<Door> {
     ));
     let keyed = Keyed {
         owner,
+        ledger: Arc::new(Ledger::new(&places, root.clone())),
         root,
         grants,
         strangers,
         most: serve.rights,
     };
+    // Somebody may be authorized while it runs.
+    let admit: Arc<dyn Admit> = match own.objection() {
+        None => Arc::new(keyed),
+        Some(why) => Arc::new(OwnerAlone {
+            inner: keyed,
+            owner,
+            why,
+        }),
+    };
     Ok(Door {
-        admit: Arc::new(keyed),
+        admit,
         encryption: Some(encryption),
+        own,
         said,
     })
 }
 
-/// Refuses an address that others can reach where none of them could do anything, or
-/// where the system's own user would be at stake.
-fn refuse_in_vain(
-    serve: &Serve,
-    address: &Address,
-    root: &Path,
-    admits_others: bool,
-) -> anyhow::Result<()> {
+/// A path without links. What cannot be found is refused when it is opened to be served.
+fn real(root: &Path) -> PathBuf {
+    root.canonicalize().unwrap_or_else(|_| root.to_owned())
+}
+
+/// Refuses an address that others can reach where none of them could do anything.
+fn refuse_in_vain(address: &Address, root: &Path, admits_others: bool) -> anyhow::Result<()> {
     if !admits_others {
         let shown = escape::path(root);
         return Err(usage(format!(
             "{address} can be reached by others, and none of them is admitted: \
              haul authorize KEY --root {shown} --read --write admits somebody, \
-             --anonymous read lets everyone read"
-        )));
-    }
-    if rustix::process::geteuid().is_root() && !serve.may_be_root {
-        return Err(usage(format!(
-            "{address} can be reached by others, and this is root: serve as another user, or say \
-             --allow-root"
+             --invite read prints a link for whoever is to, --anonymous read lets everyone read"
         )));
     }
     Ok(())
 }
 
-/// Refuses to serve others what decides who may come in.
-fn refuse_own_files(root: &Path, places: &Places) -> anyhow::Result<()> {
-    for own in [places.config(), places.state()] {
-        let real: PathBuf = own.canonicalize().unwrap_or_else(|_| own.to_owned());
-        if real.starts_with(root) {
-            let (root, own) = (escape::path(root), escape::path(own));
-            return Err(usage(format!(
-                "{root} holds {own}, which says who may come in: it cannot be served to others"
-            )));
-        }
+/// Refuses an address that others can reach where the system's own user would be at stake.
+fn refuse_as_root(serve: &Serve, address: &Address) -> anyhow::Result<()> {
+    if rustix::process::geteuid().is_root() && !serve.may_be_root {
+        return Err(usage(format!(
+            "{address} can be reached by others, and this is root: serve as another user, or say \
+             --allow-root"
+        )));
     }
     Ok(())
 }

@@ -7,6 +7,7 @@ use crate::client::{Cancel, Client, Options};
 use crate::code::Code;
 
 use super::failure::code_of;
+use super::peer::Peer;
 use super::report::Report;
 use super::servers;
 use super::settings::Secrecy;
@@ -45,12 +46,12 @@ impl<'s> Errands<'s> {
         }
     }
 
-    /// A client for jobs with the server at `address`.
+    /// A client for jobs with a server.
     ///
     /// # Errors
     ///
     /// Where nobody knows whose server that is to be.
-    pub(super) fn client(&self, address: &str, connections: usize) -> anyhow::Result<Client> {
+    pub(super) fn client(&self, peer: &Peer, connections: usize) -> anyhow::Result<Client> {
         let options = Options {
             connections,
             cancel: self.cancel.clone(),
@@ -58,7 +59,7 @@ impl<'s> Errands<'s> {
         };
         match self.server {
             Some(server) => Ok(server.for_jobs(connections, options.cancel)),
-            None => servers::client(address, self.secrecy, options),
+            None => servers::client(peer, self.secrecy, options),
         }
     }
 

@@ -1,7 +1,10 @@
 //! When a grant ends, as a person says it: so long from now, or on a day.
 
-use crate::trust;
+use crate::trust::{self, LatestTime, Places};
 use crate::utc::Utc;
+
+use super::escape;
+use super::failure::usage;
 
 /// An end that was typed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -30,8 +33,32 @@ pub(super) fn parse(text: &str) -> Result<Expiry, &'static str> {
 }
 
 impl Expiry {
+    /// The moment, seen from now.
+    ///
+    /// # Errors
+    ///
+    /// Where it is past by the latest time that was seen: what a server would not grant is
+    /// not to look granted.
+    pub(super) fn end(self, places: &Places, now: Utc) -> anyhow::Result<Utc> {
+        let end = self.after(now);
+        let mut latest = LatestTime::new(places);
+        let seen = latest.see(now)?;
+        if end <= now {
+            return Err(usage(format!("{end} is past")));
+        }
+        if end <= seen {
+            let file = latest.path();
+            return Err(usage(format!(
+                "{end} is past: the clock was at {seen} once, and by that it is judged what \
+                 has expired; if the clock was wrong then, remove {}",
+                escape::path(&file)
+            )));
+        }
+        Ok(end)
+    }
+
     /// The moment, seen from another.
-    pub(super) fn after(self, now: Utc) -> Utc {
+    fn after(self, now: Utc) -> Utc {
         match self {
             Self::In(seconds) => now.plus(seconds),
             Self::At(moment) => moment,
@@ -58,6 +85,7 @@ mod tests {
         ends("2w", Some("2025-12-06T12:00:00Z"));
         ends("2025-12-31", Some("2026-01-01T00:00:00Z"));
         ends("2025-12-31T01:02:03Z", Some("2025-12-31T01:02:03Z"));
+        ends("9999-12-31", Some("9999-12-31T23:59:59Z"));
         for wrong in [
             "",
             "8",

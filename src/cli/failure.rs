@@ -11,6 +11,7 @@ use crate::{client, store, trust};
 
 use super::address::AddressError;
 use super::escape;
+use super::links;
 
 /// A failure that the command line itself found, with its exit code.
 #[derive(Debug, thiserror::Error)]
@@ -40,7 +41,7 @@ pub fn code_of(error: &anyhow::Error) -> Code {
 /// A failure and its causes in one line, safe on any screen.
 #[must_use]
 pub fn explain(error: &anyhow::Error) -> String {
-    escape::message(&format!("{error:#}"))
+    escape::message(&links::without_secrets(&format!("{error:#}")))
 }
 
 fn known(cause: &(dyn Error + 'static)) -> Option<Code> {

@@ -21,10 +21,9 @@ pub(super) fn run(
     errands: &Errands,
     report: &mut Report,
 ) -> anyhow::Result<Option<Code>> {
-    let server = get.address.to_string();
     report.set_effect(get.options.effect);
     let outcome = fetch(
-        || errands.client(&server, get.connections),
+        || errands.client(&get.peer, get.connections),
         get.sources,
         &get.to,
         &get.options,

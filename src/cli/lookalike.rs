@@ -7,7 +7,11 @@
 use std::net::Ipv6Addr;
 use std::path::Path;
 
+use crate::net::keys::Fingerprint;
+use crate::trust::IntroductionError;
+
 use super::address::AddressError;
+use super::links::{SCHEME, at_sign, has_rest};
 
 /// What a number after a host's colon is.
 #[derive(Clone, Copy)]
@@ -44,6 +48,16 @@ pub(super) fn refuse(text: &str) -> Result<(), AddressError> {
         && drive.is_ascii_alphabetic()
     {
         return Err(AddressError::LikeDrive(text.to_owned()));
+    }
+    let introduced = at_sign(text.as_bytes()).map(|at| &text[..at]);
+    if introduced.is_some_and(|key| has_rest(key.as_ref())) {
+        return Err(IntroductionError::Damaged.into());
+    }
+    if introduced.is_some_and(|key| Fingerprint::parse_in_address(key).is_ok()) {
+        return like(
+            "a key is named behind haul:// alone",
+            format!("{SCHEME}{text}"),
+        );
     }
     if let Some(place) = without_user(text) {
         return like("haul knows no users", written_here(place, Number::Port));

@@ -18,7 +18,7 @@ use super::report::Report;
 use super::settings::{Depth, Detail, Format, Ls};
 
 pub(super) fn run(ls: &Ls, errands: &Errands, report: &mut Report) -> anyhow::Result<Option<Code>> {
-    let client = errands.client(&ls.remote.address.to_string(), 1)?;
+    let client = errands.client(&ls.remote.peer, 1)?;
     let depth = match ls.depth {
         Depth::One => Some(1),
         Depth::Whole => None,

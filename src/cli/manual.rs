@@ -1,14 +1,15 @@
 //! What the manual says beyond the flags, which it has from `args`.
 
 /// What haul is, a paragraph each.
-pub(super) const DESCRIPTION: [&str; 4] = [
+pub(super) const DESCRIPTION: [&str; 5] = [
     "haul moves files between machines. One side serves a directory, the other puts files \
      there and gets them. Every block that arrives is verified; a file gets its name only \
      once it is whole, proved and flushed to disk, so under a name there is always one whole \
      version.",
     "A REMOTE is [haul://]HOST[:PORT][/PATH], with port 4285 where none is said. An address of \
      IPv6 stands in brackets. :PATH is a path on the default remote, HAUL_REMOTE. After \
-     haul://, and only there, %20 and the like are decoded.",
+     haul://, and only there, %20 and the like are decoded, and haul://FINGERPRINT@HOST/ is \
+     spoken to only if its key has that fingerprint.",
     "Spelling decides where things go, never what happens to exist: HOST alone, and a path \
      that ends in a slash or a dot, mean into that directory; any other path means exactly \
      that name.",
@@ -17,6 +18,10 @@ pub(super) const DESCRIPTION: [&str; 4] = [
      a server on another machine is known once trust has been told of its key, or a person has \
      said so at the first meeting. With --plaintext there is no encryption, and whoever \
      reaches the port may do all that is served.",
+    "A guest needs no more than a link, which invite prints: it is an address that says which key \
+     the server has and lets its bearer in. It is a secret. Given as an argument it is taken out \
+     of the list of processes at once, and never shown; in HAUL_REMOTE, or in a file that \
+     --link-file names, it never gets there, and :PATH is a path on its server.",
 ];
 
 /// The exit codes, which are the codes of the protocol too.
@@ -53,7 +58,8 @@ pub(super) const EXIT_STATUS: [(u8, &str); 13] = [
 pub(super) const ENVIRONMENT: [(&str, &str); 6] = [
     (
         "HAUL_REMOTE",
-        "The default remote, to which an address leads that begins with a colon.",
+        "The default remote, an address or the link of an invitation, to which an address leads \
+         that begins with a colon.",
     ),
     (
         "HAUL_IDENTITY",
@@ -66,8 +72,8 @@ pub(super) const ENVIRONMENT: [(&str, &str); 6] = [
     ),
     (
         "XDG_STATE_HOME",
-        "Where the directory haul is with what it notes for itself; without it, in \
-         ~/.local/state.",
+        "Where the directory haul is with invitations and what else it notes for itself; without \
+         it, in ~/.local/state.",
     ),
     (
         "NO_COLOR",
@@ -81,7 +87,7 @@ pub(super) const ENVIRONMENT: [(&str, &str); 6] = [
 ];
 
 /// What is typed, and what it does; the command is the second word.
-pub(super) const EXAMPLES: [(&str, &str); 24] = [
+pub(super) const EXAMPLES: [(&str, &str); 28] = [
     (
         "haul serve /srv/files",
         "Serve a directory to this machine, until stopped.",
@@ -90,6 +96,10 @@ pub(super) const EXAMPLES: [(&str, &str); 24] = [
         "haul serve --listen 0.0.0.0 --anonymous read /srv/files",
         "Let everyone who reaches this machine read a directory, and those who are authorized \
          do more.",
+    ),
+    (
+        "haul serve --audit /srv/log/audit /srv/files",
+        "Serve a directory and record who does what there, in a directory of its own.",
     ),
     (
         "haul put report.pdf nas/2025/",
@@ -145,8 +155,20 @@ pub(super) const EXAMPLES: [(&str, &str); 24] = [
         "Let this user read a directory on a machine that both have an account on.",
     ),
     (
-        "haul authorize --write --under inbox --expires 7d - < anna.key",
-        "Let somebody upload into a part of the directory here for a week, and see nothing.",
+        "haul authorize --write --under inbox --max-bytes 1GiB --expires 7d - < anna.key",
+        "Let somebody upload so much into a part of the directory here for a week, and see nothing.",
+    ),
+    (
+        "haul invite --read --root /srv/files",
+        "Print what a guest is to type to download a directory, within a day.",
+    ),
+    (
+        "haul invite --write --under inbox --expires 1h --once --address nas.example",
+        "Let the first who gets the link upload into a part of the directory here, for an hour.",
+    ),
+    (
+        "haul put --link-file link.txt report.pdf :",
+        "Upload as a guest, without the link in the command.",
     ),
     (
         "haul access --root /srv/files",

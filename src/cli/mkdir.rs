@@ -15,7 +15,7 @@ pub(super) fn run(
     report: &mut Report,
 ) -> anyhow::Result<Option<Code>> {
     each(&mkdir.targets, report, |target, report| {
-        let client = errands.client(&target.address.to_string(), 1)?;
+        let client = errands.client(&target.peer, 1)?;
         match (&target.path, mkdir.parents) {
             (Some(path), parents) => {
                 client.make_dir(path, parents)?;
@@ -26,7 +26,7 @@ pub(super) fn run(
                 client.list(None, Some(0))?;
             }
             (None, Parents::Expect) => {
-                let text = format!("{} is served, so its root exists", target.address);
+                let text = format!("{} is served, so its root exists", target.peer);
                 return Err(failure(Code::Exists, text));
             }
         }

@@ -12,8 +12,11 @@ mod admission;
 mod answer;
 mod args;
 mod authorize;
+mod bearings;
 mod completions;
+mod confinement;
 mod demo;
+mod descriptors;
 mod destination;
 mod door;
 mod environment;
@@ -25,9 +28,10 @@ mod failure;
 mod first_look;
 mod forget;
 mod get;
+mod invite;
 mod job_report;
-mod json;
 mod key;
+mod links;
 mod lookalike;
 mod ls;
 mod man;
@@ -35,6 +39,8 @@ mod manual;
 mod mkdir;
 mod mv;
 mod output;
+mod own_files;
+mod peer;
 mod places;
 mod progress;
 mod put;
@@ -68,12 +74,18 @@ use std::ffi::OsString;
 use clap::ArgMatches;
 
 pub use failure::{code_of, explain};
+pub use links::hide_links;
 
 use crate::code::Code;
+use crate::json;
+use crate::path::RemotePath;
 
 use args::{Command, Errand, Verb};
+use bearings::{Bearings, BearingsArgs, Home};
 use errand::Errands;
 use failure::usage;
+use links::Secrets;
+use quoting::Resume;
 use report::Report;
 use settings::{Format, Manner};
 use trust_args::TrustVerb;
@@ -88,7 +100,9 @@ use vantage::Vantage;
 /// What kept the command from being done at all. [`code_of`] has its exit code,
 /// [`explain`] the words.
 pub fn run(line: impl IntoIterator<Item = OsString>) -> anyhow::Result<Option<Code>> {
-    let line: Vec<OsString> = line.into_iter().collect();
+    let mut secrets = Secrets::handed_on();
+    let line = line.into_iter().map(|word| secrets.take_from(&word));
+    let line: Vec<OsString> = line.collect();
     let format = first_look::format(&line);
     let refused = |error| Report::new(Manner::before_parsing(format)).close(Err(error));
     let (args, matches) = match args::parse(line.iter().cloned()) {
@@ -109,22 +123,49 @@ pub fn run(line: impl IntoIterator<Item = OsString>) -> anyhow::Result<Option<Co
         Command::Verb(verb) => {
             let mut report = Report::new(manner);
             if matches!(&verb, Verb::Errand(errand) if errand.goes_on()) {
-                report.resume_with(quoting::command(&line));
+                report.resume_with(Resume::of(&line));
             }
-            let result = run_verb(verb, &matches, &mut report);
+            let result = run_verb(verb, &matches, secrets, &mut report);
             report.close(result)
         }
     }
 }
 
-fn run_verb(verb: Verb, matches: &ArgMatches, report: &mut Report) -> anyhow::Result<Option<Code>> {
+/// Reads an address as it is typed, and says it in full: `HOST:PORT`, and the path on it;
+/// `:PATH` leads there from `home`. Nothing where it is none.
+///
+/// For fuzzers, which assert of it what no list of cases would.
+#[doc(hidden)]
+#[must_use]
+pub fn place(text: &str, home: Option<&str>) -> Option<(String, Option<RemotePath>)> {
+    let home = home.map(|text| Home {
+        by: "HAUL_REMOTE".to_owned(),
+        text: text.to_owned(),
+        is_typed: false,
+    });
+    let place = remote::Remote::parse(text, home.as_ref(), &Secrets::default()).ok()?;
+    Some((place.peer.address.to_string(), place.path))
+}
+
+fn run_verb(
+    verb: Verb,
+    matches: &ArgMatches,
+    secrets: Secrets,
+    report: &mut Report,
+) -> anyhow::Result<Option<Code>> {
+    let manner = report.manner();
+    let from = |said: &BearingsArgs| {
+        let bearings = Bearings::of(said, matches, secrets.clone(), manner);
+        bearings.map(Vantage::Anywhere)
+    };
     match verb {
         Verb::Errand(errand) => {
-            let errands = Errands::begin(report.manner().secrecy)?;
-            run_errand(errand, matches, &Vantage::Anywhere, &errands, report)
+            let errands = Errands::begin(manner.secrecy)?;
+            let from = from(errand.bearings())?;
+            run_errand(errand, matches, &from, &errands, report)
         }
-        Verb::Shell(args) => shell::run(&shell::settings(&args)?, report),
-        Verb::Trust(verb) => run_trust_verb(verb, report),
+        Verb::Shell(args) => shell::run(&shell::settings(&args, &from(&args.bearings)?)?, report),
+        Verb::Trust(verb) => run_trust_verb(verb, secrets, report),
         Verb::Demo(args) => demo::run(args.paths, report),
         Verb::Completions(args) => completions::run(args.shell, report),
         Verb::Man(args) => man::run(args.command.as_deref(), report),
@@ -152,10 +193,19 @@ fn run_errand(
 }
 
 /// Does what concerns this user's own files.
-fn run_trust_verb(verb: TrustVerb, report: &mut Report) -> anyhow::Result<Option<Code>> {
+fn run_trust_verb(
+    verb: TrustVerb,
+    secrets: Secrets,
+    report: &mut Report,
+) -> anyhow::Result<Option<Code>> {
+    let from = |secrets| Bearings::of_environment(secrets).map(Vantage::Anywhere);
     match verb {
         TrustVerb::Key => key::run(report),
         TrustVerb::Authorize(args) => authorize::run(trust_settings::authorize(args)?, report),
+        TrustVerb::Invite(args) => {
+            let invite = trust_settings::invite(args, &from(secrets)?)?;
+            invite::run(invite, report)
+        }
         TrustVerb::Revoke(args) => revoke::run(&trust_settings::revoke(&args)?, report),
         TrustVerb::Access(args) => {
             let root = args.root.as_deref().map(trust_settings::perhaps_gone);
@@ -163,8 +213,12 @@ fn run_trust_verb(verb: TrustVerb, report: &mut Report) -> anyhow::Result<Option
         }
         TrustVerb::Trust(args) => {
             let (who, _) = trust_settings::told(&args.fingerprint.join(" "))?;
-            trust::run(&trust_settings::host(&args.host)?, who, report)
+            let host = trust_settings::host(&args.host, &from(secrets)?)?;
+            trust::run(&host, who, report)
         }
-        TrustVerb::Forget(args) => forget::run(&trust_settings::host(&args.host)?, report),
+        TrustVerb::Forget(args) => {
+            let host = trust_settings::host(&args.host, &from(secrets)?)?;
+            forget::run(&host, report)
+        }
     }
 }

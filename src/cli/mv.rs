@@ -12,9 +12,7 @@ use super::tree_settings::Mv;
 
 pub(super) fn run(mv: &Mv, errands: &Errands, report: &mut Report) -> anyhow::Result<Option<Code>> {
     let code = each(slice::from_ref(mv), report, |mv, report| {
-        errands
-            .client(&mv.address.to_string(), 1)?
-            .rename(&mv.from, &mv.to)?;
+        errands.client(&mv.peer, 1)?.rename(&mv.from, &mv.to)?;
         let [from, to] = [&mv.from, &mv.to].map(|path| escape::name(path.as_str()));
         report.detail(&format!("renamed {from} to {to}"));
         Ok(None)

@@ -22,10 +22,9 @@ pub(super) fn run(
     errands: &Errands,
     report: &mut Report,
 ) -> anyhow::Result<Option<Code>> {
-    let server = put.address.to_string();
     report.set_effect(put.options.effect);
     let outcome = send(
-        || errands.client(&server, put.connections),
+        || errands.client(&put.peer, put.connections),
         &put.sources,
         &put.place,
         &put.options,
@@ -43,7 +42,7 @@ pub(super) fn run(
     }
     // What would be done is to be read before what that comes to.
     report.flush();
-    let job = Job::Put(server);
+    let job = Job::Put(put.peer.to_string());
     report.notice(&sentence(&job, summary, outcome.elapsed, &put.options));
     Ok(summary.code())
 }

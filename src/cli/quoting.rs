@@ -8,8 +8,38 @@ use std::ffi::{OsStr, OsString};
 use std::fmt::Write;
 use std::os::unix::ffi::OsStrExt;
 
+use super::links;
+
+/// The command that goes on where this one is broken off.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum Resume {
+    /// This one.
+    With(String),
+    /// The same one, which cannot be repeated: a secret was taken out of it.
+    Unsaid,
+}
+
+impl Resume {
+    /// The one that has these words.
+    pub(super) fn of(words: &[OsString]) -> Self {
+        if words.iter().any(|word| links::has_rest(word)) {
+            Self::Unsaid
+        } else {
+            Self::With(command(words))
+        }
+    }
+
+    /// The command, where it can be said.
+    pub(super) fn command(&self) -> Option<&str> {
+        match self {
+            Self::With(command) => Some(command),
+            Self::Unsaid => None,
+        }
+    }
+}
+
 /// The words in one line, each quoted as far as it must be.
-pub(super) fn command(words: &[OsString]) -> String {
+fn command(words: &[OsString]) -> String {
     let words: Vec<String> = words.iter().map(|word| quoted(word)).collect();
     words.join(" ")
 }

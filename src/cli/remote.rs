@@ -8,16 +8,18 @@
 use std::net::Ipv6Addr;
 
 use crate::path::RemotePath;
+use crate::trust::{IntroductionError, Who};
 
 use super::address::{Address, AddressError};
+use super::bearings::Home;
+use super::links::{self, SCHEME, Secrets, at_sign};
 use super::lookalike;
-
-const SCHEME: &str = "haul://";
+use super::peer::Peer;
 
 /// A place on a server.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Remote {
-    pub(super) address: Address,
+    pub(super) peer: Peer,
     /// `None` is the root.
     pub(super) path: Option<RemotePath>,
     pub(super) ending: Ending,
@@ -35,39 +37,49 @@ pub(super) enum Ending {
 }
 
 impl Remote {
-    /// Reads an address; `home` is where `:PATH` leads.
-    pub(super) fn parse(text: &str, home: Option<&str>) -> Result<Self, AddressError> {
-        let before_path = text.split('/').next().unwrap_or(text);
-        // An address of IPv6 may begin with a colon too: `::1`.
-        if before_path.parse::<Ipv6Addr>().is_err()
-            && let Some(path) = text.strip_prefix(':')
-        {
+    /// Reads an address, of which the secret was taken; `home` is where `:PATH` leads.
+    pub(super) fn parse(
+        text: &str,
+        home: Option<&Home>,
+        secrets: &Secrets,
+    ) -> Result<Self, AddressError> {
+        if let Some(path) = beneath_home(text) {
             let home = home.ok_or_else(|| AddressError::NoDefault(text.to_owned()))?;
-            let home = Self::parse(home, None).map_err(|error| AddressError::Default(error.into()));
-            return home?.join(path.strip_prefix('/').unwrap_or(path));
+            let root = Self::parse(&home.text, None, secrets);
+            let root = root.map_err(|error| AddressError::Default {
+                by: home.by.clone(),
+                error: error.into(),
+            });
+            return root?.join(path.strip_prefix('/').unwrap_or(path));
         }
-        let encoded = text.strip_prefix(SCHEME);
-        let rest = encoded.unwrap_or(text);
+        if let Some(rest) = text.strip_prefix(SCHEME) {
+            return Self::with_scheme(rest, secrets);
+        }
+        lookalike::refuse(text)?;
+        let (authority, path) = text.split_once('/').unwrap_or((text, ""));
+        Self::root_of(Peer::at(host(authority, text)?)).join(path)
+    }
+
+    fn with_scheme(rest: &str, secrets: &Secrets) -> Result<Self, AddressError> {
+        let (introduced, rest) = match at_sign(rest.as_bytes()) {
+            Some(at) => (Some(&rest[..at]), &rest[at + 1..]),
+            None => (None, rest),
+        };
         let (authority, path) = rest.split_once('/').unwrap_or((rest, ""));
-        if encoded.is_none() {
-            lookalike::refuse(text)?;
-        } else if authority.contains('@') {
-            return Err(AddressError::Key(text.to_owned()));
+        let mut peer = Peer::at(host(&decode(authority)?, rest)?);
+        if let Some(introduced) = introduced {
+            let introduction = secrets.introduced(introduced)?;
+            peer.key = Some(Who::Fingerprint(introduction.server));
+            peer.token = introduction.token;
         }
-        let root = Self {
-            address: Address::parse(authority).map_err(|error| match error {
-                AddressError::BadPort(port) => AddressError::PathForPort {
-                    port,
-                    place: lookalike::of_colon(rest),
-                },
-                error => error,
-            })?,
+        Self::root_of(peer).join(&decode(path)?)
+    }
+
+    fn root_of(peer: Peer) -> Self {
+        Self {
+            peer,
             path: None,
             ending: Ending::Slash,
-        };
-        match encoded {
-            Some(_) => root.join(&decode(path)?),
-            None => root.join(path),
         }
     }
 
@@ -104,6 +116,29 @@ impl Remote {
     }
 }
 
+/// What follows the colon of a path on the default remote.
+pub(super) fn beneath_home(text: &str) -> Option<&str> {
+    let before_path = text.split('/').next().unwrap_or(text);
+    // An address of IPv6 may begin with a colon too: `::1`.
+    let is_ip = before_path.parse::<Ipv6Addr>().is_ok();
+    text.strip_prefix(':').filter(|_| !is_ip)
+}
+
+/// Reads what stands before the path of an address, which begins so.
+fn host(authority: &str, whole: &str) -> Result<Address, AddressError> {
+    // One that lost its end: it is no name, and nobody is to be asked for it.
+    if links::has_rest(authority.as_ref()) {
+        return Err(IntroductionError::Damaged.into());
+    }
+    Address::parse(authority).map_err(|error| match error {
+        AddressError::BadPort(port) => AddressError::PathForPort {
+            port,
+            place: lookalike::of_colon(whole),
+        },
+        error => error,
+    })
+}
+
 /// Decodes `%20` and the like (RFC 3986, section 2.1).
 fn decode(text: &str) -> Result<String, AddressError> {
     let bad = || AddressError::BadEscape(text.to_owned());
@@ -127,17 +162,26 @@ mod tests {
     use super::*;
     use crate::code::Code;
 
+    fn parse(text: &str, home: &str) -> Result<Remote, AddressError> {
+        let home = Home {
+            by: "HAUL_REMOTE".to_owned(),
+            text: home.to_owned(),
+            is_typed: false,
+        };
+        Remote::parse(text, Some(&home), &Secrets::default())
+    }
+
     #[track_caller]
     fn leads(text: &str, address: &str, path: &str, ending: Ending) {
-        let remote = Remote::parse(text, Some("home:1/base")).unwrap();
-        assert_eq!(remote.address.to_string(), address, "{text}");
+        let remote = parse(text, "home:1/base").unwrap();
+        assert_eq!(remote.peer.to_string(), address, "{text}");
         assert_eq!(remote.path.as_ref().map_or("", |p| p.as_str()), path);
         assert_eq!(remote.ending, ending, "{text}");
     }
 
     #[track_caller]
     fn refused(text: &str, code: Code, hint: &str) {
-        let error = Remote::parse(text, None).unwrap_err();
+        let error = Remote::parse(text, None, &Secrets::default()).unwrap_err();
         assert_eq!(error.code(), code, "{text}: {error}");
         assert!(error.to_string().contains(hint), "{text}: {error}");
     }
@@ -191,7 +235,61 @@ mod tests {
         refused("haul://nas:srv/x", Code::Usage, "write nas/srv/x");
         refused("nas:+80", Code::Usage, "no port");
         refused("C:\\x", Code::Usage, "Windows");
-        refused("haul://SHA256:x@nas/", Code::Usage, "encryption");
+    }
+
+    #[test]
+    fn a_key_before_the_host_is_read_in_either_alphabet() {
+        let print = "SHA256:HoY/RyfCCaa011gqBRKc2Orh63wy4imC3TYjpCZLOvs";
+        let in_address = print[7..].replace('/', "_");
+        let whole = format!("SHA256:{in_address}");
+        for spelled in [print, &in_address, &whole] {
+            let text = format!("haul://{spelled}@nas:80/a@b/");
+            leads(&text, "nas:80", "a@b", Ending::Slash);
+            let remote = parse(&text, "home").unwrap();
+            let key = remote.peer.key.unwrap();
+            assert_eq!(key.fingerprint().to_string(), print, "{text}");
+            assert_eq!(remote.peer.token, None);
+        }
+        leads("haul://SHA256:4285/a@b", "SHA256:4285", "a@b", Ending::Name);
+        refused("haul://SHA256:x@nas/", Code::Usage, "no key's fingerprint");
+        refused("haul://me@nas/", Code::Usage, "no key's fingerprint");
+        refused("haul://me@home@nas/", Code::Usage, "no key's fingerprint");
+        refused(&format!("haul://{print}@"), Code::Usage, "names no host");
+        for spelled in [print, &in_address] {
+            let hint = format!("write haul://{spelled}@nas/x");
+            refused(&format!("{spelled}@nas/x"), Code::Usage, &hint);
+        }
+    }
+
+    #[test]
+    fn a_link_is_a_place_by_what_was_taken_from_it_and_nothing_without() {
+        let print = "HoY_RyfCCaa011gqBRKc2Orh63wy4imC3TYjpCZLOvs";
+        let link = format!("{print}.0123abcd.AAECAwQFBgcICQoLDA0ODw");
+        let mut secrets = Secrets::default();
+        let text = format!("haul://{link}@%5Bfe80::1%5D:80/a%20b");
+        let left = secrets.take_from(text.as_ref()).into_string().unwrap();
+        let remote = Remote::parse(&left, None, &secrets).unwrap();
+        let token = remote.peer.token.unwrap();
+        assert_eq!(token.reveal(), link[print.len() + 1..]);
+        assert_eq!(remote.peer.to_string(), "[fe80::1]:80");
+        assert_eq!(remote.path.unwrap().as_str(), "a b");
+        let written = format!("haul://{link}@{}/", remote.peer.address.in_link());
+        assert_eq!(written, text.replace("a%20b", ""));
+        refused(&left, Code::NotAuthorised, "the link is damaged");
+        refused("haul://damaged.link@nas", Code::NotAuthorised, "damaged");
+        for cut in ["", "/x", "@", "@nas"] {
+            let code = if cut == "@" {
+                Code::Usage
+            } else {
+                Code::NotAuthorised
+            };
+            refused(&format!("haul://{print}.0123abcd{cut}"), code, "");
+            refused(
+                &format!("{print}.0123abcd{cut}"),
+                Code::NotAuthorised,
+                "damaged",
+            );
+        }
     }
 
     #[test]

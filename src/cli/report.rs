@@ -14,6 +14,7 @@ use crate::entry::{Entry, Kind};
 use super::failure::{code_of, explain, failure};
 use super::json::Line;
 use super::output::{self, Output};
+use super::quoting::Resume;
 use super::settings::{Format, Loudness, Manner};
 
 /// What is told, and a count of it.
@@ -28,8 +29,7 @@ pub(super) struct Report {
     pub(super) files: u64,
     pub(super) bytes: u64,
     pub(super) failed: u64,
-    /// The command that goes on where this one is broken off.
-    resume: Option<String>,
+    resume: Option<Resume>,
 }
 
 impl Report {
@@ -52,10 +52,9 @@ impl Report {
         }
     }
 
-    /// Has the report name, should the command be interrupted, the one that goes on: its
-    /// own line, so nothing secret.
-    pub(super) fn resume_with(&mut self, command: impl Into<Option<String>>) {
-        self.resume = command.into();
+    /// Has the report name, should the command be interrupted, the one that goes on.
+    pub(super) fn resume_with(&mut self, resume: impl Into<Option<Resume>>) {
+        self.resume = resume.into();
     }
 
     /// How to talk.
@@ -132,10 +131,10 @@ impl Report {
     pub(super) fn broken_off(&mut self, error: &anyhow::Error) -> Code {
         let resume = self.resume_after(Some(error));
         match &resume {
-            Some(command) if self.manner.hears_notices() => {
-                self.tell_refused(&going_on(error, command), None);
+            Some(resume) if self.manner.hears_notices() => {
+                self.tell_refused(&going_on(error, resume), None);
             }
-            _ => self.tell_refused(error, resume.as_deref()),
+            _ => self.tell_refused(error, resume.as_ref().and_then(Resume::command)),
         }
         code_of(error)
     }
@@ -176,7 +175,7 @@ impl Report {
         let resume = self.resume_after(result.as_ref().err());
         if self.manner.format == Format::Json {
             if let Err(error) = &result {
-                self.error(error, resume.as_deref());
+                self.error(error, resume.as_ref().and_then(Resume::command));
             }
             let done = Line::event("done")
                 .number("files", self.files)
@@ -187,14 +186,14 @@ impl Report {
         }
         let written = self.output.finish();
         let code = result.map_err(|error| match resume {
-            Some(command) if self.manner.hears_notices() => going_on(&error, &command),
+            Some(resume) if self.manner.hears_notices() => going_on(&error, &resume),
             _ => error,
         })?;
         written.map(|()| code)
     }
 
     /// The command that goes on after this error, where one does.
-    fn resume_after(&mut self, error: Option<&anyhow::Error>) -> Option<String> {
+    fn resume_after(&mut self, error: Option<&anyhow::Error>) -> Option<Resume> {
         let is_interrupted = error.is_some_and(|error| code_of(error) == Code::Interrupted);
         self.resume.take().filter(|_| is_interrupted)
     }
@@ -217,9 +216,15 @@ impl Report {
 }
 
 /// An interruption that names the command which goes on.
-fn going_on(error: &anyhow::Error, command: &str) -> anyhow::Error {
-    let text = format!("{error:#}: the same command goes on with what is missing: {command}");
-    failure(Code::Interrupted, text)
+fn going_on(error: &anyhow::Error, resume: &Resume) -> anyhow::Error {
+    let same = "the same command goes on with what is missing";
+    failure(
+        Code::Interrupted,
+        match resume {
+            Resume::With(command) => format!("{error:#}: {same}: {command}"),
+            Resume::Unsaid => format!("{error:#}: {same}; its link is not to be shown"),
+        },
+    )
 }
 
 pub(super) fn kind_word(kind: &Kind) -> &'static str {
@@ -306,7 +311,7 @@ mod tests {
     /// What is left to be said of a command that ended so, and what a program has read.
     fn ended(format: Format, loudness: Loudness, code: Code) -> (String, String) {
         let (mut report, reader) = report(format, loudness);
-        report.resume_with("haul put 'a b' nas".to_owned());
+        report.resume_with(Resume::With("haul put 'a b' nas".to_owned()));
         let error = report.close(Err(failure(code, "why"))).unwrap_err();
         let read = String::from_utf8(reader.0.take()).unwrap();
         (explain(&error), read)

@@ -1,9 +1,9 @@
-//! `haul revoke KEY|NAME [--root DIR]`
+//! `haul revoke KEY|NAME|ID [--root DIR]`
 
 use crate::code::Code;
-use crate::trust::{AccessFile, Whom};
+use crate::trust::{AccessFile, Account, InvitationFile, UsageFile, Whom};
 
-use super::admission::{State, sentence, tell};
+use super::admission::{State, invitation_sentence, sentence, tell, tell_invitation};
 use super::escape;
 use super::failure::failure;
 use super::places;
@@ -11,23 +11,32 @@ use super::report::Report;
 use super::trust_settings::Revoke;
 
 pub(super) fn run(revoke: &Revoke, report: &mut Report) -> anyhow::Result<Option<Code>> {
-    let file = AccessFile::new(&places::of_user()?);
-    let gone = file.revoke(&revoke.whom, revoke.root.as_deref())?;
+    let (places, root) = (places::of_user()?, revoke.root.as_deref());
+    let gone = AccessFile::new(&places).revoke(&revoke.whom, root)?;
     for admission in &gone {
-        tell(report, admission, State::Revoked);
-        report.notice(&sentence(admission, State::Revoked));
+        tell(report, admission, State::Revoked, None);
+        report.notice(&sentence(admission, State::Revoked, None));
     }
-    if !gone.is_empty() {
+    let ended = InvitationFile::new(&places).revoke(&revoke.whom, root)?;
+    for invitation in &ended {
+        tell_invitation(report, invitation, State::Revoked, None);
+        report.notice(&invitation_sentence(invitation, State::Revoked, None));
+    }
+    let authorized = gone
+        .iter()
+        .map(|one| (Account::from(one), one.root.clone()));
+    let invited = ended
+        .iter()
+        .map(|one| (Account::from(one), one.root.clone()));
+    UsageFile::new(&places).forget(&authorized.chain(invited).collect::<Vec<_>>())?;
+    if !(gone.is_empty() && ended.is_empty()) {
         return Ok(None);
     }
     let whom = match &revoke.whom {
         Whom::Key(who) => who.fingerprint().to_string(),
         Whom::Name(name) => escape::name(name).into_owned(),
     };
-    let place = revoke
-        .root
-        .as_deref()
-        .map_or(String::new(), |root| format!(" in {}", escape::path(root)));
+    let place = root.map_or(String::new(), |root| format!(" in {}", escape::path(root)));
     let text = format!("{whom} is authorized for nothing{place}: haul access lists who is");
     Err(failure(Code::NotFound, text))
 }

@@ -15,7 +15,7 @@ const GOES_ON: &str = "interrupted: a directory that the server has begun to rem
 pub(super) fn run(rm: &Rm, errands: &Errands, report: &mut Report) -> anyhow::Result<Option<Code>> {
     let result = each(&rm.targets, report, |target, report| {
         errands
-            .client(&target.address.to_string(), 1)?
+            .client(&target.peer, 1)?
             .remove(&target.path, rm.removal)?;
         let shown = escape::name(target.path.as_str());
         report.detail(&format!("removed {shown}"));

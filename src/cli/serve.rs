@@ -5,46 +5,114 @@
 
 use std::io;
 use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use tracing::level_filters::LevelFilter;
 
 use crate::code::Code;
 use crate::fault::Fault;
-use crate::server::{Config, Server};
+use crate::server::{Audit, AuditFile, Config, Server};
 use crate::store::{Durability, LocalStore};
+use crate::trust::Bearer;
 use crate::wire::message::Rights;
 
 use super::address::Address;
+use super::confinement::{Needs, Use};
+use super::descriptors;
 use super::door::{self, Door};
 use super::escape;
 use super::failure::usage;
+use super::invite::{self, Made};
 use super::json::Line;
+use super::links::SCHEME;
 use super::output::{Output, say};
+use super::places;
 use super::serve_args::LogArg;
 use super::settings::{Format, Loudness, Manner, Serve};
 use super::signals;
+use super::trust_settings::Terms;
 
 pub(super) fn run(serve: &Serve, manner: Manner) -> anyhow::Result<Option<Code>> {
-    let door = door::of(serve, manner.secrecy)?;
+    let mut door = door::of(serve, manner.secrecy)?;
     start_log(serve.log, manner.loudness);
-    let store = LocalStore::serve(&serve.root, serve.durability, Fault::default())?;
+    let hidden = door.own.hidden();
+    let store = LocalStore::serve_without(&serve.root, hidden, serve.durability, Fault::default())?;
+    let audit = match &serve.audit {
+        Some(path) => Some(Arc::new(AuditFile::open(path)?)),
+        None => None,
+    };
     let listen: Vec<String> = serve.listen.iter().map(Address::to_string).collect();
+    let room = descriptors::room_for(serve.server.max_connections);
+    door.said.extend(room.notice);
     let config = Config {
         admit: Arc::clone(&door.admit),
         encryption: door.encryption.clone(),
+        audit: audit.clone().map(|audit| audit as Arc<dyn Audit>),
+        max_connections: room.connections,
         ..serve.server.clone()
     };
     let server = Server::bind(store, &listen, config).map_err(|error| usage(error.to_string()))?;
     let addresses = server.addresses()?;
+    let made = invite(serve, &door, &addresses)?;
+    // All that takes more than this is done, and no thread is there yet.
+    let confined = needs(serve, &door)?.confine();
     let handle = server.start()?;
-    let _signals = signals::stopping(handle.stopper())?;
+    let _signals = signals::stopping(handle.stopper(), audit)?;
     if manner.loudness != Loudness::Quiet {
-        introduce(serve, &door, &addresses);
+        introduce(serve, &door, &addresses, (&confined, made.as_ref()));
     }
-    announce(&addresses, &door, manner.format)?;
+    announce(&addresses, &door, made.as_ref(), manner.format)?;
     handle.wait();
     Ok(None)
+}
+
+/// Makes the invitation that was asked for, to the first address that others can reach.
+fn invite(serve: &Serve, door: &Door, addresses: &[SocketAddr]) -> anyhow::Result<Option<Made>> {
+    let (Some(rights), Some(server)) = (serve.invite, door.fingerprint()) else {
+        return Ok(None);
+    };
+    let is_public = |address: &&SocketAddr| !address.ip().is_loopback();
+    let address = addresses.iter().find(is_public).or(addresses.first());
+    let address = address.map(|address| reachable(*address));
+    let address = address.ok_or_else(|| usage("nothing is listened on"))?;
+    let terms = Terms::plain(real_root(serve), rights);
+    let made = invite::make(&places::of_user()?, (server, address), terms, Bearer::Any)?;
+    Ok(Some(made))
+}
+
+/// The served directory, as others hold for it.
+fn real_root(serve: &Serve) -> PathBuf {
+    let root = serve.root.canonicalize();
+    root.unwrap_or_else(|_| serve.root.clone())
+}
+
+/// What a server needs once it has begun.
+fn needs(serve: &Serve, door: &Door) -> anyhow::Result<Needs> {
+    let root = if serve.rights.include(Rights::ALL) {
+        Use::Change
+    } else {
+        Use::Read
+    };
+    let mut needs = Needs::of(&serve.root, root);
+    if door.encryption.is_some() {
+        let places = places::of_user()?;
+        needs = needs
+            .and(places.config(), Use::Read)
+            .and(places.state(), Use::Change);
+    }
+    if let Some(directory) = serve.audit.as_deref().map(directory_of) {
+        needs = needs.and(directory, Use::Write);
+    }
+    Ok(needs)
+}
+
+/// The directory that a file is in.
+fn directory_of(file: &Path) -> &Path {
+    match file.parent() {
+        Some(parent) if parent != Path::new("") => parent,
+        _ => Path::new("."),
+    }
 }
 
 fn start_log(form: LogArg, loudness: Loudness) {
@@ -67,21 +135,28 @@ fn start_log(form: LogArg, loudness: Loudness) {
 }
 
 /// Tells the person who started it what is served, to whom, and how to reach it.
-fn introduce(serve: &Serve, door: &Door, addresses: &[SocketAddr]) {
+fn introduce(
+    serve: &Serve,
+    door: &Door,
+    addresses: &[SocketAddr],
+    (confined, made): (&[String], Option<&Made>),
+) {
     // Whoever reads a log of JSON reads nothing else there.
     let say = |text: &str| match serve.log {
         LogArg::Text => say(text),
         LogArg::Json => tracing::info!("{text}"),
     };
-    let root = serve.root.canonicalize();
-    let root = root.unwrap_or_else(|_| serve.root.clone());
-    say(&format!("serving {}", escape::path(&root)));
-    door.said.iter().for_each(|line| say(line));
+    say(&format!("serving {}", escape::path(&real_root(serve))));
+    door.said.iter().chain(confined).for_each(|line| say(line));
     if serve.durability == Durability::None {
         say("nothing is flushed: a power cut may lose what was called stored");
     }
+    if let Some(made) = made {
+        made.told().iter().for_each(|line| say(line));
+        say(&format!("the link leads to {}", made.address));
+    }
     for &address in addresses {
-        let address = reachable(address);
+        let address = spelled(address, door);
         say(&if serve.rights.include(Rights::ALL) {
             format!("to put something there: haul put FILE {address}")
         } else {
@@ -90,11 +165,22 @@ fn introduce(serve: &Serve, door: &Door, addresses: &[SocketAddr]) {
     }
 }
 
+/// The address as others type it who do not know this server: with its key, unless they are
+/// on this machine, where it is known or is to be asked for.
+fn spelled(address: SocketAddr, door: &Door) -> String {
+    let typed = reachable(address);
+    match door.fingerprint() {
+        Some(print) if !address.ip().is_loopback() => {
+            format!("{SCHEME}{}@{}", print.in_address(), typed.in_link())
+        }
+        _ => typed.to_string(),
+    }
+}
+
 /// The address as others type it: for "any", the name of this machine.
 fn reachable(address: SocketAddr) -> Address {
     let host = if address.ip().is_unspecified() {
-        let system = rustix::system::uname();
-        system.nodename().to_string_lossy().into_owned()
+        Address::this_machine()
     } else {
         address.ip().to_string()
     };
@@ -104,8 +190,14 @@ fn reachable(address: SocketAddr) -> Address {
     }
 }
 
-/// Says on standard output that the server is ready: whoever started it waits for that.
-fn announce(addresses: &[SocketAddr], door: &Door, format: Format) -> anyhow::Result<()> {
+/// Says on standard output that the server is ready, for which whoever started it waits, and
+/// then what a guest is to type.
+fn announce(
+    addresses: &[SocketAddr],
+    door: &Door,
+    made: Option<&Made>,
+    format: Format,
+) -> anyhow::Result<()> {
     let mut output = Output::stdout();
     let print = door.fingerprint().map(|print| print.to_string());
     for address in addresses {
@@ -115,6 +207,12 @@ fn announce(addresses: &[SocketAddr], door: &Door, format: Format) -> anyhow::Re
                 .text("address", address.to_string().as_str())
                 .text("fingerprint", print.as_deref())
                 .end(),
+        });
+    }
+    if let Some(made) = made {
+        output.line(&match format {
+            Format::Human => made.command(),
+            Format::Json => made.event().end(),
         });
     }
     output.finish()

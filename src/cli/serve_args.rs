@@ -7,6 +7,9 @@ use std::time::Duration;
 use clap::builder::BoolishValueParser;
 use clap::{Args as ClapArgs, ValueEnum};
 
+use crate::trust;
+use crate::wire::message::Rights;
+
 use super::quantity;
 
 #[derive(Debug, ClapArgs)]
@@ -35,6 +38,10 @@ pub(super) struct ServeArgs {
     /// What strangers may do, who have no key that was authorized
     #[arg(long, env = "HAUL_ANONYMOUS", value_enum, value_name = "RIGHT")]
     pub(super) anonymous: Option<AnonymousArg>,
+    /// Invite whoever gets the link that is printed, for a day, to do this: words of
+    /// read,write,replace,delete
+    #[arg(long, env = "HAUL_INVITE", value_name = "RIGHTS", value_parser = rights)]
+    pub(super) invite: Option<Rights>,
     /// Serve as root on addresses that others can reach
     #[arg(long, env = "HAUL_ALLOW_ROOT", value_parser = BoolishValueParser::new())]
     pub(super) allow_root: bool,
@@ -46,6 +53,10 @@ pub(super) struct ServeArgs {
         default_value = "1024"
     )]
     pub(super) max_connections: NonZeroUsize,
+    /// Connections at once from one address, or from one IPv6 network of 64 bits; as many as in
+    /// all where it is not said
+    #[arg(long, env = "HAUL_MAX_PER_SOURCE", value_name = "N")]
+    pub(super) max_per_source: Option<NonZeroUsize>,
     /// How long a connection may ask for nothing, as 30, 30s or 5m
     #[arg(
         long,
@@ -64,9 +75,16 @@ pub(super) struct ServeArgs {
         value_parser = quantity::parse_time
     )]
     pub(super) drain: Duration,
+    /// Record every request in a file, a line of JSON each; SIGHUP has it opened anew
+    #[arg(long, env = "HAUL_AUDIT", value_name = "FILE")]
+    pub(super) audit: Option<PathBuf>,
     /// The form of the log on standard error
     #[arg(long, env = "HAUL_LOG", value_enum, default_value_t)]
     pub(super) log: LogArg,
+}
+
+fn rights(text: &str) -> Result<Rights, &'static str> {
+    trust::parse_rights(text).ok_or("rights are words of read,write,replace,delete")
 }
 
 #[derive(Clone, Copy, Debug, ValueEnum)]

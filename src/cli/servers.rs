@@ -14,53 +14,94 @@ use crate::net::tls::{ClientSide, Expected};
 use crate::trust::{KnownHosts, Places, Standing, Who};
 use crate::utc::Utc;
 
-use super::failure::failure;
+use super::failure::{failure, usage};
+use super::peer::Peer;
 use super::places;
 use super::settings::Secrecy;
 
-/// A client for the server at `address`, `HOST:PORT`.
+/// A client for a server.
 ///
 /// # Errors
 ///
 /// Where nobody knows whose server that is to be.
-pub(super) fn client(address: &str, secrecy: Secrecy, options: Options) -> anyhow::Result<Client> {
+pub(super) fn client(peer: &Peer, secrecy: Secrecy, options: Options) -> anyhow::Result<Client> {
     let encryption = match secrecy {
-        Secrecy::Encrypted => Some(encryption(address, &options)?),
+        Secrecy::Encrypted => Some(encryption(peer, &options)?),
+        Secrecy::Plain if peer.key.is_some() => {
+            return Err(usage(format!(
+                "{peer} is to have a certain key, and without encryption nobody proves theirs: \
+                 --plaintext goes without a key or a link"
+            )));
+        }
         Secrecy::Plain => None,
     };
     let options = Options {
         encryption,
+        token: peer.token,
         ..options
     };
-    Ok(Client::new(address, options))
+    Ok(Client::new(&peer.to_string(), options))
 }
 
-/// How to encrypt for the server at `address`, `HOST:PORT`, and whom to expect there.
+/// How to encrypt for a server, and whom to expect there.
 ///
 /// # Errors
 ///
 /// Where nobody knows who that is, or the files that say so are not in order.
-fn encryption(address: &str, options: &Options) -> anyhow::Result<ClientSide> {
+fn encryption(peer: &Peer, options: &Options) -> anyhow::Result<ClientSide> {
+    let address = &peer.to_string();
     let places = places::of_user()?;
     let identity = places.identity().load_or_make()?;
     let known = KnownHosts::new(&places);
-    let (expected, since) = match known.look_up(address)? {
-        Standing::Known { key, since } => (Expected::Key(key), since),
-        Standing::Fingerprint { fingerprint, since } => (Expected::Fingerprint(fingerprint), since),
+    let standing = known.look_up(address)?;
+    if let Some(key) = peer.key {
+        check(address, &key, standing)?;
+        return Ok(ClientSide::new(&identity, expected(key))?);
+    }
+    let (key, since) = match standing {
+        Standing::Known { key, since } => (Who::Key(key), since),
+        Standing::Fingerprint { fingerprint, since } => (Who::Fingerprint(fingerprint), since),
         Standing::Unknown if is_here(address) => {
             let side = ClientSide::new(&identity, of_this_user(&places)?)?;
             return Ok(side.of_this_user());
         }
         Standing::Unknown => {
             let key = meet(address, &identity, &known, options)?;
-            (Expected::Key(key), None)
+            (Who::Key(key), None)
         }
     };
-    let side = ClientSide::new(&identity, expected)?;
+    let side = ClientSide::new(&identity, expected(key))?;
     Ok(match since {
         Some(day) => side.known_since(&day.date()),
         None => side,
     })
+}
+
+/// Checks that a key that was said for a server is not another than the known one: one of
+/// the two is wrong, and which a person has to find out.
+fn check(address: &str, key: &Who, standing: Standing) -> anyhow::Result<()> {
+    let (known, since) = match standing {
+        Standing::Known { key, since } => (key.fingerprint(), since),
+        Standing::Fingerprint { fingerprint, since } => (fingerprint, since),
+        Standing::Unknown => return Ok(()),
+    };
+    let said = key.fingerprint();
+    if said == known {
+        return Ok(());
+    }
+    let since = since.map_or_else(String::new, |day| format!(", since {}", day.date()));
+    let text = format!(
+        "the server at {address} was said to have the key {said}, and is known by {known}{since}: \
+         where it has another one on purpose, haul forget {address}"
+    );
+    Err(failure(Code::NotAuthorised, text))
+}
+
+fn expected(key: Who) -> Expected {
+    match key {
+        Who::Key(key) => Expected::Key(key),
+        Who::Fingerprint(print) => Expected::Fingerprint(print),
+    }
 }
 
 /// The key of this user's own servers. Without one there is none, and whoever answers is
@@ -97,7 +138,9 @@ fn meet(
     if !(io::stdin().is_terminal() && io::stderr().is_terminal()) {
         let text = format!(
             "the server at {address} is not known here: it shows {print}.{seen} If that is the \
-             right one: haul trust {address} {print}"
+             right one: haul trust {address} {print}, or for one command --server-key {print}, \
+             or haul://{}@{address}/ in place of the address",
+            print.in_address()
         );
         return Err(failure(Code::NotAuthorised, text));
     }

@@ -4,6 +4,7 @@
 //! the environment beats the default, and what contradicts itself was refused.
 
 use std::ffi::OsStr;
+use std::num::NonZeroUsize;
 use std::path::{Path, PathBuf};
 
 use anyhow::Context;
@@ -25,10 +26,12 @@ use super::environment;
 use super::escape;
 use super::exclusive_flags::{Which, one_of};
 use super::failure::usage;
+use super::peer::Peer;
 use super::remote::{Ending, Remote};
 use super::serve_args::{AnonymousArg, DurabilityArg, LogArg, ServeArgs};
 use super::terminal;
 use super::tree_args::LsArgs;
+use super::trust_settings::check_rights;
 use super::vantage::Vantage;
 
 /// How to talk: the same for every command.
@@ -97,8 +100,12 @@ pub(super) struct Serve {
     pub(super) rights: Rights,
     /// What those may do whom nobody knows.
     pub(super) strangers: Option<Rights>,
+    /// What guests may do, for whom a link is to be printed.
+    pub(super) invite: Option<Rights>,
     /// Whether root may serve others.
     pub(super) may_be_root: bool,
+    /// Where every request is recorded.
+    pub(super) audit: Option<PathBuf>,
     pub(super) server: server::Config,
     pub(super) log: LogArg,
 }
@@ -116,7 +123,7 @@ pub(super) enum Reach {
 #[derive(Debug)]
 pub(super) struct Put {
     pub(super) sources: Vec<PathBuf>,
-    pub(super) address: Address,
+    pub(super) peer: Peer,
     pub(super) place: Place,
     pub(super) connections: usize,
     pub(super) options: JobOptions,
@@ -125,7 +132,7 @@ pub(super) struct Put {
 /// Files and trees to fetch.
 #[derive(Debug)]
 pub(super) struct Get {
-    pub(super) address: Address,
+    pub(super) peer: Peer,
     pub(super) sources: Vec<Source>,
     pub(super) to: LocalPlace,
     pub(super) connections: usize,
@@ -200,6 +207,12 @@ pub(super) fn serve(args: ServeArgs, matches: &ArgMatches) -> anyhow::Result<Ser
     } else {
         Rights::ALL
     };
+    if let Some(invited) = args.invite {
+        check_rights(invited)?;
+        if !rights.include(invited) {
+            return Err(usage("with --read-only nobody can be invited but to read"));
+        }
+    }
     let durability = match args.durability {
         DurabilityArg::Batch => Durability::Batch,
         DurabilityArg::None => Durability::None,
@@ -214,10 +227,13 @@ pub(super) fn serve(args: ServeArgs, matches: &ArgMatches) -> anyhow::Result<Ser
         reach,
         durability,
         rights,
+        invite: args.invite,
         strangers: args.anonymous.map(|AnonymousArg::Read| Rights::READ),
         may_be_root: args.allow_root,
+        audit: args.audit,
         server: server::Config {
             max_connections: args.max_connections.get(),
+            max_per_source: args.max_per_source.map_or(usize::MAX, NonZeroUsize::get),
             deadlines,
             drain: args.drain,
             ..server::Config::default()
@@ -241,7 +257,7 @@ pub(super) fn put(args: PutArgs, matches: &ArgMatches, from: &Vantage) -> anyhow
     Ok(Put {
         sources: sources.into_iter().map(PathBuf::from).collect(),
         place: Place::remote(&remote),
-        address: remote.address,
+        peer: remote.peer,
         connections: args.moving.connections.into(),
         options: job_options(args.moving, matches)?,
     })
@@ -260,14 +276,14 @@ pub(super) fn get(args: &GetArgs, matches: &ArgMatches, from: &Vantage) -> anyho
     }
     let to = LocalPlace::parse(Path::new(last))
         .with_context(|| escape::path(Path::new(last)).into_owned())?;
-    let address = from.place(&sources[0])?.address;
+    let peer = from.place(&sources[0])?.peer;
     let sources: anyhow::Result<_> = sources
         .iter()
-        .map(|argument| source(from.place(argument)?, &address))
+        .map(|argument| source(from.place(argument)?, &peer))
         .collect();
     Ok(Get {
         sources: sources?,
-        address,
+        peer,
         to,
         connections: args.moving.connections.into(),
         options: job_options(args.moving, matches)?,
@@ -292,14 +308,9 @@ pub(super) fn ls(args: &LsArgs, from: &Vantage) -> anyhow::Result<Ls> {
     })
 }
 
-/// Takes a place for what is to be fetched from the server at `address`.
-fn source(source: Remote, address: &Address) -> anyhow::Result<Source> {
-    if source.address != *address {
-        let other = source.address;
-        return Err(usage(format!(
-            "{address} and {other} are two servers: a get has one"
-        )));
-    }
+/// Takes a place for what is to be fetched from a server.
+fn source(source: Remote, peer: &Peer) -> anyhow::Result<Source> {
+    peer.check_same(&source.peer, ": a get has one")?;
     Ok(Source {
         is_named: source.path.is_some() && source.ending != Ending::Dot,
         path: source.path,

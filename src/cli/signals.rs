@@ -16,7 +16,7 @@ use signal_hook::iterator::{Handle, Signals};
 
 use crate::client::Cancel;
 use crate::code::Code;
-use crate::server::Stop;
+use crate::server::{AuditFile, Stop};
 
 const STOPPING: [i32; 3] = [SIGHUP, SIGINT, SIGTERM];
 
@@ -65,7 +65,7 @@ impl Interrupts {
         }
         let (tell, heard) = unbounded();
         let shared = Arc::clone(&state);
-        let watch = watch(move |signal, _| {
+        let watch = watch(move |signal| {
             match &*shared.running() {
                 Some(cancel) => cancel.cancel(),
                 // Where nothing runs there is nothing that could hang.
@@ -111,31 +111,28 @@ impl State {
     }
 }
 
-/// Lets the first signal stop a server, and the second not wait for what runs.
-pub(super) fn stopping(stop: Stop) -> anyhow::Result<Watch> {
-    watch(move |_, is_first| {
-        if is_first {
+/// Lets the first signal stop a server, and the second not wait for what runs. Where it
+/// keeps records, a terminal that goes away stops nothing: the file is opened anew.
+pub(super) fn stopping(stop: Stop, audit: Option<Arc<AuditFile>>) -> anyhow::Result<Watch> {
+    let mut is_first = true;
+    watch(move |signal| match &audit {
+        Some(audit) if signal == SIGHUP => audit.reopen(),
+        _ if is_first => {
+            is_first = false;
             stop.stop();
-        } else {
-            stop.stop_now();
         }
+        _ => stop.stop_now(),
     })
 }
 
-/// Reacts to signals: to which, and whether it is the first.
-fn watch(mut react: impl FnMut(i32, bool) + Send + 'static) -> anyhow::Result<Watch> {
+/// Reacts to signals.
+fn watch(react: impl FnMut(i32) + Send + 'static) -> anyhow::Result<Watch> {
     let started = || -> io::Result<Watch> {
         let mut signals = Signals::new(STOPPING)?;
         let handle = signals.handle();
         let thread = thread::Builder::new()
             .name("signals".to_owned())
-            .spawn(move || {
-                let mut is_first = true;
-                for signal in signals.forever() {
-                    react(signal, is_first);
-                    is_first = false;
-                }
-            })?;
+            .spawn(move || signals.forever().for_each(react))?;
         Ok(Watch {
             handle,
             thread: Some(thread),

@@ -19,7 +19,7 @@ pub(super) fn run(
 ) -> anyhow::Result<Option<Code>> {
     let mut is_first = true;
     each(&stat.targets, report, |target, report| {
-        let client = errands.client(&target.address.to_string(), 1)?;
+        let client = errands.client(&target.peer, 1)?;
         let entry = client.stat(target.path.as_ref())?;
         if report.manner().format == Format::Json {
             match &entry {

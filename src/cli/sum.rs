@@ -27,7 +27,7 @@ pub(super) fn run(
     each(&sum.targets, report, |target, report| {
         let path = target.path.as_ref();
         let mut codes = Vec::new();
-        let client = errands.client(&target.address.to_string(), 1)?;
+        let client = errands.client(&target.peer, 1)?;
         let rest = client.sum(path, sum.algorithm, |entry, checksum| {
             let name = entry.path.as_str();
             match checksum {

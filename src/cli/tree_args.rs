@@ -8,6 +8,7 @@ use std::ffi::OsString;
 use clap::Args as ClapArgs;
 
 use super::args::ChecksumArg;
+use super::bearings::BearingsArgs;
 
 #[derive(Debug, ClapArgs)]
 pub(super) struct LsArgs {
@@ -20,6 +21,8 @@ pub(super) struct LsArgs {
     /// List everything beneath, as whole paths
     #[arg(short = 'R')]
     pub(super) recursive: bool,
+    #[command(flatten)]
+    pub(super) bearings: BearingsArgs,
 }
 
 #[derive(Debug, ClapArgs)]
@@ -30,6 +33,8 @@ pub(super) struct RmArgs {
     /// Remove directories with everything beneath them
     #[arg(short = 'r')]
     pub(super) recursive: bool,
+    #[command(flatten)]
+    pub(super) bearings: BearingsArgs,
 }
 
 #[derive(Debug, ClapArgs)]
@@ -41,6 +46,8 @@ pub(super) struct MvArgs {
     /// that name
     #[arg(value_name = "TO")]
     pub(super) to: OsString,
+    #[command(flatten)]
+    pub(super) bearings: BearingsArgs,
 }
 
 #[derive(Debug, ClapArgs)]
@@ -51,6 +58,8 @@ pub(super) struct MkdirArgs {
     /// Make missing directories above them too, and take one that is there as made
     #[arg(short = 'p')]
     pub(super) parents: bool,
+    #[command(flatten)]
+    pub(super) bearings: BearingsArgs,
 }
 
 #[derive(Debug, ClapArgs)]
@@ -58,6 +67,8 @@ pub(super) struct StatArgs {
     /// What to look at; a link itself, never what it leads to
     #[arg(required = true, value_name = "REMOTE")]
     pub(super) remotes: Vec<OsString>,
+    #[command(flatten)]
+    pub(super) bearings: BearingsArgs,
 }
 
 #[derive(Debug, ClapArgs)]
@@ -68,4 +79,6 @@ pub(super) struct SumArgs {
     /// The checksum to print
     #[arg(long, env = "HAUL_CHECKSUM", value_enum, default_value_t)]
     pub(super) checksum: ChecksumArg,
+    #[command(flatten)]
+    pub(super) bearings: BearingsArgs,
 }

@@ -7,10 +7,10 @@ use crate::client::{Parents, Removal};
 use crate::content::Algorithm;
 use crate::path::{PathError, RemotePath};
 
-use super::address::Address;
 use super::destination::Place;
 use super::escape;
 use super::failure::usage;
+use super::peer::Peer;
 use super::remote::{Ending, Remote};
 use super::settings::algorithm;
 use super::tree_args::{MkdirArgs, MvArgs, RmArgs, StatArgs, SumArgs};
@@ -19,7 +19,7 @@ use super::vantage::Vantage;
 /// Something on a server that has a name.
 #[derive(Debug)]
 pub(super) struct Named {
-    pub(super) address: Address,
+    pub(super) peer: Peer,
     pub(super) path: RemotePath,
 }
 
@@ -33,7 +33,7 @@ pub(super) struct Rm {
 /// What to rename.
 #[derive(Debug)]
 pub(super) struct Mv {
-    pub(super) address: Address,
+    pub(super) peer: Peer,
     pub(super) from: RemotePath,
     pub(super) to: RemotePath,
     pub(super) place: Place,
@@ -89,18 +89,13 @@ pub(super) fn rm(args: &RmArgs, from: &Vantage) -> anyhow::Result<Rm> {
 }
 
 pub(super) fn mv(args: &MvArgs, from: &Vantage) -> anyhow::Result<Mv> {
-    let Named { address, path } = named(&args.from, from, "renamed")?;
+    let Named { peer, path } = named(&args.from, from, "renamed")?;
     let to = from.place(&args.to)?;
-    if to.address != address {
-        let other = to.address;
-        return Err(usage(format!(
-            "{address} and {other} are two servers, and mv renames on one: \
-             get and put copy from one to another"
-        )));
-    }
+    let rule = ", and mv renames on one: get and put copy from one to another";
+    peer.check_same(&to.peer, rule)?;
     let place = Place::remote(&to);
     Ok(Mv {
-        address,
+        peer,
         to: target(&place, &path)?,
         from: path,
         place,
@@ -134,7 +129,7 @@ fn named(argument: &OsStr, from: &Vantage, participle: &str) -> anyhow::Result<N
     let shown = escape::path(Path::new(argument));
     match (remote.path, remote.ending) {
         (Some(path), Ending::Name | Ending::Slash) => Ok(Named {
-            address: remote.address,
+            peer: remote.peer,
             path,
         }),
         (Some(_), Ending::Dot) => Err(usage(format!(
@@ -148,6 +143,7 @@ fn named(argument: &OsStr, from: &Vantage, participle: &str) -> anyhow::Result<N
 
 #[cfg(test)]
 mod tests {
+    use super::super::bearings::{Bearings, BearingsArgs};
     use super::*;
 
     #[track_caller]
@@ -155,9 +151,11 @@ mod tests {
         let args = MvArgs {
             from: from.into(),
             to: to.into(),
+            bearings: BearingsArgs::default(),
         };
+        let from_anywhere = Vantage::Anywhere(Bearings::default());
         assert_eq!(
-            mv(&args, &Vantage::Anywhere).unwrap().to.as_str(),
+            mv(&args, &from_anywhere).unwrap().to.as_str(),
             target,
             "{from} to {to}"
         );

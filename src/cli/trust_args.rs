@@ -18,7 +18,13 @@ pub(super) enum TrustVerb {
     Key,
     /// Let the holder of a key do something in a directory that is served
     Authorize(AuthorizeArgs),
-    /// Take back what somebody was authorized for, at once
+    /// Let whoever gets a link do something in a directory that is served, for a time
+    ///
+    /// What they are to type is printed on standard output. The link in it is all that it
+    /// takes: it says where the server is and which key it has, and lets its bearer in. So
+    /// pass it on as you would a password. It ends after a day, unless --expires says when.
+    Invite(InviteArgs),
+    /// Take back what somebody was authorized for or invited to, at once
     Revoke(RevokeArgs),
     /// Say who may do what
     Access(AccessArgs),
@@ -30,40 +36,60 @@ pub(super) enum TrustVerb {
 
 #[derive(Debug, ClapArgs)]
 #[command(override_usage = "haul authorize [OPTIONS] KEY")]
-#[expect(
-    clippy::struct_excessive_bools,
-    reason = "as they are typed; what they mean together is a set of rights"
-)]
 pub(super) struct AuthorizeArgs {
     /// The key, as haul key prints it, or its fingerprint; - reads it from standard input
     #[arg(required = true, value_name = "KEY")]
     pub(super) key: Vec<String>,
+    #[command(flatten)]
+    pub(super) grant: GrantArgs,
+}
+
+#[derive(Debug, ClapArgs)]
+pub(super) struct InviteArgs {
+    #[command(flatten)]
+    pub(super) grant: GrantArgs,
+    /// Let in only the first who comes, and nobody else from then on
+    #[arg(long)]
+    pub(super) once: bool,
+    /// Where guests reach the server; without it, this machine's name
+    #[arg(long, value_name = "HOST[:PORT]")]
+    pub(super) address: Option<String>,
+}
+
+/// What somebody may do.
+#[derive(Debug, ClapArgs)]
+#[expect(
+    clippy::struct_excessive_bools,
+    reason = "as they are typed; what they mean together is a set of rights"
+)]
+pub(super) struct GrantArgs {
     /// The directory that is served; without it, the one here
     #[arg(long, value_name = "DIR")]
     pub(super) root: Option<PathBuf>,
-    /// What they are called here; without it, the comment behind their key
+    /// What they are called here; a key is called by the comment behind it without this
     #[arg(long, value_name = "NAME", value_parser = name)]
     pub(super) name: Option<String>,
     /// Let them list and download
     #[arg(long)]
     pub(super) read: bool,
-    /// Let them upload and make directories; without --read they learn nothing of what
-    /// is there
+    /// Let them upload and make directories; without --read that is a drop box: they
+    /// learn nothing of what is there, and a name that is taken gets a suffix
     #[arg(long)]
     pub(super) write: bool,
-    /// Let them replace files, besides --write
+    /// Let them replace files, besides --read and --write
     #[arg(long)]
     pub(super) replace: bool,
-    /// Let them remove, and with --write rename
+    /// Let them remove, and with --read and --write rename
     #[arg(long)]
     pub(super) delete: bool,
     /// A path in the directory that is all they see of it
     #[arg(long, value_name = "PATH")]
     pub(super) under: Option<String>,
-    /// Most bytes that they may store, as 1000, 10KiB or 3GiB; not kept yet, and refused
+    /// Most bytes that they may store, as 1000, 10KiB or 3GiB; what is replaced or removed
+    /// later counts on
     #[arg(long, value_name = "N", value_parser = size)]
     pub(super) max_bytes: Option<u64>,
-    /// Most files that they may store; not kept yet, and refused
+    /// Most files that they may store, links among them
     #[arg(long, value_name = "N", value_parser = count)]
     pub(super) max_files: Option<u64>,
     /// When it ends: 30m, 8h, 7d or 2w from now, after a day of UTC as 2025-11-22, or at
@@ -73,10 +99,10 @@ pub(super) struct AuthorizeArgs {
 }
 
 #[derive(Debug, ClapArgs)]
-#[command(override_usage = "haul revoke [OPTIONS] KEY|NAME")]
+#[command(override_usage = "haul revoke [OPTIONS] KEY|NAME|ID")]
 pub(super) struct RevokeArgs {
-    /// A key, its fingerprint, or the name of somebody
-    #[arg(required = true, value_name = "KEY|NAME")]
+    /// A key, its fingerprint, the name of somebody, or the id of an invitation
+    #[arg(required = true, value_name = "KEY|NAME|ID")]
     pub(super) whom: Vec<String>,
     /// Only for this directory; without it, for every one
     #[arg(long, value_name = "DIR")]

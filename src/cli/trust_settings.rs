@@ -7,25 +7,71 @@ use std::path::{Path, PathBuf};
 use crate::code::Code;
 use crate::net::keys::KeyError;
 use crate::path::RemotePath;
-use crate::trust::{self, Who, Whom};
+use crate::trust::{self, Bearer, Grant, Who, Whom};
+use crate::utc::Utc;
 use crate::wire::message::Rights;
 
 use super::address::Address;
 use super::escape;
 use super::expiry::Expiry;
 use super::failure::{failure, usage};
-use super::trust_args::{AuthorizeArgs, RevokeArgs};
+use super::trust_args::{AuthorizeArgs, GrantArgs, InviteArgs, RevokeArgs};
 use super::vantage::Vantage;
 
 /// Somebody who is to be admitted.
 #[derive(Debug)]
 pub(super) struct Authorize {
     pub(super) who: Who,
+    pub(super) terms: Terms,
+}
+
+/// Guests who are to be invited.
+#[derive(Debug)]
+pub(super) struct Invite {
+    pub(super) terms: Terms,
+    pub(super) bearer: Bearer,
+    /// Where they reach the server, where that was said.
+    pub(super) address: Option<Address>,
+}
+
+/// What is to be granted, and where.
+#[derive(Debug)]
+pub(super) struct Terms {
     pub(super) root: PathBuf,
     pub(super) name: Option<String>,
     pub(super) rights: Rights,
     pub(super) under: Option<RemotePath>,
+    pub(super) max_bytes: Option<u64>,
+    pub(super) max_files: Option<u64>,
     pub(super) expires: Option<Expiry>,
+}
+
+impl Terms {
+    /// No more than rights in a directory.
+    pub(super) fn plain(root: PathBuf, rights: Rights) -> Self {
+        Self {
+            root,
+            name: None,
+            rights,
+            under: None,
+            max_bytes: None,
+            max_files: None,
+            expires: None,
+        }
+    }
+
+    /// The directory, and what is granted there until then.
+    pub(super) fn grant(self, expires: Option<Utc>) -> (PathBuf, Grant) {
+        let grant = Grant {
+            name: self.name,
+            rights: self.rights,
+            under: self.under,
+            max_bytes: self.max_bytes,
+            max_files: self.max_files,
+            expires,
+        };
+        (self.root, grant)
+    }
 }
 
 /// Somebody whose rights end.
@@ -39,27 +85,61 @@ pub(super) struct Revoke {
 const KEY_MAX: u64 = 64 << 10;
 
 pub(super) fn authorize(args: AuthorizeArgs) -> anyhow::Result<Authorize> {
-    let rights = rights(&args)?;
-    if args.max_bytes.is_some() || args.max_files.is_some() {
-        return Err(usage(
-            "--max-bytes and --max-files are not kept yet: what somebody has stored is not \
-             counted, so nobody can be authorized up to a limit",
-        ));
-    }
+    let terms = terms(args.grant)?;
     let text = match args.key.as_slice() {
         [only] if only == "-" => from_stdin()?,
         words => words.join(" "),
     };
     let (who, comment) = told(&text)?;
+    let name = terms.name.or(comment);
+    let terms = Terms { name, ..terms };
+    Ok(Authorize { who, terms })
+}
+
+pub(super) fn invite(args: InviteArgs, from: &Vantage) -> anyhow::Result<Invite> {
+    let address = args.address.as_deref().map(|text| host(text, from));
+    Ok(Invite {
+        terms: terms(args.grant)?,
+        bearer: if args.once {
+            Bearer::First
+        } else {
+            Bearer::Any
+        },
+        address: address.transpose()?,
+    })
+}
+
+fn terms(args: GrantArgs) -> anyhow::Result<Terms> {
+    let flags = [args.read, args.write, args.replace, args.delete];
+    let bits = (0..).zip(flags).map(|(at, flag)| u32::from(flag) << at);
+    let rights = Rights(bits.sum());
+    if rights == Rights(0) {
+        return Err(usage(
+            "say what they may do: --read, --write, --replace, --delete, or several of them",
+        ));
+    }
+    check_rights(rights)?;
     let under = args.under.as_deref().map(RemotePath::parse);
-    Ok(Authorize {
-        who,
+    Ok(Terms {
         root: root(args.root.as_deref().unwrap_or(Path::new(".")))?,
-        name: args.name.or(comment),
+        name: args.name,
         rights,
         under: under.transpose()?,
+        max_bytes: args.max_bytes,
+        max_files: args.max_files,
         expires: args.expires,
     })
+}
+
+/// Refuses rights that would be of no use.
+pub(super) fn check_rights(rights: Rights) -> anyhow::Result<()> {
+    let (write, replace) = (Rights(2), Rights(4));
+    if rights.include(replace) && !rights.include(write) {
+        return Err(usage(
+            "to replace a file is to write it: --replace goes with --write",
+        ));
+    }
+    Ok(())
 }
 
 pub(super) fn revoke(args: &RevokeArgs) -> anyhow::Result<Revoke> {
@@ -85,16 +165,21 @@ pub(super) fn perhaps_gone(root: &Path) -> anyhow::Result<PathBuf> {
     })
 }
 
-/// Reads the address of a server, without anything that is on it.
-pub(super) fn host(text: &str) -> anyhow::Result<Address> {
-    let place = Vantage::Anywhere.place(OsStr::new(text))?;
+/// Reads the address of a server, without anything that is on it or said of it.
+pub(super) fn host(text: &str, from: &Vantage) -> anyhow::Result<Address> {
+    let place = from.place(OsStr::new(text))?;
+    let shown = escape::name(text);
     if place.path.is_some() {
-        let shown = escape::name(text);
         return Err(usage(format!(
             "{shown} has a path: a server alone is wanted, HOST[:PORT]"
         )));
     }
-    Ok(place.address)
+    if place.peer.key.is_some() {
+        return Err(usage(format!(
+            "{shown} names a key: a server alone is wanted, HOST[:PORT]"
+        )));
+    }
+    Ok(place.peer.address)
 }
 
 /// Reads whom a person or a file tells of, and the comment behind the key.
@@ -149,23 +234,6 @@ fn from_stdin() -> anyhow::Result<String> {
     Ok(text)
 }
 
-fn rights(args: &AuthorizeArgs) -> anyhow::Result<Rights> {
-    let flags = [args.read, args.write, args.replace, args.delete];
-    let bits = (0..).zip(flags).map(|(at, flag)| u32::from(flag) << at);
-    let rights = Rights(bits.sum());
-    if rights == Rights(0) {
-        return Err(usage(
-            "say what they may do: --read, --write, --replace, --delete, or several of them",
-        ));
-    }
-    if args.replace && !args.write {
-        return Err(usage(
-            "to replace a file is to write it: --replace goes with --write",
-        ));
-    }
-    Ok(rights)
-}
-
 /// The directory that a server calls its root when it is told to serve this one.
 fn root(typed: &Path) -> anyhow::Result<PathBuf> {
     let shown = escape::path(typed);
@@ -181,6 +249,7 @@ fn root(typed: &Path) -> anyhow::Result<PathBuf> {
 
 #[cfg(test)]
 mod tests {
+    use super::super::bearings::Bearings;
     use super::super::failure::code_of;
     use super::*;
     use crate::net::keys::Keypair;
@@ -227,8 +296,12 @@ mod tests {
 
     #[test]
     fn a_server_alone_has_no_path() {
+        let host = |text| host(text, &Vantage::Anywhere(Bearings::default()));
         assert_eq!(host("nas").unwrap().to_string(), "nas:4285");
         assert_eq!(host("haul://[::1]:80/").unwrap().to_string(), "[::1]:80");
-        assert_eq!(code_of(&host("nas/a").unwrap_err()), Code::Usage);
+        let print = "HoY_RyfCCaa011gqBRKc2Orh63wy4imC3TYjpCZLOvs";
+        for text in ["nas/a", &format!("haul://{print}@nas/")] {
+            assert_eq!(code_of(&host(text).unwrap_err()), Code::Usage, "{text}");
+        }
     }
 }

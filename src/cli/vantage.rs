@@ -4,25 +4,27 @@
 //! known, and a place is a path, seen from a directory there. What the path's end means is
 //! the same: a slash or a dot mean into it.
 
-use std::env;
-use std::ffi::{OsStr, OsString};
+use std::ffi::OsStr;
 use std::path::Path;
 
 use crate::path::{PathError, RemotePath};
 
-use super::address::{Address, AddressError};
+use super::address::AddressError;
+use super::bearings::{Bearings, Home};
 use super::escape;
 use super::failure::usage;
+use super::links::SCHEME;
 use super::lookalike;
-use super::remote::{Ending, Remote};
+use super::peer::Peer;
+use super::remote::{Ending, Remote, beneath_home};
 
 /// Where whoever names a place stands.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Vantage {
     /// Nowhere: a place is an address.
-    Anywhere,
+    Anywhere(Bearings),
     /// In a directory of a server, or its root.
-    Within(Address, Option<RemotePath>),
+    Within(Peer, Option<RemotePath>),
 }
 
 impl Vantage {
@@ -34,21 +36,21 @@ impl Vantage {
     pub(super) fn place(&self, argument: &OsStr) -> anyhow::Result<Remote> {
         let text = argument.to_str().ok_or(AddressError::NotUtf8)?;
         match self {
-            Self::Anywhere => address(text),
-            Self::Within(address, _) if text.starts_with("haul://") => {
+            Self::Anywhere(bearings) => address(text, bearings),
+            Self::Within(peer, _) if text.starts_with(SCHEME) => {
                 let shown = escape::name(text);
                 Err(usage(format!(
-                    "{shown} is an address, and here a place is a path on {address}"
+                    "{shown} is an address, and here a place is a path on {peer}"
                 )))
             }
-            Self::Within(address, here) => {
+            Self::Within(peer, here) => {
                 let unusable = |why| AddressError::Path {
                     path: text.to_owned(),
                     why,
                 };
                 let (path, ending) = walk(here.as_ref(), text).map_err(unusable)?;
                 Ok(Remote {
-                    address: address.clone(),
+                    peer: peer.clone(),
                     path,
                     ending,
                 })
@@ -59,7 +61,7 @@ impl Vantage {
     /// What is meant where no place is named, if that can be known.
     pub(super) fn here(&self) -> Option<&'static OsStr> {
         match self {
-            Self::Anywhere => None,
+            Self::Anywhere(_) => None,
             Self::Within(..) => Some(OsStr::new(".")),
         }
     }
@@ -68,7 +70,7 @@ impl Vantage {
     /// other way round.
     pub(super) fn refuse_local(&self, argument: &OsStr, way_out: &str) -> anyhow::Result<()> {
         let argument = Path::new(argument);
-        if *self != Self::Anywhere || !lookalike::is_local(argument) {
+        if !matches!(self, Self::Anywhere(_)) || !lookalike::is_local(argument) {
             return Ok(());
         }
         let shown = escape::path(argument);
@@ -77,7 +79,7 @@ impl Vantage {
 }
 
 /// Reads an address that a person may have mixed up with a file of theirs.
-fn address(text: &str) -> anyhow::Result<Remote> {
+fn address(text: &str, bearings: &Bearings) -> anyhow::Result<Remote> {
     if !text.contains(':') && Path::new(text).is_file() {
         let shown = escape::name(text);
         return Err(usage(format!(
@@ -85,13 +87,23 @@ fn address(text: &str) -> anyhow::Result<Remote> {
              if it is one too, write haul://{text}"
         )));
     }
-    let home = env::var_os("HAUL_REMOTE").filter(|home| !home.is_empty());
-    let home = match home.map(OsString::into_string) {
-        None => None,
-        Some(Ok(home)) => Some(home),
-        Some(Err(_)) => return Err(usage("HAUL_REMOTE is not UTF-8")),
-    };
-    Ok(Remote::parse(text, home.as_deref())?)
+    let home = bearings.home.as_ref();
+    if let Some(Home { by, .. }) = home.filter(|home| home.is_typed)
+        && beneath_home(text).is_none()
+    {
+        let shown = escape::name(text);
+        return Err(usage(format!(
+            "{shown} names a server, and so does {by}: a path on that one is :PATH"
+        )));
+    }
+    let remote = Remote::parse(text, home, &bearings.secrets)?;
+    match bearings.key {
+        None => Ok(remote),
+        Some(key) => Ok(Remote {
+            peer: remote.peer.with_key(key)?,
+            ..remote
+        }),
+    }
 }
 
 /// Walks from a directory along a path. Nothing is above the root, as in any file system.
@@ -131,13 +143,14 @@ fn walk(here: Option<&RemotePath>, text: &str) -> Result<(Option<RemotePath>, En
 
 #[cfg(test)]
 mod tests {
+    use super::super::address::Address;
     use super::super::failure::code_of;
     use super::*;
     use crate::code::Code;
 
     fn standing(here: &str) -> Vantage {
         let here = (!here.is_empty()).then(|| RemotePath::parse(here).unwrap());
-        Vantage::Within(Address::parse("nas").unwrap(), here)
+        Vantage::Within(Peer::at(Address::parse("nas").unwrap()), here)
     }
 
     #[track_caller]
@@ -145,7 +158,7 @@ mod tests {
         let remote = standing(here).place(text.as_ref()).unwrap();
         let seen = remote.path.as_ref().map_or("", |path| path.as_str());
         assert_eq!((seen, remote.ending), (path, ending), "{here:?} {text:?}");
-        assert_eq!(remote.address.to_string(), "nas:4285");
+        assert_eq!(remote.peer.to_string(), "nas:4285");
     }
 
     #[track_caller]

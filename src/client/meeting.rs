@@ -19,6 +19,7 @@ pub fn meet(address: &str, key: &Keypair, options: &Options) -> Result<PublicKey
     let side = ClientSide::new(key, Expected::Nobody).map_err(failed)?;
     let options = Options {
         encryption: Some(side),
+        token: None,
         idle: Idle::End,
         ..options.clone()
     };

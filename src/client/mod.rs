@@ -68,6 +68,7 @@ use crate::net::tls::ClientSide;
 use crate::offer::{Compare, OnExisting};
 use crate::path::RemotePath;
 use crate::store::{Source, Tree};
+use crate::token::Token;
 use crate::transfer::{self, Deadlines};
 
 use route::{Route, Said, Way};
@@ -84,6 +85,9 @@ pub struct Options {
     /// How connections are encrypted, and whose they must be; without it everything is
     /// there to be read and changed by whoever is on the way.
     pub encryption: Option<ClientSide>,
+    /// By which invitation the client comes. It is said to the server that
+    /// [`encryption`](Self::encryption) expects, and without encryption to none.
+    pub token: Option<Token>,
     /// What becomes of a connection that no job uses.
     pub idle: Idle,
     /// Where a test may make a call fail.
@@ -123,6 +127,7 @@ impl Default for Options {
             deadlines: Deadlines::default(),
             cancel: Cancel::default(),
             encryption: None,
+            token: None,
             idle: Idle::default(),
             fault: Fault::default(),
         }

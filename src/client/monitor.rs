@@ -193,7 +193,7 @@ pub struct Cancel(Arc<CancelParts>);
 #[derive(Debug, Default)]
 struct CancelParts {
     cancelled: AtomicBool,
-    sockets: Mutex<HashMap<u64, TcpStream>>,
+    sockets: Mutex<HashMap<u64, Arc<TcpStream>>>,
     next: AtomicU64,
 }
 
@@ -214,7 +214,7 @@ impl Cancel {
     }
 
     /// Holds a connection, to end it if it comes to that, for as long as the hold lives.
-    pub(super) fn watch(&self, socket: TcpStream) -> Hold {
+    pub(super) fn watch(&self, socket: Arc<TcpStream>) -> Hold {
         let number = self.0.next.fetch_add(1, Ordering::Relaxed);
         self.sockets().insert(number, socket);
         // Cancelled before it was held, it would live on.
@@ -227,7 +227,7 @@ impl Cancel {
         }
     }
 
-    fn sockets(&self) -> MutexGuard<'_, HashMap<u64, TcpStream>> {
+    fn sockets(&self) -> MutexGuard<'_, HashMap<u64, Arc<TcpStream>>> {
         self.0
             .sockets
             .lock()

@@ -9,12 +9,13 @@
 
 use std::fmt;
 use std::io::{self, Cursor};
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Instant;
 
 use crate::net::plain::Plain;
 use crate::net::tls::{Encrypted, InClear};
 use crate::net::{Stream, Transport, connect};
+use crate::token::Token;
 use crate::transfer::{Error, Link};
 use crate::wire::{self, Frames, Incoming, Message};
 
@@ -118,14 +119,23 @@ impl Route {
                 })?;
         let stream = Stream::new(transport, options.fault.clone(), opening);
         let link = Link::new(stream, options.deadlines);
-        Ok(Session::begin(link, hold))
+        Ok(Session::begin(link, hold, self.token(options)))
+    }
+
+    /// The token that may be said: nobody on the way must hear it, and only a server whose
+    /// key is the expected one gets past the handshake. Who provides the connection
+    /// themselves is not asked what becomes of it.
+    fn token(&self, options: &Options) -> Option<Token> {
+        let is_private = matches!(self.way, Way::Tcp(_)) && options.encryption.is_some();
+        options.token.filter(|_| is_private)
     }
 
     fn transport(&self, options: &Options) -> io::Result<(Box<dyn Transport>, Option<Hold>)> {
         match &self.way {
             Way::Tcp(address) => {
                 let socket = connect::connect(address.as_str(), options.deadlines.opening)?;
-                let hold = options.cancel.watch(socket.try_clone()?);
+                let socket = Arc::new(socket);
+                let hold = options.cancel.watch(Arc::clone(&socket));
                 let plain = Plain::new(socket)?;
                 let transport: Box<dyn Transport> = match &options.encryption {
                     Some(side) => Box::new(Encrypted::connect(plain, side)?),

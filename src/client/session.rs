@@ -7,6 +7,7 @@ use crate::entry::{Cursor, Entry};
 use crate::net::Phase;
 use crate::offer::TransferId;
 use crate::path::RemotePath;
+use crate::token::Token;
 use crate::transfer::{Error, Link, Wait};
 use crate::wire::message::{Encoded, Hello, List, Request, Welcome};
 use crate::wire::{self, Incoming, Message};
@@ -32,13 +33,14 @@ pub(super) struct Session {
 }
 
 impl Session {
-    /// Begins a conversation. Preface and `Hello` are queued, to leave with the first
-    /// request.
-    pub(super) fn begin(mut link: Link, hold: Option<Hold>) -> Self {
+    /// Begins a conversation, as a guest where there is a token. Preface and `Hello` are
+    /// queued, to leave with the first request.
+    pub(super) fn begin(mut link: Link, hold: Option<Hold>, token: Option<Token>) -> Self {
         link.greet();
         link.say(&Hello {
             request: 0,
             agent: AGENT.to_owned(),
+            token,
         });
         Self {
             link,

@@ -9,7 +9,7 @@ use std::fmt;
 use std::sync::Arc;
 
 use base64::Engine;
-use base64::engine::general_purpose::{STANDARD, STANDARD_NO_PAD};
+use base64::engine::general_purpose::{STANDARD, STANDARD_NO_PAD, URL_SAFE_NO_PAD};
 use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer, PrivatePkcs8KeyDer};
 use rustls::sign::CertifiedKey;
@@ -128,17 +128,35 @@ impl PublicKey {
 }
 
 impl Fingerprint {
-    /// Reads the form that [`fmt::Display`] writes.
+    /// Reads the form that [`fmt::Display`] writes, also in the alphabet of addresses.
     ///
     /// # Errors
     ///
     /// [`KeyError::NotAFingerprint`].
     pub fn parse(text: &str) -> Result<Self, KeyError> {
-        let bytes = text
-            .strip_prefix("SHA256:")
-            .and_then(|text| STANDARD_NO_PAD.decode(text).ok());
+        let text = text.strip_prefix("SHA256:").unwrap_or_default();
+        let standard = STANDARD_NO_PAD.decode(text).ok();
+        let bytes = standard.or_else(|| URL_SAFE_NO_PAD.decode(text).ok());
         let bytes = bytes.and_then(|bytes| bytes.try_into().ok());
         bytes.map(Self).ok_or(KeyError::NotAFingerprint)
+    }
+
+    /// Reads what stands in an address: [`in_address`](Self::in_address), or the whole
+    /// form in either alphabet.
+    ///
+    /// # Errors
+    ///
+    /// [`KeyError::NotAFingerprint`].
+    pub fn parse_in_address(text: &str) -> Result<Self, KeyError> {
+        let text = text.strip_prefix("SHA256:").unwrap_or(text);
+        Self::parse(&format!("SHA256:{text}"))
+    }
+
+    /// Writes it for an address: 43 characters of the alphabet without `/` and `+`
+    /// (RFC 4648, section 5).
+    #[must_use]
+    pub fn in_address(&self) -> String {
+        URL_SAFE_NO_PAD.encode(self.0)
     }
 }
 
@@ -247,6 +265,17 @@ mod tests {
         assert_eq!(key.to_string(), LINE);
         assert_eq!(key.fingerprint().to_string(), PRINT);
         assert_eq!(Fingerprint::parse(PRINT), Ok(key.fingerprint()));
+        let in_address = key.fingerprint().in_address();
+        assert_eq!(in_address, PRINT[7..].replace('/', "_"));
+        for text in [
+            PRINT,
+            &PRINT[7..],
+            &in_address,
+            &format!("SHA256:{in_address}"),
+        ] {
+            let read = Fingerprint::parse_in_address(text);
+            assert_eq!(read, Ok(key.fingerprint()), "{text}");
+        }
         assert_eq!(PublicKey::from_spki(&key.spki()), Some(key));
     }
 
@@ -266,6 +295,8 @@ mod tests {
         refused(&format!("{LINE}AAAA"), KeyError::Damaged);
         assert!(Fingerprint::parse("SHA256:abc").is_err());
         assert!(Fingerprint::parse(&PRINT[7..]).is_err());
+        assert!(Fingerprint::parse(&PRINT.replace('w', "-")).is_err());
+        assert!(Fingerprint::parse_in_address("").is_err());
     }
 
     #[test]

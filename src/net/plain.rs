@@ -2,9 +2,11 @@
 
 use std::io::{self, IoSlice, Read, Write};
 use std::net::{Shutdown, TcpStream};
+use std::sync::Arc;
 use std::time::Duration;
 
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
+use rustix::io::Errno;
 use socket2::{SockRef, TcpKeepalive};
 
 use super::stream::Transport;
@@ -15,28 +17,41 @@ const KEEPALIVE: Duration = Duration::from_secs(60);
 /// A TCP connection.
 #[derive(Debug)]
 pub struct Plain {
-    socket: TcpStream,
+    socket: Arc<TcpStream>,
     // Setting a timeout is a system call; nearly every wait is the same.
     read_timeout: Duration,
     write_timeout: Duration,
 }
 
 impl Plain {
-    /// Takes a connected socket and sets its options.
+    /// Takes a connected socket and sets its options. Whoever shares the socket only shuts
+    /// it down.
     ///
     /// # Errors
     ///
     /// Whatever the system refuses.
-    pub fn new(socket: TcpStream) -> io::Result<Self> {
+    pub fn new(socket: impl Into<Arc<TcpStream>>) -> io::Result<Self> {
+        let socket = socket.into();
         // Messages are gathered before they are written: waiting for more only delays.
         socket.set_nodelay(true)?;
         let keepalive = TcpKeepalive::new().with_time(KEEPALIVE);
-        SockRef::from(&socket).set_tcp_keepalive(&keepalive)?;
+        SockRef::from(&*socket).set_tcp_keepalive(&keepalive)?;
         Ok(Self {
             socket,
             read_timeout: Duration::ZERO,
             write_timeout: Duration::ZERO,
         })
+    }
+
+    /// Waits at most `wait` for one of these.
+    fn poll(&self, wanted: PollFlags, wait: Duration) -> io::Result<bool> {
+        let mut wanted = [PollFd::new(&*self.socket, wanted)];
+        // More seconds than the system counts are as good as no end.
+        let wait = Timespec::try_from(wait).ok();
+        match poll(&mut wanted, wait.as_ref()) {
+            Err(Errno::INTR) => Ok(false),
+            polled => Ok(polled? > 0),
+        }
     }
 }
 
@@ -46,7 +61,7 @@ impl Transport for Plain {
             self.socket.set_read_timeout(Some(wait))?;
             self.read_timeout = wait;
         }
-        self.socket.read(into)
+        (&*self.socket).read(into)
     }
 
     fn write(&mut self, slices: &[IoSlice<'_>], wait: Duration) -> io::Result<usize> {
@@ -54,17 +69,19 @@ impl Transport for Plain {
             self.socket.set_write_timeout(Some(wait))?;
             self.write_timeout = wait;
         }
-        self.socket.write_vectored(slices)
+        (&*self.socket).write_vectored(slices)
     }
 
     fn is_readable(&mut self) -> io::Result<bool> {
-        let mut wanted = [PollFd::new(&self.socket, PollFlags::IN)];
-        Ok(poll(&mut wanted, Some(&Timespec::default()))? > 0)
+        self.poll(PollFlags::IN, Duration::ZERO)
+    }
+
+    fn await_input(&mut self, wait: Duration) -> io::Result<bool> {
+        self.poll(PollFlags::IN, wait)
     }
 
     fn has_left(&mut self) -> io::Result<bool> {
-        let mut wanted = [PollFd::new(&self.socket, PollFlags::RDHUP)];
-        Ok(poll(&mut wanted, Some(&Timespec::default()))? > 0)
+        self.poll(PollFlags::RDHUP, Duration::ZERO)
     }
 
     fn finish(&mut self) -> io::Result<()> {
@@ -135,6 +152,18 @@ mod tests {
     }
 
     #[test]
+    fn after_a_part_of_a_message_nothing_else_is_written() {
+        let (mut near, mut far) = pair();
+        near.allow_write(Duration::from_millis(50), Duration::from_secs(3600));
+        near.write_all(&vec![0; 64 << 20]).unwrap_err();
+        // There is room again, and the other side would take this for the rest.
+        far.read_exact(&mut vec![0; 1 << 20]).unwrap();
+        near.allow_write(Duration::from_secs(30), Duration::from_secs(30));
+        let error = near.write_all(b"another message").unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::BrokenPipe);
+    }
+
+    #[test]
     fn a_peer_that_has_left_is_noticed_by_a_write_that_waits() {
         let (mut near, far) = pair();
         near.allow_write(Duration::from_secs(3600), Duration::from_secs(3600));
@@ -143,6 +172,34 @@ mod tests {
         let error = near.write_all(&vec![0; 64 << 20]).unwrap_err();
         assert_eq!(error.kind(), ErrorKind::BrokenPipe);
         drop(far);
+    }
+
+    #[test]
+    fn a_rest_ends_with_bytes_with_the_end_or_with_the_deadline() {
+        let (mut near, mut far) = pair();
+        let moment = Duration::from_millis(50);
+        assert!(!near.await_input(moment).unwrap());
+        near.expect(Phase::Idle, moment);
+        let error = near.rest().unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::TimedOut);
+        assert_eq!(error.to_string(), "the other side sent no request in time");
+        near.expect(Phase::Idle, Duration::from_secs(30));
+        far.write_all(b"x").unwrap();
+        near.rest().unwrap();
+        assert!(near.await_input(Duration::ZERO).unwrap());
+        near.read_exact(&mut [0; 1]).unwrap();
+        drop(far);
+        near.rest().unwrap();
+        assert_eq!(near.read(&mut [0; 1]).unwrap(), 0);
+    }
+
+    #[test]
+    fn a_wait_for_input_is_no_longer_than_a_read_may_be() {
+        let (mut near, _far) = pair();
+        near.expect(Phase::Idle, Duration::from_millis(50));
+        let began = Instant::now();
+        assert!(!near.await_input(Duration::from_secs(3600)).unwrap());
+        assert!(began.elapsed() < Duration::from_secs(30));
     }
 
     #[test]

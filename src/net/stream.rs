@@ -51,6 +51,20 @@ pub trait Transport: Send {
     /// Whatever failed.
     fn is_readable(&mut self) -> io::Result<bool>;
 
+    /// Waits at most `wait` until a read would return at once, and says whether it would.
+    /// One that cannot wait without reading says yes at once: then the read waits.
+    ///
+    /// # Errors
+    ///
+    /// Whatever failed.
+    fn await_input(&mut self, wait: Duration) -> io::Result<bool> {
+        let _ = wait;
+        Ok(true)
+    }
+
+    /// Gives back what memory is needed only while bytes move.
+    fn rest(&mut self) {}
+
     /// Whether the peer will say no more, though what it said may still be unread.
     ///
     /// # Errors
@@ -88,6 +102,14 @@ impl<T: Transport + ?Sized> Transport for Box<T> {
         (**self).is_readable()
     }
 
+    fn await_input(&mut self, wait: Duration) -> io::Result<bool> {
+        (**self).await_input(wait)
+    }
+
+    fn rest(&mut self) {
+        (**self).rest();
+    }
+
     fn has_left(&mut self) -> io::Result<bool> {
         (**self).has_left()
     }
@@ -111,6 +133,8 @@ pub struct Stream {
     fault: Fault,
     reading: Bound,
     writing: Bound,
+    /// Whether a write was given up.
+    is_cut: bool,
 }
 
 /// How long a wait may be: in silence, and in all.
@@ -130,6 +154,7 @@ impl Stream {
             fault,
             reading: bound,
             writing: bound,
+            is_cut: false,
         }
     }
 
@@ -162,6 +187,36 @@ impl Stream {
     /// Whatever the transport reports.
     pub fn is_readable(&mut self) -> io::Result<bool> {
         self.transport.is_readable()
+    }
+
+    /// Waits at most `moment`, and no longer than a read may, until a read would return at
+    /// once; says whether it would.
+    ///
+    /// # Errors
+    ///
+    /// Whatever the transport reports.
+    pub fn await_input(&mut self, moment: Duration) -> io::Result<bool> {
+        self.transport.await_input(moment.min(self.reading.left()))
+    }
+
+    /// Waits as long as a read may until one would return at once, with next to no memory
+    /// and without waking up: most connections ask for nothing most of the time.
+    ///
+    /// # Errors
+    ///
+    /// `TimedOut`, naming the phase, once the deadline has passed; else what the transport
+    /// reports.
+    pub fn rest(&mut self) -> io::Result<()> {
+        self.transport.rest();
+        loop {
+            let left = self.reading.left();
+            if self.transport.await_input(left)? {
+                return Ok(());
+            }
+            if left.is_zero() {
+                return Err(self.reading.passed());
+            }
+        }
     }
 
     /// Who the peer is.
@@ -207,14 +262,23 @@ impl Bound {
         }
     }
 
+    /// How long a wait that begins now may be.
+    fn left(self) -> Duration {
+        let until = self.until.saturating_duration_since(Instant::now());
+        until.min(self.silence)
+    }
+
+    fn passed(self) -> io::Error {
+        io::Error::new(ErrorKind::TimedOut, self.phase.to_string())
+    }
+
     /// Repeats `attempt` with short waits until it gets something or time is up.
     fn wait<T>(self, mut attempt: impl FnMut(Duration) -> io::Result<T>) -> io::Result<T> {
-        let silent = Instant::now() + self.silence;
-        let end = silent.min(self.until);
+        let end = Instant::now() + self.left();
         loop {
             let left = end.saturating_duration_since(Instant::now());
             if left.is_zero() {
-                return Err(io::Error::new(ErrorKind::TimedOut, self.phase.to_string()));
+                return Err(self.passed());
             }
             match attempt(left.min(TICK)) {
                 Err(e) if is_wait(&e) => {}
@@ -225,7 +289,7 @@ impl Bound {
 }
 
 /// Whether a call only ran out of the time that it was given.
-fn is_wait(error: &io::Error) -> bool {
+pub(super) fn is_wait(error: &io::Error) -> bool {
     matches!(error.kind(), ErrorKind::WouldBlock | ErrorKind::TimedOut)
 }
 
@@ -244,14 +308,22 @@ impl Write for Stream {
 
     fn write_vectored(&mut self, slices: &[IoSlice<'_>]) -> io::Result<usize> {
         self.fault.ask(Call::SocketWrite)?;
+        // A part of what was given up may be on its way, and what came next would be taken
+        // for the rest of it.
+        if self.is_cut {
+            return Err(ErrorKind::BrokenPipe.into());
+        }
         let transport = &mut self.transport;
-        self.writing
+        let written = self
+            .writing
             .wait(|wait| match transport.write(slices, wait) {
                 // A peer that is gone may leave its window closed: nothing would ever
                 // come back, and no write ever fail.
                 Err(e) if is_wait(&e) && transport.has_left()? => Err(ErrorKind::BrokenPipe.into()),
                 other => other,
-            })
+            });
+        self.is_cut = matches!(&written, Err(e) if e.kind() != ErrorKind::Interrupted);
+        written
     }
 
     fn flush(&mut self) -> io::Result<()> {

@@ -7,10 +7,12 @@ use std::io::Write;
 use std::net::{Shutdown, SocketAddr, TcpStream};
 use std::sync::Arc;
 use std::thread;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use tracing::{info, warn};
 
+use super::slots::{Newcomer, Slot};
+use super::sources::{Repute, Source};
 use super::{Shared, session};
 use crate::code::Code;
 use crate::net::plain::Plain;
@@ -51,11 +53,12 @@ pub(super) fn run<S: Store + 'static>(shared: &Arc<Shared<S>>, listener: &Listen
 
 /// Gives a connection its thread, or tells it why it gets none.
 fn admit<S: Store + 'static>(shared: &Arc<Shared<S>>, socket: TcpStream, peer: SocketAddr) {
-    let Some(slot) = shared.slots.take(Some(&socket)) else {
-        info!(%peer, "refused: the server is full");
-        return refuse(&socket, "the server is full, try again later");
+    let socket = Arc::new(socket);
+    let slot = match place(shared, &socket, peer) {
+        Ok(slot) => slot,
+        Err(why) => return refuse(&socket, why),
     };
-    let spare = socket.try_clone();
+    let spare = Arc::clone(&socket);
     let owned = Arc::clone(shared);
     let spawned = thread::Builder::new()
         .name(format!("conn-{peer}"))
@@ -70,10 +73,37 @@ fn admit<S: Store + 'static>(shared: &Arc<Shared<S>>, socket: TcpStream, peer: S
             }
             Err(error) => info!(%peer, %error, "lost before it began"),
         });
-    if let (Err(error), Ok(spare)) = (spawned, spare) {
+    if let Err(error) = spawned {
         warn!(%peer, %error, "refused: no thread can be had");
         refuse(&spare, "the server is busy, try again later");
     }
+}
+
+/// The place of a connection, or what it is told where it gets none.
+fn place<S: Store>(
+    shared: &Shared<S>,
+    socket: &Arc<TcpStream>,
+    peer: SocketAddr,
+) -> Result<Slot, &'static str> {
+    let source = Source::of(peer.ip());
+    let repute = shared.sources.knocks(source, Instant::now());
+    if let Repute::Refused { anew } = repute {
+        // It may come ten thousand times: once is enough to say so.
+        if anew {
+            warn!(%peer, "refused, and what follows from there: its openings came to nothing");
+        }
+        return Err("too many connections from this address came to nothing, try again later");
+    }
+    let newcomer = Newcomer {
+        socket: Some(Arc::clone(socket)),
+        source: Some(source),
+        is_known: repute == Repute::Known,
+    };
+    shared.slots.take(newcomer).map_err(|none| {
+        let why = none.text();
+        info!(%peer, why, "refused");
+        why
+    })
 }
 
 /// Says why there is no place. What is said fits the socket's empty buffer, so

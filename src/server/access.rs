@@ -1,17 +1,24 @@
 //! The only door to the store: who is asking, and what they may do.
 //!
 //! Every face of the server goes through here, so a right is checked in one place,
-//! before anything is looked up: what is refused tells nothing of what is there.
+//! before anything is looked up: what is refused tells nothing of what is there. Whoever
+//! may write and not read is given a store that [tells nothing](Telling::Nothing) of that
+//! either, and whoever may store at most so much is held to it here.
 
 use std::sync::Arc;
 
-use super::{Admit, Grant, Visitor};
+use super::allowance::{Admitted, charge, keep_room, unstored};
+use super::audit::Asked;
+use super::trail::{Act, Subject, Trail};
+use super::{Acquaintance, Admit, Grant, Visitor};
 use crate::entry::{Cursor, Entry, Version};
 use crate::identity::Identity;
 use crate::offer::{Offering, OnExisting, Terms, Ticket};
 use crate::path::RemotePath;
-use crate::store::{Changes, Claim, Durability, Error, Parents, Place, Published, Removal, Source};
-use crate::store::{Standing, Store};
+use crate::store::{Aside, Changes, Claim, Durability, Error, Parents, Place, Published, Removal};
+use crate::store::{Source, Staged, Standing, Store, Telling};
+use crate::transfer;
+use crate::trust::{Amount, Quota};
 use crate::wire::message::Rights;
 
 /// A store as one identity sees it.
@@ -23,26 +30,37 @@ pub(super) struct Access<S> {
     admit: Arc<dyn Admit>,
     /// The directory that `store` shows as its root.
     under: Option<RemotePath>,
+    trail: Trail,
 }
 
-const WRITE: Rights = Rights(2);
-const REPLACE: Rights = Rights(4);
-const DELETE: Rights = Rights(8);
+/// A store as somebody may write to it at this moment.
+struct Writing<S> {
+    store: S,
+    rights: Rights,
+    quota: Option<Quota>,
+}
 
 impl<S: Store> Access<S> {
-    /// Lets a visitor in, who is told what they may do; `None` where they may not come.
+    /// Lets a visitor in, who is told what they may do, and says what they are to the
+    /// server.
     ///
     /// # Errors
     ///
-    /// When the directory that they are confined to cannot be had.
+    /// When they may not come in, or the directory that they are confined to cannot be had.
     pub(super) fn admit(
         store: &S,
         visitor: Visitor,
         admit: Arc<dyn Admit>,
-    ) -> Result<Option<(Self, Rights)>, Error> {
-        let Some(Grant { rights, under }) = admit.grant(&visitor) else {
-            return Ok(None);
-        };
+        trail: &Trail,
+    ) -> Result<(Self, Rights, Acquaintance), transfer::Error> {
+        let granted = admit.grant(&visitor);
+        let Grant {
+            rights,
+            under,
+            acquaintance,
+            name,
+            ..
+        } = granted.map_err(|refusal| transfer::Error::NotAdmitted(refusal.why()))?;
         let identity = match visitor.key {
             Some(key) => Identity::Key(*key.as_bytes()),
             None => Identity::Anyone,
@@ -53,46 +71,99 @@ impl<S: Store> Access<S> {
             None => store,
         };
         let access = Self {
+            trail: trail.of(name, under.as_ref()),
             store,
             identity,
             visitor,
             admit,
             under,
         };
-        Ok(Some((access, rights)))
+        Ok((access, rights.in_force(), acquaintance))
     }
 
     /// Whether they see all that is served.
     pub(super) fn is_whole(&self) -> bool {
-        self.under.is_none()
+        self.under.is_none() && !self.is_drop_box()
     }
 
     pub(super) fn identity(&self) -> &Identity {
         &self.identity
     }
 
-    /// What they may do at this moment, where they are.
-    fn rights(&self) -> Option<Rights> {
-        let grant = self.admit.grant(&self.visitor)?;
-        (grant.under == self.under).then_some(grant.rights)
+    /// Something is asked for. What is read through this door is said to be over by whoever
+    /// reads it; all else is recorded here.
+    pub(super) fn begin(&self, asked: Asked, path: Option<&RemotePath>) -> Act {
+        self.trail.begin(asked, || Subject::at(path))
     }
 
-    fn check(&self, wanted: Rights, what: &'static str) -> Result<(), Error> {
-        if self.rights().is_some_and(|rights| rights.include(wanted)) {
-            Ok(())
+    /// What they are granted at this moment, where they are.
+    fn grant(&self) -> Option<Grant> {
+        let grant = self.admit.grant(&self.visitor).ok()?;
+        (grant.under == self.under).then_some(grant)
+    }
+
+    fn is_drop_box(&self) -> bool {
+        self.grant().is_some_and(|grant| grant.rights.is_drop_box())
+    }
+
+    fn check(&self, wanted: Rights, what: &'static str) -> Result<Grant, Error> {
+        let is_allowed = |grant: &Grant| grant.rights.in_force().include(wanted);
+        let granted = self.grant().filter(is_allowed);
+        let granted = granted.ok_or(Error::NotAllowed(what))?;
+        self.trail.check()?;
+        Ok(granted)
+    }
+
+    fn writing(&self) -> Result<Writing<S>, Error> {
+        let Grant { rights, quota, .. } = self.check(Rights::WRITE, "write")?;
+        let told = if rights.is_drop_box() {
+            Telling::Nothing
         } else {
-            Err(Error::NotAllowed(what))
+            Telling::All
+        };
+        Ok(Writing {
+            store: self.store.telling(told),
+            rights: rights.in_force(),
+            quota,
+        })
+    }
+}
+
+impl<S: Store> Writing<S> {
+    /// Checks that they may have this done with what exists.
+    fn check(&self, on: OnExisting) -> Result<(), Error> {
+        if on.may_replace() && !self.rights.include(Rights::REPLACE) {
+            return Err(Error::NotAllowed("replace"));
         }
+        Ok(())
     }
 
-    fn check_offer(&self, on: OnExisting) -> Result<(), Error> {
-        self.check(WRITE, "write")?;
-        match on {
-            OnExisting::Refuse => Ok(()),
-            OnExisting::IfNewer | OnExisting::Replace | OnExisting::ReplaceVersion(_) => {
-                self.check(REPLACE, "replace")
-            }
+    /// Publishes what they may have stored at this moment, and have counted of it what was.
+    fn commit(
+        &self,
+        batch: Vec<(Arc<Admitted<S::Staged>>, Claim)>,
+    ) -> Vec<Result<Published, Error>> {
+        let admitted: Vec<_> = batch.iter().map(|(one, _)| Arc::clone(one)).collect();
+        let allowed = admitted.iter().map(|one| self.check(one.on_existing()));
+        let allowed = charge(self.quota.as_ref(), &admitted, allowed.collect());
+        let passed = batch.into_iter().zip(&allowed);
+        let passed = passed.filter_map(|((one, claim), allowed)| {
+            allowed.as_ref().ok()?;
+            Some((one.staged(), claim))
+        });
+        let mut published = self.store.commit(passed.collect()).into_iter();
+        let mut given_back = Amount::default();
+        let answer = |(one, allowed): (Arc<Admitted<_>>, Result<(), Error>)| {
+            allowed?;
+            let answer = published.next().unwrap_or(Err(Error::NoStaging));
+            given_back = given_back.plus(unstored(&*one, &answer));
+            answer
+        };
+        let answers = admitted.into_iter().zip(allowed).map(answer).collect();
+        if let Some(quota) = &self.quota {
+            quota.give_back(given_back);
         }
+        answers
     }
 }
 
@@ -101,6 +172,10 @@ impl<S: Store> Source for Access<S> {
     type Walk = S::Walk;
 
     fn places(&self, under: Option<&RemotePath>) -> Vec<Place> {
+        // Which directories there are outside of it is nothing that a drop box tells.
+        if self.is_drop_box() {
+            return Vec::new();
+        }
         self.store.places(under)
     }
 
@@ -121,26 +196,32 @@ impl<S: Store> Source for Access<S> {
 }
 
 impl<S: Store> Changes for Access<S> {
-    fn make_dir(&self, path: &RemotePath, parents: Parents) -> Result<(), Error> {
-        self.check(WRITE, "write")?;
-        self.store.make_dir(path, parents)
+    fn make_dir(&self, path: &RemotePath, parents: Parents) -> Result<Option<Aside>, Error> {
+        let act = self.begin(Asked::MakeDir, Some(path));
+        let writing = self.writing();
+        act.with(writing.and_then(|writing| writing.store.make_dir(path, parents)))
     }
 
     fn rename(&self, from: &RemotePath, to: &RemotePath) -> Result<(), Error> {
+        let act = self.trail.begin(Asked::Rename, || Subject {
+            to: Some(to.clone()),
+            ..Subject::at(Some(from))
+        });
         // What loses its old name is gone from there for whoever looks.
-        self.check(DELETE, "delete")?;
-        self.check(WRITE, "write")?;
-        self.store.rename(from, to)
+        let allowed = self.check(Rights::DELETE, "delete");
+        let allowed = allowed.and_then(|_| self.check(Rights::WRITE, "write"));
+        act.with(allowed.and_then(|_| self.store.rename(from, to)))
     }
 
     fn remove(&self, path: &RemotePath, removal: Removal) -> Result<(), Error> {
-        self.check(DELETE, "delete")?;
-        self.store.remove(path, removal)
+        let act = self.begin(Asked::Remove, Some(path));
+        let allowed = self.check(Rights::DELETE, "delete");
+        act.with(allowed.and_then(|_| self.store.remove(path, removal)))
     }
 }
 
 impl<S: Store> Store for Access<S> {
-    type Staged = S::Staged;
+    type Staged = Admitted<S::Staged>;
 
     fn acting_for(&self, by: Identity) -> Self {
         Self {
@@ -149,6 +230,18 @@ impl<S: Store> Store for Access<S> {
             visitor: self.visitor,
             admit: Arc::clone(&self.admit),
             under: self.under.clone(),
+            trail: self.trail.clone(),
+        }
+    }
+
+    fn telling(&self, what: Telling) -> Self {
+        Self {
+            store: self.store.telling(what),
+            identity: self.identity.clone(),
+            visitor: self.visitor,
+            admit: Arc::clone(&self.admit),
+            under: self.under.clone(),
+            trail: self.trail.clone(),
         }
     }
 
@@ -159,6 +252,7 @@ impl<S: Store> Store for Access<S> {
             visitor: self.visitor,
             admit: Arc::clone(&self.admit),
             under: self.under.clone(),
+            trail: self.trail.clone(),
         })
     }
 
@@ -167,32 +261,49 @@ impl<S: Store> Store for Access<S> {
     }
 
     fn judge(&self, entry: &Entry, terms: Terms) -> Result<Standing, Error> {
-        self.check_offer(terms.on)?;
-        self.store.judge(entry, terms)
+        let act = self.trail.begin(Asked::Offer, || Subject::of(entry));
+        act.with(self.writing().and_then(|writing| {
+            writing.check(terms.on)?;
+            writing.store.judge(entry, terms)
+        }))
     }
 
-    fn stage(&self, batch: &[Offering], terms: Terms) -> Vec<Result<Arc<S::Staged>, Error>> {
-        match self.check_offer(terms.on) {
-            Ok(()) => self.store.stage(batch, terms),
+    fn stage(&self, batch: &[Offering], terms: Terms) -> Vec<Result<Arc<Self::Staged>, Error>> {
+        let offered = || batch.iter().map(|o| Subject::of(&o.entry)).collect();
+        let act = self.trail.begin_each(Asked::Offer, offered);
+        let writing = self.writing();
+        let staged = match writing.and_then(|writing| writing.check(terms.on).map(|()| writing)) {
+            Ok(writing) => keep_room(writing.quota.as_ref(), writing.store.stage(batch, terms)),
             Err(error) => batch.iter().map(|_| Err(error.clone())).collect(),
-        }
+        };
+        act.with_each(staged, |_, _| {})
     }
 
-    fn reopen(&self, ticket: &Ticket) -> Result<Arc<S::Staged>, Error> {
-        self.check(WRITE, "write")?;
-        self.store.reopen(ticket)
+    fn reopen(&self, ticket: &Ticket) -> Result<Arc<Self::Staged>, Error> {
+        let staged = self.writing()?.store.reopen(ticket)?;
+        Ok(Admitted::new(staged, None))
     }
 
-    fn commit(&self, batch: Vec<(Arc<S::Staged>, Claim)>) -> Vec<Result<Published, Error>> {
-        match self.check(WRITE, "write") {
-            Ok(()) => self.store.commit(batch),
+    fn commit(&self, batch: Vec<(Arc<Self::Staged>, Claim)>) -> Vec<Result<Published, Error>> {
+        let staged = || batch.iter().map(|(s, _)| Subject::of(s.entry())).collect();
+        let act = self.trail.begin_each(Asked::Commit, staged);
+        let published = match self.writing() {
+            Ok(writing) => writing.commit(batch),
             Err(error) => batch.iter().map(|_| Err(error.clone())).collect(),
-        }
+        };
+        act.with_each(published, |published, subject| {
+            subject.checksum = published.checksum;
+            subject.is_at(published.aside.as_ref());
+        })
     }
-    fn settle(&self, directories: &[Offering]) -> Vec<Result<(), Error>> {
-        match self.check(WRITE, "write") {
-            Ok(()) => self.store.settle(directories),
+
+    fn settle(&self, directories: &[Offering]) -> Vec<Result<Option<Aside>, Error>> {
+        let ended = || directories.iter().map(|d| Subject::of(&d.entry)).collect();
+        let act = self.trail.begin_each(Asked::End, ended);
+        let settled = match self.writing() {
+            Ok(writing) => writing.store.settle(directories),
             Err(error) => directories.iter().map(|_| Err(error.clone())).collect(),
-        }
+        };
+        act.with_each(settled, |aside, subject| subject.is_at(aside.as_ref()))
     }
 }

@@ -30,9 +30,17 @@ pub(super) fn make_dir<S: Store>(
         session,
         asked.request,
         |access| access.make_dir(&asked.path, parents),
-        || {
+        |aside| {
             let (path, seconds) = (asked.path.as_str(), seconds(began));
-            info!(peer, path, parents = asked.parents, seconds, "mkdir");
+            let stored = aside.as_ref().map(|aside| aside.stored.as_str());
+            info!(
+                peer,
+                path,
+                stored,
+                parents = asked.parents,
+                seconds,
+                "mkdir"
+            );
         },
     )
 }
@@ -44,7 +52,7 @@ pub(super) fn rename<S: Store>(session: &mut Session<'_, S>, asked: &Rename) -> 
         session,
         asked.request,
         |access| access.rename(&asked.from, &asked.to),
-        || {
+        |()| {
             let (from, to) = (asked.from.as_str(), asked.to.as_str());
             info!(peer, from, to, seconds = seconds(began), "rename");
         },
@@ -63,7 +71,7 @@ pub(super) fn remove<S: Store>(session: &mut Session<'_, S>, asked: &Remove) -> 
         session,
         asked.request,
         |access| access.remove(&asked.path, removal),
-        || {
+        |()| {
             let (path, seconds) = (asked.path.as_str(), seconds(began));
             info!(peer, path, tree = asked.tree, seconds, "remove");
         },
@@ -71,16 +79,16 @@ pub(super) fn remove<S: Store>(session: &mut Session<'_, S>, asked: &Remove) -> 
 }
 
 /// Does what was asked, logs it once it is done, and answers.
-fn change<S: Store>(
+fn change<S: Store, T: Send>(
     session: &mut Session<'_, S>,
     request: Request,
-    what: impl FnOnce(&Access<S>) -> Result<(), store::Error> + Send,
-    log: impl FnOnce(),
+    what: impl FnOnce(&Access<S>) -> Result<T, store::Error> + Send,
+    log: impl FnOnce(T),
 ) -> Result<(), Error> {
     let (access, link, _, _) = session.sending();
     match patiently("change", || what(access), &mut || say_working(link))? {
-        Ok(()) => {
-            log();
+        Ok(done) => {
+            log(done);
             session.link.say(&Done { request });
         }
         Err(error) => session.refuse(request, error.code(), error.to_string()),

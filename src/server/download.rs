@@ -7,7 +7,9 @@ use std::time::Instant;
 use tracing::info;
 
 use super::access::Access;
+use super::audit::Asked;
 use super::session::{Session, seconds};
+use super::trail::Act;
 use crate::code::Code;
 use crate::content::{BlockSize, Geometry};
 use crate::offer::TransferId;
@@ -32,14 +34,17 @@ pub(super) fn fetch<S: Store>(session: &mut Session<'_, S>, fetch: &Fetch) -> Re
     let (access, link, buffer, queue) = session.sending();
     let mut stopped = false;
     for wanted in &fetch.files {
+        let mut act = access.begin(Asked::Fetch, Some(&wanted.path));
         let mut sending = Sending {
             access,
             link,
             buffer,
             queue,
+            act: &mut act,
             bytes: &mut bytes,
         };
-        match sending.file((fetch.request, fetch.transfer), wanted)? {
+        let outcome = sending.file((fetch.request, fetch.transfer), wanted)?;
+        match outcome.recorded(act) {
             Outcome::Sent => {}
             Outcome::Refused(code, text) => {
                 let text = short(text, TEXT_MAX);
@@ -87,11 +92,27 @@ enum Outcome {
     Stopped,
 }
 
+impl Outcome {
+    /// What the client is told: where sending cannot be recorded, that.
+    fn recorded(self, act: Act) -> Self {
+        let failed = match &self {
+            Self::Sent => None,
+            Self::Refused(code, _) => Some(*code),
+            Self::Unwanted | Self::Stopped => Some(Code::Interrupted),
+        };
+        match (act.end(failed), self) {
+            (Err(error), Self::Sent) => Self::Refused(error.code(), error.to_string()),
+            (_, outcome) => outcome,
+        }
+    }
+}
+
 struct Sending<'s, S: Store> {
     access: &'s Access<S>,
     link: &'s mut Link,
     buffer: &'s mut Vec<u8>,
     queue: &'s mut VecDeque<Message>,
+    act: &'s mut Act,
     bytes: &'s mut u64,
 }
 
@@ -132,12 +153,15 @@ impl<S: Store> Sending<'_, S> {
             Message::Fail(fail) => fail.entry == Some(wanted.entry),
             _ => false,
         };
-        let (queue, bytes) = (&mut *self.queue, &mut *self.bytes);
+        let (queue, act, bytes) = (&mut *self.queue, &mut *self.act, &mut *self.bytes);
         let ended = send(
             self.link,
             &run,
             self.buffer,
-            |_, _, len| *bytes += len as u64,
+            |_, _, len| {
+                *bytes += len as u64;
+                act.read(len as u64);
+            },
             |link| Session::<S>::hear(link, queue, is_end),
         )?;
         Ok(match ended {

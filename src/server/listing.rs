@@ -5,6 +5,7 @@ use std::time::Instant;
 
 use tracing::{info, warn};
 
+use super::audit::Asked;
 use super::session::{Session, seconds};
 use crate::entry::{Entry, Kind};
 use crate::path::{PathError, RemotePath};
@@ -21,6 +22,7 @@ pub(super) fn list<S: Store>(session: &mut Session<'_, S>, list: &List) -> Resul
     let began = Instant::now();
     let peer = session.peer;
     let (access, link, _, queue) = session.sending();
+    let act = access.begin(Asked::List, list.path.as_ref());
     let walk = |depth| access.walk(list.path.as_ref(), depth, list.after.clone());
     let wants_itself = list.itself && list.after.is_none() && list.depth != Some(0);
     let found = walk(list.depth).and_then(|beneath| {
@@ -32,6 +34,8 @@ pub(super) fn list<S: Store>(session: &mut Session<'_, S>, list: &List) -> Resul
     let found = match found {
         Ok(found) => found,
         Err(error) => {
+            // That it was refused is the answer, recorded or not.
+            let _ = act.end(Some(error.code()));
             session.refuse(list.request, error.code(), error.to_string());
             return Ok(());
         }
@@ -72,7 +76,10 @@ pub(super) fn list<S: Store>(session: &mut Session<'_, S>, list: &List) -> Resul
             }
         }
     }
-    link.say(&page.entries);
+    match act.end(None) {
+        Ok(()) => link.say(&page.entries),
+        Err(error) => session.refuse(list.request, error.code(), error.to_string()),
+    }
     info!(
         peer,
         path = list.path.as_ref().map(RemotePath::as_str),
@@ -88,9 +95,12 @@ pub(super) fn sum<S: Store>(session: &mut Session<'_, S>, sum: &Sum) -> Result<(
     let began = Instant::now();
     let peer = session.peer;
     let (access, link, _, _) = session.sending();
+    let mut act = access.begin(Asked::Sum, Some(&sum.path));
     let reader = match access.open(&sum.path, Some(&sum.version)) {
         Ok(reader) => reader,
         Err(error) => {
+            // That it was refused is the answer, recorded or not.
+            let _ = act.end(Some(error.code()));
             session.refuse(sum.request, error.code(), error.to_string());
             return Ok(());
         }
@@ -105,7 +115,11 @@ pub(super) fn sum<S: Store>(session: &mut Session<'_, S>, sum: &Sum) -> Result<(
         seconds = seconds(began),
         "sum"
     );
-    match result {
+    act.read(reader.size());
+    if let Ok(checksum) = &result {
+        act.proved(*checksum);
+    }
+    match act.with(result) {
         Ok(checksum) => session.link.say(&SumIs {
             request: sum.request,
             checksum,

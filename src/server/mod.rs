@@ -34,12 +34,18 @@
 mod accept;
 mod access;
 mod admission;
+mod allowance;
+mod anteroom;
+mod audit;
+mod audit_file;
 mod changes;
 mod download;
 mod keyed;
 mod listing;
 mod session;
 mod slots;
+mod sources;
+mod trail;
 mod upload;
 
 use std::collections::HashMap;
@@ -55,15 +61,21 @@ use crate::identity::Identity;
 use crate::net::tls::ServerSide;
 use crate::net::{Listener, Stream, Transport, Waker};
 use crate::offer::TransferId;
-use crate::store::{self, Source, Store};
-use crate::transfer::{Deadlines, Link, Reception};
+use crate::store::{Source, Store};
+use crate::transfer::{self, Deadlines, Link, Reception};
 use crate::wire::message::{Above, Rights, StoreId};
 
-pub use admission::{Admit, Grant, Visitor};
+pub use admission::{Acquaintance, Admit, Grant, Refusal, Visitor};
+pub use audit::{Asked, Audit, Record, Unrecorded};
+pub use audit_file::AuditFile;
 pub use keyed::Keyed;
+pub use sources::OpeningLimits;
 
 use access::Access;
-use slots::Slots;
+use allowance::Admitted;
+use slots::{Newcomer, Slots};
+use sources::Sources;
+use trail::Trail;
 
 /// How a server serves.
 #[derive(Clone, Debug)]
@@ -73,8 +85,14 @@ pub struct Config {
     /// How connections are encrypted; without it everything is there to be read and
     /// changed by whoever is on the way.
     pub encryption: Option<ServerSide>,
+    /// What keeps a record of each request; what it cannot record is refused.
+    pub audit: Option<Arc<dyn Audit>>,
     /// Connections at once; one more is told that the server is full.
     pub max_connections: usize,
+    /// Of these, those from one source: an IPv4 address, or an IPv6 network of 64 bits.
+    pub max_per_source: usize,
+    /// How much may be spent on those that have not been let in yet.
+    pub openings: OpeningLimits,
     /// How long a peer may take.
     pub deadlines: Deadlines,
     /// How long running transfers may go on after a stop.
@@ -90,7 +108,10 @@ impl Default for Config {
         Self {
             admit: Arc::new(Rights::ALL),
             encryption: None,
+            audit: None,
             max_connections: 1024,
+            max_per_source: usize::MAX,
+            openings: OpeningLimits::default(),
             deadlines: Deadlines::default(),
             drain: Duration::from_secs(30),
             segment: 8 << 20,
@@ -131,8 +152,9 @@ struct Shared<S: Store> {
     above: Above,
     config: Config,
     slots: Arc<Slots>,
+    sources: Sources,
     stopping: Arc<AtomicBool>,
-    receptions: Mutex<Receptions<S::Staged>>,
+    receptions: Mutex<Receptions<Admitted<S::Staged>>>,
 }
 
 /// The transfers under way: each lives as long as a connection takes part in it.
@@ -160,13 +182,19 @@ impl<S: Store + 'static> Server<S> {
         let id = ids.next().map_or_else(random_id, Ok)?;
         let above = Above(ids.collect());
         let stopping = Arc::new(AtomicBool::new(false));
+        let slots = Slots::new(
+            config.max_connections,
+            config.max_per_source,
+            config.openings,
+        );
         Ok(Self {
             listeners: listeners?,
             shared: Arc::new(Shared {
                 store,
                 id,
                 above,
-                slots: Arc::new(Slots::new(config.max_connections)),
+                slots: Arc::new(slots),
+                sources: Sources::new(config.openings),
                 config,
                 stopping,
                 receptions: Mutex::new(HashMap::new()),
@@ -185,7 +213,7 @@ impl<S: Store + 'static> Server<S> {
 
     /// Serves one connection on the caller's thread, until it ends.
     pub fn converse(&self, transport: impl Transport + 'static) {
-        let Some(slot) = self.shared.slots.take(None) else {
+        let Ok(slot) = self.shared.slots.take(Newcomer::default()) else {
             return;
         };
         session::serve(&self.shared, &slot, self.shared.link(transport));
@@ -243,14 +271,22 @@ impl<S: Store> Shared<S> {
         Link::new(stream, deadlines)
     }
 
-    /// The store as a visitor may see it, and what they may do; `None` where they may not
-    /// come in.
-    fn access(&self, visitor: Visitor) -> Result<Option<(Access<S>, Rights)>, store::Error> {
-        Access::admit(&self.store, visitor, Arc::clone(&self.config.admit))
+    /// The store as a visitor may see it, what they may do, and what they are to the server.
+    fn access(
+        &self,
+        visitor: Visitor,
+        trail: &Trail,
+    ) -> Result<(Access<S>, Rights, Acquaintance), transfer::Error> {
+        let admit = Arc::clone(&self.config.admit);
+        Access::admit(&self.store, visitor, admit, trail)
     }
 
     /// The reception of a transfer, which any connection of its identity joins by naming it.
-    fn reception(&self, by: &Identity, transfer: TransferId) -> Arc<Reception<S::Staged>> {
+    fn reception(
+        &self,
+        by: &Identity,
+        transfer: TransferId,
+    ) -> Arc<Reception<Admitted<S::Staged>>> {
         let mut all = self
             .receptions
             .lock()

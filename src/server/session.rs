@@ -8,13 +8,15 @@ use std::time::Instant;
 use tracing::{debug, info, warn};
 
 use super::access::Access;
-use super::slots::Slot;
-use super::{Shared, Visitor, changes, download, ids_of, listing, upload};
+use super::allowance::Admitted;
+use super::slots::{Slot, Stage};
+use super::trail::Trail;
+use super::{Acquaintance, Shared, Visitor, changes, download, ids_of, listing, upload};
 use crate::code::Code;
 use crate::offer::TransferId;
 use crate::store::{Durability, Store};
 use crate::transfer::{Attachment, Error, Link, Reception, Wait};
-use crate::wire::message::{Fail, Hello, Request, Welcome};
+use crate::wire::message::{Fail, Hello, Request, Rights, Welcome};
 use crate::wire::{self, Incoming, Kind, Message};
 
 /// Program and version, as the other side's log shows it.
@@ -35,7 +37,7 @@ pub(super) struct Session<'s, S: Store> {
     pub(super) peer: &'s str,
     pub(super) buffer: Vec<u8>,
     pub(super) received: Received,
-    transfers: HashMap<TransferId, Attachment<S::Staged>>,
+    transfers: HashMap<TransferId, Attachment<Admitted<S::Staged>>>,
     queue: VecDeque<Message>,
     /// Since when the client has said nothing but that it is working.
     working: Option<Instant>,
@@ -55,10 +57,21 @@ pub(super) fn serve<S: Store>(shared: &Shared<S>, slot: &Slot, mut link: Link) {
     let mut received = Received::default();
     let result = open(&mut link)
         .and_then(|hello| converse(shared, slot, (&mut link, &peer), &hello, &mut received));
+    let stage = slot.stage();
+    if let Err(error) = &result
+        && stage == Stage::Opening
+        && error.is_the_peer_s()
+        && let Some(source) = slot.source()
+    {
+        shared.sources.spoiled(source, Instant::now());
+    }
     let Received { blocks, bytes } = received;
     let seconds = seconds(began);
     match &result {
         Ok(()) => info!(peer, blocks, bytes, seconds, "closed"),
+        Err(_) if stage == Stage::Dropped => {
+            info!(peer, seconds, "dropped, as too many wanted to come in");
+        }
         Err(error) => {
             let code = error.code().number();
             // As text it is escaped: it may hold what the peer said.
@@ -100,17 +113,23 @@ fn converse<S: Store>(
     hello: &Hello,
     received: &mut Received,
 ) -> Result<(), Error> {
-    let visitor = Visitor::at(peer, link.peer_key());
-    if shared.config.encryption.is_some() && visitor.key.is_none() {
-        return Err(Error::NotAdmitted("this server speaks encrypted only"));
-    }
-    let admitted = shared.access(visitor)?;
-    let (access, rights) = admitted.ok_or(Error::NotAdmitted("this key is not admitted here"))?;
+    let visitor = Visitor::at(peer, link.peer_key(), hello.token);
+    let trail = Trail::new(shared.config.audit.as_ref(), peer, visitor);
+    let admitted = admit(shared, visitor, &trail);
+    let (access, rights, acquaintance) =
+        admitted.inspect_err(|error| trail.refused(error.code()))?;
     let (store, above) = if access.is_whole() {
         (shared.id, shared.above.clone())
     } else {
         ids_of(&access).map_err(wire::Error::Io)?
     };
+    slot.let_in(acquaintance)
+        .map_err(|none| Error::Full(none.text()))?;
+    if acquaintance == Acquaintance::Known
+        && let Some(source) = slot.source()
+    {
+        shared.sources.let_in(source, Instant::now());
+    }
     link.say(&Welcome {
         request: hello.request,
         agent: AGENT.to_owned(),
@@ -138,6 +157,17 @@ fn converse<S: Store>(
     result
 }
 
+fn admit<S: Store>(
+    shared: &Shared<S>,
+    visitor: Visitor,
+    trail: &Trail,
+) -> Result<(Access<S>, Rights, Acquaintance), Error> {
+    if shared.config.encryption.is_some() && visitor.key.is_none() {
+        return Err(Error::NotAdmitted("this server speaks encrypted only"));
+    }
+    shared.access(visitor, trail)
+}
+
 impl<S: Store> Session<'_, S> {
     fn run(&mut self, slot: &Slot) -> Result<(), Error> {
         loop {
@@ -154,7 +184,8 @@ impl<S: Store> Session<'_, S> {
             if wait == Wait::Idle && self.shared.is_stopping() {
                 return self.part();
             }
-            let incoming = match self.link.next(wait) {
+            let (link, buffer) = (&mut *self.link, &mut self.buffer);
+            let incoming = match link.next_or_rest(wait, || *buffer = Vec::new()) {
                 Ok(Some(incoming)) => incoming,
                 // A stop has ended the wait.
                 Ok(None) if wait == Wait::Idle && self.shared.is_stopping() => {
@@ -257,7 +288,7 @@ impl<S: Store> Session<'_, S> {
     pub(super) fn reception(
         &mut self,
         transfer: TransferId,
-    ) -> Result<Arc<Reception<S::Staged>>, Error> {
+    ) -> Result<Arc<Reception<Admitted<S::Staged>>>, Error> {
         if let Some(known) = self.transfers.get(&transfer) {
             return Ok(known.reception());
         }

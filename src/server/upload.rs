@@ -5,9 +5,9 @@ use std::time::Instant;
 use tracing::info;
 
 use super::session::{Session, seconds};
-use crate::offer::Terms;
+use crate::offer::{Terms, TransferId};
 use crate::path::RemotePath;
-use crate::store::{self, Staged, Store};
+use crate::store::{self, Aside, Staged, Store};
 use crate::transfer::Error;
 use crate::transfer::heartbeat::say_working;
 use crate::transfer::receive::{self, Received};
@@ -105,8 +105,9 @@ pub(super) fn commit<S: Store>(session: &mut Session<'_, S>, commit: &Commit) ->
         Some(Slot::Failed(..)) | None => None,
     };
     let stall = session.link.deadlines().stall;
+    let aside = tell_aside(session.peer, commit.transfer);
     let (access, link, _, _) = session.sending();
-    let exceptions = receive::commit(access, &reception, &commit.entries, stall, || {
+    let exceptions = receive::commit(access, &reception, &commit.entries, stall, aside, || {
         say_working(link)
     })?;
     let (entries, failed) = (commit.entries.len(), exceptions.len());
@@ -136,8 +137,9 @@ pub(super) fn end<S: Store>(session: &mut Session<'_, S>, end: End) -> Result<()
         return Err(Error::Broken("more than 256 directories in an end"));
     }
     let directories = end.directories.len();
+    let aside = tell_aside(session.peer, end.transfer);
     let (access, link, ..) = session.sending();
-    let exceptions = receive::settle(access, end.directories, || say_working(link))?;
+    let exceptions = receive::settle(access, end.directories, aside, || say_working(link))?;
     info!(
         peer = session.peer,
         transfer = %end.transfer,
@@ -152,6 +154,14 @@ pub(super) fn end<S: Store>(session: &mut Session<'_, S>, end: End) -> Result<()
         exceptions: shortened(exceptions),
     });
     session.link.flush()
+}
+
+/// Tells the server's user what has another name than whoever sent it will ever know.
+fn tell_aside(peer: &str, transfer: TransferId) -> impl FnMut(Aside) {
+    move |Aside { asked, stored }| {
+        let (asked, stored) = (asked.as_str(), stored.as_str());
+        info!(peer, %transfer, asked, stored, "under another name");
+    }
 }
 
 /// Leaves out explanations where there are too many to fit. The codes stay, and of

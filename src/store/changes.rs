@@ -1,6 +1,6 @@
 //! What changes a tree without moving content: making, renaming, removing.
 
-use super::{Error, Source};
+use super::{Aside, Error, Source};
 use crate::path::RemotePath;
 
 /// What to do about directories above one that is to be made.
@@ -31,8 +31,10 @@ pub trait Changes: Source {
     /// # Errors
     ///
     /// [`Error::Taken`] where something has the name, unless [`Parents::Make`] finds a
-    /// directory; [`Error::NotADirectory`] where something else stands above it.
-    fn make_dir(&self, path: &RemotePath, parents: Parents) -> Result<(), Error>;
+    /// directory; [`Error::NotADirectory`] where something else stands above it. Neither
+    /// where the store [tells nothing](super::Telling::Nothing): there a directory of that
+    /// name is fine, and those above it are made.
+    fn make_dir(&self, path: &RemotePath, parents: Parents) -> Result<Option<Aside>, Error>;
 
     /// Gives what is at `from` the name `to`, in one step for whoever looks.
     ///

@@ -105,6 +105,19 @@ pub enum Error {
         /// What the file system has left.
         free: u64,
     },
+    /// More than whoever offers it may store.
+    #[error("{path:?} is more than may be stored here: {} left", left(*.bytes, *.files))]
+    OverQuota {
+        /// What was offered.
+        path: RemotePath,
+        /// Bytes that are left to them, where those have a bound.
+        bytes: Option<u64>,
+        /// Files that are left to them, where those have a bound.
+        files: Option<u64>,
+    },
+    /// Somebody may store no more than so much, and what they have stored is not known.
+    #[error("{0:?} cannot be stored: what may be stored here cannot be counted now")]
+    Uncounted(RemotePath),
     /// More is under way than the store has memory to keep track of.
     #[error("no room to keep track of {0:?}: too much is under way")]
     TooManyBlocks(RemotePath),
@@ -193,6 +206,12 @@ pub enum Error {
     /// The identity has not the right.
     #[error("not allowed to {0} here")]
     NotAllowed(&'static str),
+    /// Nothing is done that would leave no record.
+    #[error("nothing is done here while it cannot be recorded")]
+    CannotRecord,
+    /// It was done, and left no record yet.
+    #[error("it is done, but could not be recorded")]
+    NotRecorded,
 }
 
 impl Error {
@@ -206,12 +225,18 @@ impl Error {
             | Self::Occupied(_)
             | Self::Taken(_)
             | Self::NotADirectory(_) => Code::Exists,
-            Self::NotAFile(_) | Self::Link(_) | Self::Mount(_) | Self::LeadsOut(_) => Code::File,
+            Self::NotAFile(_)
+            | Self::Link(_)
+            | Self::Mount(_)
+            | Self::LeadsOut(_)
+            | Self::CannotRecord
+            | Self::NotRecorded
+            | Self::Uncounted(_) => Code::File,
             Self::NotStorable(_) | Self::Unusable { .. } => Code::Protocol,
             Self::Changed(_) | Self::Mismatch(_) => Code::Mismatch,
             // Both end well when they are tried again.
             Self::NoStaging | Self::Incomplete(_) => Code::Connection,
-            Self::NoRoom { .. } | Self::TooManyBlocks(_) => Code::Limit,
+            Self::NoRoom { .. } | Self::OverQuota { .. } | Self::TooManyBlocks(_) => Code::Limit,
             Self::System { errno, .. }
             | Self::Root { errno, .. }
             | Self::Flush(errno)
@@ -238,6 +263,7 @@ impl Error {
             Self::Mount(_) => Reason::Mount,
             Self::LeadsOut(_) => Reason::LeadsOut,
             Self::NoRoom { .. } => Reason::Space,
+            Self::OverQuota { .. } => Reason::Quota,
             _ => Reason::Unsaid,
         }
     }
@@ -261,6 +287,15 @@ fn code_of(errno: Errno) -> Code {
     match errno {
         Errno::NOSPC | Errno::DQUOT | Errno::FBIG => Code::Limit,
         _ => Code::File,
+    }
+}
+
+fn left(bytes: Option<u64>, files: Option<u64>) -> String {
+    match (bytes, files) {
+        (Some(bytes), Some(files)) => format!("{bytes} bytes in {files} files are"),
+        (Some(bytes), None) => format!("{bytes} bytes are"),
+        (None, Some(files)) => format!("{files} files are"),
+        (None, None) => "nothing is".to_owned(),
     }
 }
 

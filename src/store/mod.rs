@@ -18,7 +18,7 @@ pub use local::{LocalStore, Tree};
 use crate::content::{Checksum, Node, Verified};
 use crate::entry::{Cursor, Entry, Version};
 use crate::identity::Identity;
-use crate::offer::{Offering, Terms, Ticket};
+use crate::offer::{Offering, OnExisting, Terms, Ticket};
 use crate::path::RemotePath;
 
 /// A file that is open for reading.
@@ -110,6 +110,10 @@ pub trait Store: Changes + Sized {
     #[must_use]
     fn acting_for(&self, by: Identity) -> Self;
 
+    /// A handle to the same store that tells whoever writes to it so much of what is there.
+    #[must_use]
+    fn telling(&self, what: Telling) -> Self;
+
     /// A handle to the same store that sees nothing but what is beneath `under`, which
     /// is made where it is not there: for whoever uses it that is the root.
     ///
@@ -151,7 +155,10 @@ pub trait Store: Changes + Sized {
     ///
     /// What is in a directory changes its time, so this comes after everything in it:
     /// `directories` are deepest first. The answers are in their order.
-    fn settle(&self, directories: &[Offering]) -> Vec<Result<(), Error>>;
+    ///
+    /// A store that [tells nothing](Telling::Nothing) makes what is not there, and leaves
+    /// modes and times as they are: what has one already would be changed by a stranger.
+    fn settle(&self, directories: &[Offering]) -> Vec<Result<Option<Aside>, Error>>;
 }
 
 /// A file or link on its way into a store.
@@ -177,6 +184,9 @@ pub trait Staged: Send + Sync {
     /// How it stood when it was offered.
     fn standing(&self) -> Standing;
 
+    /// What is to be done with a file that has the name.
+    fn on_existing(&self) -> OnExisting;
+
     /// What reopens it, for a file above one block.
     fn ticket(&self) -> Option<Ticket>;
 }
@@ -192,6 +202,27 @@ pub enum Standing {
     SameIf(Version, Checksum),
     /// Another file is there, and the policy says to replace it.
     Replaces(Version),
+}
+
+/// What a store tells those who write to it of what is there already.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Telling {
+    /// How what they offer stands against it.
+    #[default]
+    All,
+    /// Nothing. They are answered as if all names were free, and what asks for a name that
+    /// is taken gets one [beside it](Aside).
+    Nothing,
+}
+
+/// What got another name than the one that was asked for, in a store that tells nothing.
+/// Whoever asked is not to learn of it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Aside {
+    /// The name that was asked for.
+    pub asked: RemotePath,
+    /// The one that it has.
+    pub stored: RemotePath,
 }
 
 /// What "stored" means.
@@ -214,8 +245,10 @@ pub struct Claim {
 }
 
 /// A file that is under its name and, unless the store was told otherwise, durable.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Published {
     /// The checksum that was proved; none for what was there without a recorded one.
     pub checksum: Option<Checksum>,
+    /// Where it is, if not under the name that was asked for.
+    pub aside: Option<Aside>,
 }

@@ -38,6 +38,9 @@ pub enum Error {
     /// The other side has not the right to come in.
     #[error("{0}")]
     NotAdmitted(&'static str),
+    /// There is no place for the other side.
+    #[error("{0}")]
+    Full(&'static str),
     /// A person asked to stop.
     #[error("interrupted")]
     Interrupted,
@@ -52,10 +55,16 @@ impl Error {
             Self::Store(error) => error.code(),
             Self::Refused { code, .. } => *code,
             Self::OutOfOrder(_) | Self::Broken(_) => Code::Protocol,
-            Self::Ended | Self::Busy(_) => Code::Connection,
+            Self::Ended | Self::Busy(_) | Self::Full(_) => Code::Connection,
             Self::NotAdmitted(_) => Code::NotAuthorised,
             Self::Interrupted => Code::Interrupted,
         }
+    }
+
+    /// Whether it came of what the other side did, or did not do.
+    #[must_use]
+    pub fn is_the_peer_s(&self) -> bool {
+        !matches!(self, Self::Store(_) | Self::Busy(_) | Self::Full(_))
     }
 
     /// Whether the other side still listens, so that it is worth telling it why.

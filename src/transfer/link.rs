@@ -14,6 +14,10 @@ use super::error::Error;
 /// peer may have on its way before it learns of the error.
 const DISCARD_MAX: u64 = 64 << 20;
 
+/// Silence after which a connection gives back the memory that it holds only while it is
+/// busy: to have it again costs a thousandth of this.
+const MOMENT: Duration = Duration::from_millis(100);
+
 /// How long a peer may take, by what it is expected to do.
 #[derive(Clone, Copy, Debug)]
 pub struct Deadlines {
@@ -154,12 +158,11 @@ impl Link {
     /// Whatever is wrong with the connection or the message.
     pub fn next(&mut self, wait: Wait) -> Result<Option<Incoming>, Error> {
         self.flush()?;
-        match wait {
-            // One deadline for the whole opening: whoever waits began it.
-            Wait::Opening => {}
-            Wait::Idle => self.frames.io().expect(Phase::Idle, self.deadlines.idle),
-            Wait::Owed => self.frames.io().expect(Phase::Answer, self.deadlines.stall),
-        }
+        self.expect(wait);
+        self.receive(wait)
+    }
+
+    fn receive(&mut self, wait: Wait) -> Result<Option<Incoming>, Error> {
         let Some(prefix) = self.frames.prefix()? else {
             return Ok(None);
         };
@@ -167,6 +170,30 @@ impl Link {
             self.expect_body(prefix.header + LIST_MAX);
         }
         Ok(Some(self.frames.message(prefix)?))
+    }
+
+    /// Waits for the next message, as [`Link::next`] does, with next to no memory where none
+    /// comes within a moment; `rest` then gives back what the caller holds.
+    ///
+    /// # Errors
+    ///
+    /// Whatever is wrong with the connection or the message.
+    pub fn next_or_rest(
+        &mut self,
+        wait: Wait,
+        rest: impl FnOnce(),
+    ) -> Result<Option<Incoming>, Error> {
+        self.flush()?;
+        self.expect(wait);
+        if !self.frames.has_buffered() {
+            let stream = self.frames.io();
+            if !stream.await_input(MOMENT).map_err(wire::Error::Io)? {
+                rest();
+                self.frames.rest();
+                self.frames.io().rest().map_err(wire::Error::Io)?;
+            }
+        }
+        self.receive(wait)
     }
 
     /// Reads a message that came before the connection broke; nothing is sent any more.
@@ -232,6 +259,15 @@ impl Link {
         if self.flush().is_ok() {
             let within = self.deadlines.closing;
             self.frames.into_io().close(within, DISCARD_MAX);
+        }
+    }
+
+    fn expect(&mut self, wait: Wait) {
+        match wait {
+            // One deadline for the whole opening: whoever waits began it.
+            Wait::Opening => {}
+            Wait::Idle => self.frames.io().expect(Phase::Idle, self.deadlines.idle),
+            Wait::Owed => self.frames.io().expect(Phase::Answer, self.deadlines.stall),
         }
     }
 

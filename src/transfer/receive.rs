@@ -12,7 +12,7 @@ use crate::code::Code;
 use crate::content::{Checksum, verify};
 use crate::entry::Kind;
 use crate::offer::{EntryId, Offering, Reason, Terms, TransferId, Verdict};
-use crate::store::{self, Claim, Staged, Standing, Store};
+use crate::store::{self, Aside, Claim, Staged, Standing, Store};
 use crate::wire::message::{Answered, Block, Committed, Exception, Fail, Offered, Range, short};
 
 /// Bytes of explanation of one exception.
@@ -103,7 +103,8 @@ fn admit<T: Staged>(reception: &Reception<T>, entry: EntryId, staged: Arc<T>) ->
     }
 }
 
-/// Gives directories their modes and times, and returns the exceptions.
+/// Gives directories their modes and times, and returns the exceptions; `aside` hears of
+/// those that have another name.
 ///
 /// # Errors
 ///
@@ -111,6 +112,7 @@ fn admit<T: Staged>(reception: &Reception<T>, entry: EntryId, staged: Arc<T>) ->
 pub fn settle<S: Store>(
     store: &S,
     directories: Vec<Offered>,
+    mut aside: impl FnMut(Aside),
     mut pulse: impl FnMut() -> Result<(), Error>,
 ) -> Result<Vec<Exception>, Error> {
     if directories.iter().any(|d| d.what.kind != Kind::Dir) {
@@ -118,9 +120,12 @@ pub fn settle<S: Store>(
     }
     let (ids, batch): (Vec<EntryId>, Vec<_>) = directories.into_iter().map(offering).unzip();
     let settled = patiently("settle", || store.settle(&batch), &mut pulse)?;
-    let failed = |(entry, result): (EntryId, Result<(), store::Error>)| {
-        let error = result.err()?;
-        Some(exception(entry, error.code(), error.to_string()))
+    let failed = |(entry, result)| match result {
+        Ok(other) => {
+            Option::into_iter(other).for_each(&mut aside);
+            None
+        }
+        Err(error) => Some(excepted(entry, &error)),
     };
     Ok(ids.into_iter().zip(settled).filter_map(failed).collect())
 }
@@ -240,7 +245,8 @@ fn fail<T: Staged>(
     reception.fail(entry, error.code(), text);
 }
 
-/// Publishes entries once all their blocks are there, and returns the exceptions.
+/// Publishes entries once all their blocks are there, and returns the exceptions; `aside`
+/// hears of those that have another name.
 ///
 /// `pulse` is called every few seconds while this takes long.
 ///
@@ -252,6 +258,7 @@ pub fn commit<S: Store>(
     reception: &Reception<S::Staged>,
     committed: &[Committed],
     stall: Duration,
+    mut aside: impl FnMut(Aside),
     mut pulse: impl FnMut() -> Result<(), Error>,
 ) -> Result<Vec<Exception>, Error> {
     await_blocks(reception, committed, stall, &mut pulse)?;
@@ -282,11 +289,7 @@ pub fn commit<S: Store>(
                 batch.push((staged, claim));
             }
             Some(Slot::Failed(code, text)) => exceptions.push(exception(*entry, code, text)),
-            None => exceptions.push(exception(
-                *entry,
-                store::Error::NoStaging.code(),
-                store::Error::NoStaging.to_string(),
-            )),
+            None => exceptions.push(excepted(*entry, &store::Error::NoStaging)),
         }
     }
     let published = if batch.is_empty() {
@@ -295,8 +298,9 @@ pub fn commit<S: Store>(
         patiently("commit", move || store.commit(batch), &mut pulse)?
     };
     for (entry, result) in ids.into_iter().zip(published) {
-        if let Err(error) = result {
-            exceptions.push(exception(entry, error.code(), error.to_string()));
+        match result {
+            Ok(published) => published.aside.into_iter().for_each(&mut aside),
+            Err(error) => exceptions.push(excepted(entry, &error)),
         }
     }
     Ok(exceptions)
@@ -333,6 +337,10 @@ fn await_blocks<T: Staged>(
     Ok(())
 }
 
+fn excepted(entry: EntryId, error: &store::Error) -> Exception {
+    exception(entry, error.code(), error.to_string())
+}
+
 fn exception(entry: EntryId, code: Code, text: String) -> Exception {
     Exception {
         entry,
@@ -354,6 +362,6 @@ fn incomplete<T: Staged>(
     });
     Exception {
         missing: runs.collect(),
-        ..exception(entry, error.code(), error.to_string())
+        ..excepted(entry, &error)
     }
 }

@@ -3,17 +3,13 @@
 //! It is changed here, and read whole. What a server makes of it, question by question,
 //! is the affair of [`Grants`](super::Grants).
 
-use std::collections::{BTreeMap, HashMap};
 use std::path::{Path, PathBuf};
-
-use crate::net::keys::Fingerprint;
 
 use super::error::Error;
 use super::grant::Admission;
-use super::line::{LineError, numbered};
-use super::line_file::{LineFile, add};
+use super::line::LineError;
+use super::line_file::{self, LineFile, add, all};
 use super::places::Places;
-use super::private_file::Found;
 use super::who::Who;
 
 const HEAD: &str = r#"# Who may do what. A server reads this again as soon as it changes: haul authorize and
@@ -72,9 +68,9 @@ impl AccessFile {
         Ok(Admissions::parse(&self.0.text()?))
     }
 
-    /// Reads it as it is on disk.
-    pub(super) fn find(&self) -> Result<Option<Found>, Error> {
-        self.0.read()
+    /// The same, to be asked again and again.
+    pub(super) fn lines(&self) -> LineFile {
+        self.0.clone()
     }
 
     /// Writes a line, in place of those that the same key has for the same root, and
@@ -109,34 +105,9 @@ impl Admissions {
     /// Reads the text of a file: every text says something, be it only what is broken.
     #[must_use]
     pub fn parse(text: &str) -> Self {
-        let mut read = Self::default();
-        let mut first: HashMap<(Fingerprint, PathBuf), usize> = HashMap::new();
-        let mut lines = Vec::new();
-        for (number, line) in numbered(text) {
-            match Admission::parse(line) {
-                // What was cut off may have been a limit.
-                Ok(Some(_)) if !line.ends_with('\n') => {
-                    read.broken.push((number, LineError::Unfinished));
-                }
-                Ok(Some(admission)) => lines.push((number, admission)),
-                Ok(None) => {}
-                Err(why) => read.broken.push((number, why)),
-            }
-        }
-        let mut contradicted = BTreeMap::new();
-        for (number, admission) in &lines {
-            let about = (admission.who.fingerprint(), admission.root.clone());
-            // Which of the two was meant nobody can tell.
-            if let Some(other) = first.insert(about, *number) {
-                contradicted.extend([(other, *number), (*number, other)]);
-            }
-        }
-        lines.retain(|(number, _)| !contradicted.contains_key(number));
-        let also_in = |(number, other)| (number, LineError::AlsoIn(other));
-        read.broken.extend(contradicted.into_iter().map(also_in));
-        read.broken.sort_by_key(|(number, _)| *number);
-        read.holding = lines.into_iter().map(|(_, admission)| admission).collect();
-        read
+        let about = |one: &Admission| (one.who.fingerprint(), one.root.clone());
+        let (holding, broken) = all(text, Admission::parse, about);
+        Self { holding, broken }
     }
 }
 
@@ -149,18 +120,8 @@ impl Whom {
     }
 }
 
-/// The text without somebody's lines, and what those said. Also lines that contradict
-/// each other go, and one that is unfinished.
+/// The text without somebody's lines, and what those said.
 fn without(text: &str, whom: &Whom, root: Option<&Path>) -> (String, Vec<Admission>) {
-    let mut rest = String::new();
-    let mut gone = Vec::new();
-    for line in text.split_inclusive('\n') {
-        match Admission::parse(line) {
-            Ok(Some(one)) if whom.is(&one) && root.is_none_or(|root| one.root == root) => {
-                gone.push(one);
-            }
-            _ => rest.push_str(line),
-        }
-    }
-    (rest, gone)
+    let is_meant = |one: &Admission| whom.is(one) && root.is_none_or(|root| one.root == root);
+    line_file::without(text, |line| Admission::parse(line).ok()?.filter(is_meant))
 }

@@ -41,6 +41,9 @@ pub enum Flaw {
     /// It leads from link to link without an end.
     #[error("it leads through too many symbolic links")]
     TooManyLinks,
+    /// It can be read, and perhaps changed, under a name that nobody looked at.
+    #[error("it has another name too, a hard link")]
+    OtherName,
     /// Another user can change it at any time.
     #[error("it belongs to user {0}, and not to this one")]
     Owner(u32),

@@ -16,6 +16,7 @@ use crate::path::RemotePath;
 use crate::utc::Utc;
 use crate::wire::message::Rights;
 
+use super::ledger::Limit;
 use super::line::{LineError, quoted, words};
 use super::who::Who;
 
@@ -113,16 +114,19 @@ pub fn parse_count(text: &str) -> Option<u64> {
 #[must_use]
 pub fn parse_end(text: &str) -> Option<Utc> {
     const DAY: i64 = 86_400;
-    let day = || Utc::parse_date(text).map(|day| day.plus(DAY));
+    /// The last second of the year 9999: the one after it could be written in no line.
+    const LAST: i64 = 253_402_300_799;
+    let end = |day: Utc| day.plus(DAY).min(Utc::from_seconds(LAST));
+    let day = || Utc::parse_date(text).map(end);
     Utc::parse(text).or_else(day)
 }
 
 impl Grant {
-    /// Whether it ends with so many bytes or files. What somebody has stored is not counted
-    /// yet, so such a grant admits nobody.
+    /// How much they may store, where that is not as much as they like.
     #[must_use]
-    pub fn is_limited(&self) -> bool {
-        self.max_bytes.is_some() || self.max_files.is_some()
+    pub fn limit(&self) -> Option<Limit> {
+        let (bytes, files) = (self.max_bytes, self.max_files);
+        Some(Limit { bytes, files }).filter(|limit| *limit != Limit::default())
     }
 }
 
@@ -138,75 +142,86 @@ impl Admission {
             return Ok(None);
         }
         let who = Who::take(&mut words)?;
-        let mut fields: [Option<Vec<u8>>; FIELDS.len()] = Default::default();
-        for word in words {
-            let unknown = || LineError::UnknownWord(String::from_utf8_lossy(&word).into_owned());
-            let (at, value) = field(&word).ok_or_else(unknown)?;
-            if fields[at].replace(value.to_owned()).is_some() {
-                return Err(LineError::FieldTwice(FIELDS[at]));
-            }
-        }
-        let [root, rights, name, under, max_bytes, max_files, expires] = fields;
-        let root = root.ok_or(LineError::Missing("root"))?;
-        let rights = rights.ok_or(LineError::Missing("rights"))?;
-        let name = text(
-            name,
-            "name",
-            "a name without characters that cannot be seen",
-        );
-        let size = "a number, as 1000, 10KiB or 3GiB";
-        Ok(Some(Self {
-            who,
-            root: parse_root(root)?,
-            grant: Grant {
-                rights: text(Some(rights), "rights", RIGHTS_FORM)
-                    .and(parse_rights)?
-                    .unwrap_or(Rights(0)),
-                name: name.and(|name| is_name(name).then(|| name.to_owned()))?,
-                under: parse_under(under)?,
-                max_bytes: text(max_bytes, "max-bytes", size).and(parse_size)?,
-                max_files: text(max_files, "max-files", "a number").and(parse_count)?,
-                expires: text(
-                    expires,
-                    "expires",
-                    "a day or moment, as 2025-11-22T12:04:05Z",
-                )
-                .and(parse_end)?,
-            },
-        }))
+        let (root, grant) = parse_terms(words)?;
+        Ok(Some(Self { who, root, grant }))
     }
+}
+
+/// Reads the fields of a line: a root, and what is granted there.
+pub(super) fn parse_terms(
+    words: impl Iterator<Item = Vec<u8>>,
+) -> Result<(PathBuf, Grant), LineError> {
+    let mut fields: [Option<Vec<u8>>; FIELDS.len()] = Default::default();
+    for word in words {
+        let unknown = || LineError::UnknownWord(String::from_utf8_lossy(&word).into_owned());
+        let (at, value) = field(&word).ok_or_else(unknown)?;
+        if fields[at].replace(value.to_owned()).is_some() {
+            return Err(LineError::FieldTwice(FIELDS[at]));
+        }
+    }
+    let [root, rights, name, under, max_bytes, max_files, expires] = fields;
+    let root = root.ok_or(LineError::Missing("root"))?;
+    let rights = rights.ok_or(LineError::Missing("rights"))?;
+    let name = text(
+        name,
+        "name",
+        "a name without characters that cannot be seen",
+    );
+    let size = "a number, as 1000, 10KiB or 3GiB";
+    let grant = Grant {
+        rights: text(Some(rights), "rights", RIGHTS_FORM)
+            .and(parse_rights)?
+            .unwrap_or(Rights(0)),
+        name: name.and(|name| is_name(name).then(|| name.to_owned()))?,
+        under: parse_under(under)?,
+        max_bytes: text(max_bytes, "max-bytes", size).and(parse_size)?,
+        max_files: text(max_files, "max-files", "a number").and(parse_count)?,
+        expires: text(
+            expires,
+            "expires",
+            "a day or moment, as 2025-11-22T12:04:05Z",
+        )
+        .and(parse_end)?,
+    };
+    Ok((parse_root(root)?, grant))
 }
 
 /// As it stands in the file.
 impl fmt::Display for Admission {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Grant {
-            name,
-            rights,
-            under,
-            max_bytes,
-            max_files,
-            expires,
-        } = &self.grant;
-        let root = quoted(self.root.as_os_str().as_bytes());
-        let rights = rights_words(*rights).join(",");
-        write!(f, "{} root={root} rights={rights}", self.who)?;
-        if let Some(name) = name {
-            write!(f, " name={}", quoted(name.as_bytes()))?;
-        }
-        if let Some(under) = under {
-            write!(f, " under={}", quoted(under.as_str().as_bytes()))?;
-        }
-        if let Some(bytes) = *max_bytes {
-            let whole = |(_, scale): &&(_, u64)| bytes.is_multiple_of(*scale);
-            let (unit, scale) = SIZES.iter().find(whole).unwrap_or(&("", 1));
-            write!(f, " max-bytes={}{unit}", bytes / scale)?;
-        }
-        if let Some(files) = max_files {
-            write!(f, " max-files={files}")?;
-        }
-        expires.map_or(Ok(()), |expires| write!(f, " expires={expires}"))
+        write!(f, "{} ", self.who)?;
+        write_terms(f, &self.root, &self.grant)
     }
+}
+
+/// Writes the fields as [`parse_terms`] reads them.
+pub(super) fn write_terms(f: &mut fmt::Formatter<'_>, root: &Path, grant: &Grant) -> fmt::Result {
+    let Grant {
+        name,
+        rights,
+        under,
+        max_bytes,
+        max_files,
+        expires,
+    } = grant;
+    let root = quoted(root.as_os_str().as_bytes());
+    let rights = rights_words(*rights).join(",");
+    write!(f, "root={root} rights={rights}")?;
+    if let Some(name) = name {
+        write!(f, " name={}", quoted(name.as_bytes()))?;
+    }
+    if let Some(under) = under {
+        write!(f, " under={}", quoted(under.as_str().as_bytes()))?;
+    }
+    if let Some(bytes) = *max_bytes {
+        let whole = |(_, scale): &&(_, u64)| bytes.is_multiple_of(*scale);
+        let (unit, scale) = SIZES.iter().find(whole).unwrap_or(&("", 1));
+        write!(f, " max-bytes={}{unit}", bytes / scale)?;
+    }
+    if let Some(files) = max_files {
+        write!(f, " max-files={files}")?;
+    }
+    expires.map_or(Ok(()), |expires| write!(f, " expires={expires}"))
 }
 
 const RIGHTS_FORM: &str = "words of read,write,replace,delete";
@@ -245,7 +260,10 @@ fn field(word: &[u8]) -> Option<(usize, &[u8])> {
     Some((known, value))
 }
 
-fn parse_rights(text: &str) -> Option<Rights> {
+/// Reads rights as [`rights_words`] names them, with commas between; nothing where one of
+/// the words is none.
+#[must_use]
+pub fn parse_rights(text: &str) -> Option<Rights> {
     let right = |word| RIGHTS.iter().find(|(known, _)| *known == word);
     let bits = text.split(',').try_fold(0, |bits, word| {
         let (_, right) = right(word)?;

@@ -5,6 +5,7 @@
 //! it is written down once a minute, and as soon as something has expired by it.
 
 use std::path::PathBuf;
+use std::time::Duration;
 
 use crate::utc::Utc;
 
@@ -38,7 +39,7 @@ impl LatestTime {
     #[must_use]
     pub fn new(places: &Places) -> Self {
         Self {
-            file: LineFile::new(places.state(), "latest_time", HEAD).without_waiting(),
+            file: LineFile::new(places.state(), "latest_time", HEAD).waiting(Duration::ZERO),
             seen: None,
             written: None,
             failed: None,
@@ -92,8 +93,12 @@ impl LatestTime {
             // Another haul may have seen more.
             let latest = self.parse(text)?.map_or(latest, |other| other.max(latest));
             Ok((Some(format!("{HEAD}{latest}\n")), latest))
-        })?;
-        self.failed = None;
+        });
+        // Whoever changes a file beside it is done before the next question.
+        if matches!(written, Ok(_) | Err(Error::Busy(_))) {
+            self.failed = None;
+        }
+        let written = written?;
         self.seen = Some(written);
         self.written = Some(written);
         Ok(())

@@ -41,12 +41,18 @@ pub enum LineError {
     /// A path in the root that is none.
     #[error("under=: {0}")]
     Under(PathError),
+    /// A line about what another one has said.
+    #[error("a line above is about the same: remove one of them")]
+    Twice,
     /// A line that another contradicts.
     #[error("line {0} is about the same, and neither holds: remove one of them")]
     AlsoIn(usize),
     /// The end of a file that may have been cut.
     #[error("no line feed ends it, so it may have been cut off")]
     Unfinished,
+    /// No invitation's id where one was to be.
+    #[error("an invitation begins with its eight digits")]
+    Invitation,
     /// A host without a port, or with something else.
     #[error("a host is written HOST:PORT")]
     Host,

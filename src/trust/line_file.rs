@@ -3,12 +3,14 @@
 //! What haul does not understand or was not asked to change stays as it was, comments
 //! and broken lines included: a person wrote them.
 
+use std::collections::{BTreeMap, HashMap};
+use std::hash::Hash;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use super::directory::Directory;
 use super::error::Error;
-use super::line::LineError;
+use super::line::{LineError, numbered};
 use super::private_file::{Found, Holds};
 
 /// Where such a file is.
@@ -36,9 +38,8 @@ impl LineFile {
         }
     }
 
-    /// The same, where a change is worth no waiting.
-    pub(super) fn without_waiting(self) -> Self {
-        let patience = Duration::ZERO;
+    /// The same, where a change may wait so long for another one.
+    pub(super) fn waiting(self, patience: Duration) -> Self {
         Self { patience, ..self }
     }
 
@@ -89,4 +90,49 @@ pub(super) fn add(text: &str, line: &str) -> String {
     let end = text.rfind('\n').map_or(0, |at| at + 1);
     let (whole, unfinished) = text.split_at(end);
     format!("{whole}{line}\n{unfinished}")
+}
+
+/// Reads all lines of a text: those that hold, and the numbers of those that do not, the
+/// first being 1, with why. Two lines `about` the same contradict each other.
+pub(super) fn all<T, K: Eq + Hash>(
+    text: &str,
+    parse: impl Fn(&str) -> Result<Option<T>, LineError>,
+    about: impl Fn(&T) -> K,
+) -> (Vec<T>, Vec<(usize, LineError)>) {
+    let (mut lines, mut broken) = (Vec::new(), Vec::new());
+    for (number, line) in numbered(text) {
+        match parse(line) {
+            // What was cut off may have been a limit.
+            Ok(Some(_)) if !line.ends_with('\n') => broken.push((number, LineError::Unfinished)),
+            Ok(Some(read)) => lines.push((number, read)),
+            Ok(None) => {}
+            Err(why) => broken.push((number, why)),
+        }
+    }
+    let (mut last, mut contradicted) = (HashMap::new(), BTreeMap::new());
+    for (number, line) in &lines {
+        // Which of the two was meant nobody can tell.
+        if let Some(other) = last.insert(about(line), *number) {
+            contradicted.extend([(other, *number), (*number, other)]);
+        }
+    }
+    lines.retain(|(number, _)| !contradicted.contains_key(number));
+    let also_in = |(number, other)| (number, LineError::AlsoIn(other));
+    broken.extend(contradicted.into_iter().map(also_in));
+    broken.sort_by_key(|(number, _)| *number);
+    let holding = lines.into_iter().map(|(_, line)| line).collect();
+    (holding, broken)
+}
+
+/// A text without the lines that `taken` takes, and those. Also lines that contradict each
+/// other can be taken, and one that is unfinished.
+pub(super) fn without<T>(text: &str, taken: impl Fn(&str) -> Option<T>) -> (String, Vec<T>) {
+    let (mut rest, mut gone) = (String::new(), Vec::new());
+    for line in text.split_inclusive('\n') {
+        match taken(line) {
+            Some(one) => gone.push(one),
+            None => rest.push_str(line),
+        }
+    }
+    (rest, gone)
 }

@@ -11,32 +11,47 @@
 //! CONFIG/haul/known_hosts  which server has which key       KnownHosts
 //! CONFIG/haul/access       who may do what, and where       AccessFile, Grants
 //! STATE/haul/latest_time   a clock that is never set back   LatestTime
+//! STATE/haul/invitations   who may come in by a link        InvitationFile, Grants
+//! STATE/haul/usage/ledger  who has stored how much          UsageFile, Ledger
 //! ```
 
 mod access_file;
+mod append_file;
 mod directory;
 mod error;
 mod grant;
 mod grants;
+mod introduction;
+mod invitation;
+mod invitation_file;
 mod key_file;
 mod known_hosts;
 mod latest_time;
+mod ledger;
 mod line;
 mod line_file;
 mod places;
 mod private_file;
 #[cfg(test)]
 mod tests;
+mod usage;
+mod watched;
 mod who;
 
 pub use access_file::{AccessFile, Admissions, Whom};
+pub use append_file::AppendFile;
 pub use error::{Action, Error, Flaw};
-pub use grant::rights_words;
 pub use grant::{Admission, Grant, is_name, is_root, parse_count, parse_end, parse_size};
-pub use grants::Grants;
+pub use grant::{parse_rights, rights_words};
+pub use grants::{Grants, Uninvited};
+pub use introduction::{Introduction, IntroductionError};
+pub use invitation::{Bearer, Invitation};
+pub use invitation_file::{InvitationFile, Invitations};
 pub use key_file::KeyFile;
 pub use known_hosts::{KnownHost, KnownHosts, Standing};
 pub use latest_time::LatestTime;
+pub use ledger::{Hold, Ledger, Limit, Quota, Refusal};
 pub use line::LineError;
 pub use places::{Places, Variables};
+pub use usage::{Account, Amount, UsageFile, Used};
 pub use who::Who;

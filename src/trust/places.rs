@@ -7,6 +7,7 @@
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 
+use super::directory::Directory;
 use super::error::Error;
 use super::key_file::KeyFile;
 
@@ -64,6 +65,15 @@ impl Places {
     #[must_use]
     pub fn state(&self) -> &Path {
         &self.state
+    }
+
+    /// Makes the directory of what haul notes for itself, private, where it is not there.
+    ///
+    /// # Errors
+    ///
+    /// Where it is not to be trusted, or cannot be made.
+    pub fn make_state(&self) -> Result<(), Error> {
+        Directory::make(&self.state).map(drop)
     }
 
     /// The private key that says who this user is.

@@ -204,7 +204,7 @@ fn take(file: OwnedFd, path: &Path, holds: Holds, meant: Meant) -> Result<Found,
 }
 
 /// What speaks against an open file.
-fn flaw(stat: &Stat, holds: Holds, meant: Meant) -> Option<Flaw> {
+pub(super) fn flaw(stat: &Stat, holds: Holds, meant: Meant) -> Option<Flaw> {
     let mode = stat.st_mode & 0o7777;
     // What root has put where a person points, as a secret for a program, this user could
     // not read at all unless others may: root has decided that, not we.

@@ -98,7 +98,9 @@ fn io_reason(error: &io::Error) -> String {
     match error.kind() {
         io::ErrorKind::ConnectionReset
         | io::ErrorKind::BrokenPipe
-        | io::ErrorKind::ConnectionAborted => "the other side closed the connection".to_owned(),
+        | io::ErrorKind::ConnectionAborted
+        // An encrypted connection's end is to be said, so that nobody else can make it.
+        | io::ErrorKind::UnexpectedEof => "the other side closed the connection".to_owned(),
         _ => error.to_string(),
     }
 }

@@ -11,8 +11,10 @@ use super::frame::{self, Kind, PREFIX, Prefix};
 use super::message::{self, Block, Encoded, Message, Request};
 use super::preface;
 
-/// Bytes that are read ahead: several small messages at once.
+/// Bytes that are read ahead where many come: several small messages at once.
 const INPUT: usize = 64 << 10;
+/// Bytes that are read ahead where few do: one request now and then.
+const INPUT_FEW: usize = 4 << 10;
 /// Bytes that gather before they are written without being asked to.
 const OUTPUT: usize = 128 << 10;
 /// A body from here on is worth a write of its own instead of a copy.
@@ -77,6 +79,17 @@ impl<T: Read + Write> Frames<T> {
     #[must_use]
     pub fn has_queued(&self) -> bool {
         !self.output.is_empty()
+    }
+
+    /// Gives back what memory is needed only while messages come and go.
+    pub fn rest(&mut self) {
+        if self.ready.is_empty() {
+            (self.input, self.ready) = (Vec::new(), 0..0);
+        }
+        if self.output.is_empty() {
+            self.output = Vec::new();
+        }
+        self.scratch = Vec::new();
     }
 
     /// Queues the preface that opens a connection.
@@ -246,9 +259,13 @@ impl<T: Read + Write> Frames<T> {
     /// Reads what has come, behind what was not yet taken.
     fn read_ahead(&mut self) -> Result<usize, Error> {
         if self.input.is_empty() {
-            self.input = vec![0; INPUT];
+            self.input = vec![0; INPUT_FEW];
         }
         if self.ready.is_empty() {
+            // It was full, so more is on its way.
+            if self.ready.end == self.input.len() && self.ready.end < INPUT {
+                self.input = vec![0; INPUT];
+            }
             self.ready = 0..0;
         }
         let n = read_some(&mut self.io, &mut self.input[self.ready.end..])?;
@@ -283,102 +300,4 @@ fn write_both(io: &mut impl Write, first: &[u8], second: &[u8]) -> Result<(), Er
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::content::Node;
-    use crate::offer::{EntryId, TransferId};
-    use crate::wire::message::Hello;
-    use std::io::Cursor;
-
-    fn hello() -> Hello {
-        Hello {
-            request: 7,
-            agent: "test".into(),
-        }
-    }
-
-    fn block(index: u64) -> Block {
-        Block {
-            transfer: TransferId([1; 16]),
-            entry: EntryId(2),
-            index,
-            node: Node([3; 32]),
-            ticket: None,
-            path: None,
-            size: None,
-        }
-    }
-
-    fn written(fill: impl FnOnce(&mut Frames<Cursor<Vec<u8>>>)) -> Vec<u8> {
-        let mut frames = Frames::new(Cursor::new(Vec::new()));
-        fill(&mut frames);
-        frames.flush().unwrap();
-        frames.io.into_inner()
-    }
-
-    fn reading(bytes: Vec<u8>) -> Frames<Cursor<Vec<u8>>> {
-        Frames::new(Cursor::new(bytes))
-    }
-
-    #[test]
-    fn messages_and_blocks_come_back_as_they_went() {
-        let large = vec![9; 3 * INPUT];
-        let bytes = written(|frames| {
-            frames.queue_preface(1);
-            frames.queue(&hello());
-            frames.send_block(&block(0), b"small").unwrap();
-            frames.send_block(&block(1), &large).unwrap();
-            frames.queue(&hello());
-        });
-        let mut frames = reading(bytes);
-        assert_eq!(frames.read_preface().unwrap(), 1);
-        for expected in [None, Some(&b"small"[..]), Some(&large), None] {
-            let prefix = frames.prefix().unwrap().unwrap();
-            match (frames.message(prefix).unwrap(), expected) {
-                (Incoming::Message(Message::Hello(came)), None) => assert_eq!(came, hello()),
-                (Incoming::Block(_, len), Some(expected)) => {
-                    let mut body = vec![0; len];
-                    frames.body(&mut body).unwrap();
-                    assert_eq!(body, expected);
-                }
-                (other, _) => panic!("{other:?}"),
-            }
-        }
-        assert!(frames.prefix().unwrap().is_none());
-    }
-
-    #[test]
-    fn an_end_inside_a_message_is_a_cut() {
-        let bytes = written(|frames| frames.queue(&hello()));
-        for len in 1..bytes.len() {
-            let mut frames = reading(bytes[..len].to_vec());
-            let result = frames
-                .prefix()
-                .and_then(|prefix| frames.message(prefix.unwrap()));
-            assert!(matches!(result, Err(Error::Cut)), "{len}");
-        }
-    }
-
-    #[test]
-    fn a_message_of_an_unknown_kind_is_skipped_whole() {
-        let mut bytes = written(|frames| frames.queue(&hello()));
-        // The check bytes cover the kind, so they are made anew for the new one.
-        bytes[0] = 99;
-        let map = bytes.len() - frame::CHECK;
-        let sum = blake3::hash(&bytes[..map]);
-        bytes.truncate(map);
-        bytes.extend_from_slice(&sum.as_bytes()[..frame::CHECK]);
-        bytes.extend(written(|frames| frames.queue(&hello())));
-        let mut frames = reading(bytes);
-        let prefix = frames.prefix().unwrap().unwrap();
-        assert!(matches!(
-            frames.message(prefix).unwrap(),
-            Incoming::Unknown(99, Some(7))
-        ));
-        let prefix = frames.prefix().unwrap().unwrap();
-        assert!(matches!(
-            frames.message(prefix).unwrap(),
-            Incoming::Message(_)
-        ));
-    }
-}
+mod tests;

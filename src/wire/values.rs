@@ -12,6 +12,7 @@ use crate::content::{Algorithm, BlockSize, Checksum, Geometry, Node};
 use crate::entry::{Cursor, Entry, Kind, LinkTarget, Mode, Mtime, Version};
 use crate::offer::{Compare, EntryId, OnExisting, Reason, Ticket, TransferId, Verdict};
 use crate::path::RemotePath;
+use crate::token::{InvitationId, Secret, Token};
 use crate::wire::message::{Above, StoreId};
 
 /// Implements both directions for a type that is written as another.
@@ -109,6 +110,7 @@ written_as!(
         Reason::Mount => 4,
         Reason::LeadsOut => 5,
         Reason::Space => 6,
+        Reason::Quota => 7,
     },
     // A later version may know more reasons; the code says enough.
     |d| Ok(match d.u8()? {
@@ -118,6 +120,7 @@ written_as!(
         4 => Self::Mount,
         5 => Self::LeadsOut,
         6 => Self::Space,
+        7 => Self::Quota,
         _ => Self::Unsaid,
     })
 );
@@ -130,6 +133,17 @@ written_as!(
     |d| match d.bytes()?.as_chunks() {
         (stores, []) => Ok(Self(stores.iter().copied().map(StoreId).collect())),
         _ => Err(Bad::message("not a whole number of stores")),
+    }
+);
+written_as!(
+    Token,
+    |token| (bytes(&token.id.0), bytes(token.secret.bytes())),
+    |d| {
+        pair(d)?;
+        Ok(Self {
+            id: InvitationId(fixed(d)?),
+            secret: Secret::new(fixed(d)?),
+        })
     }
 );
 written_as!(Verdict, |verdict| VerdictFields::from(verdict), |d| {

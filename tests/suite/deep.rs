@@ -8,11 +8,17 @@ use std::thread;
 
 use haul::client::JobOptions;
 use haul::fault::Fault;
+use haul::server::Config;
 use haul::store::{Changes, Durability, LocalStore, Removal};
 use rustix::fs::{CWD, Mode, OFlags, Timespec, Timestamps, fstat, futimens, mkdirat, openat};
 
 use crate::landscape::{get_tree, put_tree};
 use crate::rig::{Rig, remote};
+use crate::secrecy::{Secrecy, plain_and_encrypted};
+
+plain_and_encrypted! {
+    a_deep_tree_goes_up_and_comes_back,
+}
 
 /// With the file at the bottom a path has 4,095 bytes.
 const DEEPEST: i64 = 2_047;
@@ -75,8 +81,8 @@ fn remove(top: &Path) {
 }
 
 #[track_caller]
-fn goes_up_and_comes_back(levels: i64) {
-    let rig = Rig::new();
+fn goes_up_and_comes_back(secrecy: Secrecy, levels: i64) {
+    let rig = Rig::guarded(secrecy, Config::default(), Fault::default());
     let [source, into] = ["source", "into"].map(|name| rig.dir.path().join(name));
     make(&source, levels);
     let (client, options) = (rig.client(2), JobOptions::default());
@@ -97,9 +103,8 @@ fn goes_up_and_comes_back(levels: i64) {
     assert!(rig.visible().is_empty());
 }
 
-#[test]
-fn a_deep_tree_goes_up_and_comes_back() {
-    goes_up_and_comes_back(300);
+fn a_deep_tree_goes_up_and_comes_back(secrecy: Secrecy) {
+    goes_up_and_comes_back(secrecy, 300);
 }
 
 /// The same with as many levels as there can be.
@@ -108,5 +113,5 @@ fn a_deep_tree_goes_up_and_comes_back() {
 #[test]
 #[ignore = "takes up to a minute: each directory is flushed with all above it"]
 fn as_deep_as_a_path_can_be_a_tree_goes_up_and_comes_back() {
-    goes_up_and_comes_back(DEEPEST);
+    goes_up_and_comes_back(Secrecy::Encrypted, DEEPEST);
 }

@@ -1,12 +1,11 @@
 //! More directories than a process may hold open, in one job.
 
 use std::fmt::Write;
-use std::process::Command;
 
 use crate::both_ways::{WAYS, Way};
 use crate::landscape::{file, link};
 use crate::place::Place;
-use crate::program::{Running, as_given};
+use crate::program::{Running, limited};
 use crate::rig::visible;
 
 /// What a job is given to do with.
@@ -18,19 +17,8 @@ const DIRECTORIES: usize = 1000;
 /// Runs a line with few descriptors, and checks that all of it is done.
 #[track_caller]
 fn is_done(place: &Place, line: &str) {
-    let typed = place.haul(line);
-    let mut command = Command::new("sh");
-    command.args([
-        "-c",
-        &format!("ulimit -n {DESCRIPTORS}; exec \"$0\" \"$@\""),
-    ]);
-    command.arg(typed.get_program()).args(typed.get_args());
-    command.current_dir(place.here());
-    as_given(&typed, &mut command);
-    command
-        .stdout(std::process::Stdio::piped())
-        .stderr(std::process::Stdio::piped());
-    let ended = Running::start(command).finish();
+    let limited = limited(&format!("-n {DESCRIPTORS}"), &place.haul(line));
+    let ended = Running::start(limited).finish();
     let said = &ended.stderr;
     assert_eq!(ended.code, Some(0), "{line:.100}: {said:.2000}");
 }

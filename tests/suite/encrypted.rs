@@ -1,10 +1,10 @@
 //! Encrypted conversations: who may hold them, and what the others learn.
 
 use std::fs;
-use std::io::{Read, Write};
+use std::io::{ErrorKind, Read, Write};
 use std::net::TcpStream;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use haul::client::{Client, Error, JobOptions, Options};
@@ -12,7 +12,8 @@ use haul::fault::Fault;
 use haul::net::keys::{Keypair, PublicKey};
 use haul::net::tls::{ClientSide, Expected, ServerSide};
 use haul::path::RemotePath;
-use haul::server::{Admit, Config, Grant, Visitor};
+use haul::server::{Admit, Config, Grant, Refusal, Visitor};
+use haul::token::Token;
 use haul::transfer::Deadlines;
 use haul::wire::message::Rights;
 
@@ -39,12 +40,13 @@ struct Door {
 }
 
 impl Admit for Door {
-    fn grant(&self, visitor: &Visitor) -> Option<Grant> {
+    fn grant(&self, visitor: &Visitor) -> Result<Grant, Refusal> {
         let grant = Grant {
-            rights: Rights(self.rights.load(Ordering::SeqCst)),
             under: self.under.clone(),
+            ..Grant::of(Rights(self.rights.load(Ordering::SeqCst)))
         };
-        (visitor.key == Some(self.key)).then_some(grant)
+        let is_guest = visitor.key == Some(self.key);
+        is_guest.then_some(grant).ok_or(Refusal::Stranger)
     }
 }
 
@@ -205,9 +207,10 @@ fn what_is_no_handshake_is_answered_in_a_line_or_cut_in_time() {
     http.read_to_string(&mut answer).unwrap();
     assert_eq!(answer.lines().count(), 1, "{answer:?}");
 
-    // A handshake that begins and never goes on is cut when the opening's time is over.
+    // A handshake that never begins, or never goes on, is cut when the opening's time is over.
     for said in [
-        &b"\x16"[..],
+        &b""[..],
+        b"\x16",
         b"\x16\x03\x01\x02\x00",
         b"\x16\xff\xff\xff\xff\xff",
     ] {
@@ -217,7 +220,8 @@ fn what_is_no_handshake_is_answered_in_a_line_or_cut_in_time() {
         slow.write_all(said).unwrap();
         let mut rest = Vec::new();
         // An alert may come, and then the end.
-        let _ = slow.read_to_end(&mut rest);
+        let ended = slow.read_to_end(&mut rest).map_err(|error| error.kind());
+        assert_ne!(ended, Err(ErrorKind::WouldBlock), "{said:?} is not cut");
         assert!(rest.len() < 100, "{rest:?}");
     }
 }
@@ -260,4 +264,40 @@ fn who_is_confined_to_a_directory_sees_it_as_the_root_and_nothing_else() {
     assert!(confined.join("y").exists());
     // What is staged for them is staged where it is for all.
     assert!(!confined.join(".haul").exists());
+}
+
+/// Admits everybody, and keeps what the last of them has shown.
+#[derive(Debug, Default)]
+struct Shown(Mutex<Option<Token>>);
+
+impl Admit for Shown {
+    fn grant(&self, visitor: &Visitor) -> Result<Grant, Refusal> {
+        *self.0.lock().unwrap() = visitor.token;
+        Rights::READ.grant(visitor)
+    }
+}
+
+#[test]
+fn a_token_is_shown_inside_encryption_and_nowhere_else() {
+    let server = key();
+    for encryption in [None, Some(ServerSide::new(&server).unwrap())] {
+        let shown = Arc::new(Shown::default());
+        let config = Config {
+            admit: Arc::clone(&shown) as Arc<dyn Admit>,
+            encryption: encryption.clone(),
+            ..Config::default()
+        };
+        let rig = Rig::with(config, Fault::default());
+        let token = Token::generate().unwrap();
+        let expected = Expected::Key(server.public());
+        let side = encryption.map(|_| ClientSide::new(&key(), expected).unwrap());
+        let seen = side.is_some().then_some(token);
+        let options = Options {
+            encryption: side,
+            token: Some(token),
+            ..Options::default()
+        };
+        Client::new(&rig.address, options).list(None, None).unwrap();
+        assert_eq!(*shown.0.lock().unwrap(), seen);
+    }
 }

@@ -9,19 +9,19 @@ use crate::person::Person;
 use crate::program::{Ended, Running};
 
 /// Somebody who serves the directory that they are in, and somebody else.
-struct Two {
-    owner: Person,
-    guest: Person,
-    server: Running,
+pub struct Two {
+    pub owner: Person,
+    pub guest: Person,
+    pub server: Running,
     /// `HOST:PORT`.
-    address: String,
+    pub address: String,
     /// The fingerprint of the server's key.
-    print: String,
+    pub print: String,
 }
 
 impl Two {
     /// With a server on loopback.
-    fn met(flags: &str) -> Self {
+    pub fn met(flags: &str) -> Self {
         let (owner, guest) = (Person::new(), Person::new());
         for person in [&owner, &guest] {
             fs::write(person.root().join("a"), b"abc").unwrap();
@@ -29,7 +29,7 @@ impl Two {
         Self::at("127.0.0.1:0", flags, owner, guest)
     }
 
-    fn at(listen: &str, flags: &str, owner: Person, guest: Person) -> Self {
+    pub fn at(listen: &str, flags: &str, owner: Person, guest: Person) -> Self {
         fs::create_dir_all(owner.root().join("served")).unwrap();
         let line = format!("serve --json --listen {listen} {flags} served");
         let line = line.replace("  ", " ");
@@ -47,24 +47,24 @@ impl Two {
     }
 
     /// Runs a line of the guest's, in which `AT` is the server.
-    fn guest(&self, line: &str) -> Ended {
+    pub fn guest(&self, line: &str) -> Ended {
         self.guest.run(&line.replace("AT", &self.address))
     }
 
     #[track_caller]
-    fn guest_is(&self, line: &str, code: i32, says: &str) -> Ended {
+    pub fn guest_is(&self, line: &str, code: i32, says: &str) -> Ended {
         is(self.guest(line), line, code, says)
     }
 
     #[track_caller]
-    fn owner_is(&self, line: &str, code: i32, says: &str) -> Ended {
+    pub fn owner_is(&self, line: &str, code: i32, says: &str) -> Ended {
         let ended = self.owner.run(&line.replace("AT", &self.address));
         is(ended, line, code, says)
     }
 
     /// The guest notes the server's key, as they were told to.
     #[track_caller]
-    fn guest_trusts(&self) {
+    pub fn guest_trusts(&self) {
         let mut command = self.guest.command("trust");
         command.args([&self.address, &self.print]);
         is(Running::start(command).finish(), "trust", 0, "is known by");
@@ -72,30 +72,30 @@ impl Two {
 
     /// The owner lets the guest do something, the server running on.
     #[track_caller]
-    fn authorize(&self, flags: &str) {
+    pub fn authorize(&self, flags: &str) {
         authorize(&self.owner, &self.guest, flags);
     }
 
-    fn served(&self, name: &str) -> std::path::PathBuf {
+    pub fn served(&self, name: &str) -> std::path::PathBuf {
         self.owner.root().join("served").join(name)
     }
 }
 
 #[track_caller]
-fn is(ended: Ended, line: &str, code: i32, says: &str) -> Ended {
+pub fn is(ended: Ended, line: &str, code: i32, says: &str) -> Ended {
     assert_eq!(ended.code, Some(code), "{line}: {ended:?}");
     let said = format!("{}{}", ended.stdout, ended.stderr);
     assert!(said.contains(says), "{line}: {said:?} has not {says:?}");
     ended
 }
 
-fn key(person: &Person) -> String {
+pub fn key(person: &Person) -> String {
     let printed = person.run("key").stdout;
     printed.lines().next().unwrap().to_owned()
 }
 
 #[track_caller]
-fn authorize(owner: &Person, guest: &Person, flags: &str) {
+pub fn authorize(owner: &Person, guest: &Person, flags: &str) {
     let line = format!("authorize --name guest --root served {flags}");
     fs::create_dir_all(owner.root().join("served")).unwrap();
     let mut command = owner.command(&line);
@@ -104,7 +104,7 @@ fn authorize(owner: &Person, guest: &Person, flags: &str) {
 }
 
 /// An address of this machine that others could reach, without a packet sent.
-fn reachable() -> Option<IpAddr> {
+pub fn reachable() -> Option<IpAddr> {
     let found = UdpSocket::bind("0.0.0.0:0").and_then(|socket| {
         socket.connect("192.0.2.1:9")?;
         socket.local_addr()
@@ -256,32 +256,6 @@ fn a_public_address_needs_somebody_to_admit() {
     let line = "serve --allow-root --anonymous read --listen 0.0.0.0:0 .";
     let running = Running::start(two.owner.command(line));
     assert!(running.line().starts_with("listening on haul://0.0.0.0:"));
-}
-
-#[test]
-fn a_grant_with_a_limit_admits_nobody_and_the_server_says_so() {
-    let two = Two::met("");
-    let key = key(&two.guest);
-    let root = two.served("").canonicalize().unwrap();
-    let line = format!("{key} root={} rights=read,write", root.display());
-    two.owner.edits("access", &format!("{line} max-files=7\n"));
-    two.owner_is("access", 0, "is not admitted yet");
-    two.guest_trusts();
-    two.guest_is("ls AT", 4, "haul: ");
-    two.server.signal(rustix::process::Signal::TERM);
-    let Two { server, owner, .. } = two;
-    server.finish();
-    is(
-        owner.run("serve --listen 0.0.0.0:0 served"),
-        "serve",
-        2,
-        "none of them is admitted",
-    );
-    let again = Running::start(owner.command("serve --listen 127.0.0.1:0 served"));
-    again.line();
-    again.signal(rustix::process::Signal::TERM);
-    let said = again.finish().stderr;
-    assert!(said.contains("admit nobody yet"), "{said}");
 }
 
 #[test]

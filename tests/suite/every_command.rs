@@ -34,7 +34,7 @@ const MEMBERS: [&str; 8] = [
 ];
 
 #[rustfmt::skip]
-const TABLE: [Row; 36] = [
+const TABLE: [Row; 38] = [
     // put
     Row { line: "put new [ADDRESS]/d/", code: 0,
           out: "",
@@ -121,6 +121,16 @@ const TABLE: [Row; 36] = [
           err: "[PRINT] may read in */here\n",
           json: "grant holds | done 0 0" },
     Row { line: "authorize [PRINT]", code: 2,
+          out: "",
+          err: "haul: say what they may do: --read, --write, --replace, --delete, or several of them\n",
+          json: "error 2 | done 0 0" },
+    // invite
+    Row { line: "invite --read --address nas", code: 0,
+          out: "haul get haul://*.*.*@nas:4285/ .\n",
+          err: "whoever has invitation * may read in */here, until 20*Z\n\
+                haul revoke * ends that before\n",
+          json: "invitation open | done 0 0" },
+    Row { line: "invite --address nas", code: 2,
           out: "",
           err: "haul: say what they may do: --read, --write, --replace, --delete, or several of them\n",
           json: "error 2 | done 0 0" },

@@ -20,25 +20,29 @@ use haul::wire::{Message, preface};
 use crate::by_hand::{map, number};
 use crate::raw::{Heard, Raw, block, entry};
 use crate::rig::{Outcome, get, noise, put};
+use crate::secrecy::{Keys, Secrecy};
 
 /// Lets a client of one connection do `job` against a server that does what `script`
 /// says, and then ends the connection.
 pub fn facing(
+    secrecy: Secrecy,
     deadlines: Deadlines,
     script: impl FnOnce(&mut Raw) + Send + 'static,
     job: impl FnOnce(&Client) -> Outcome,
 ) -> Outcome {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let address = listener.local_addr().unwrap().to_string();
-    let server = thread::Builder::new().name("evil".to_owned());
-    let server = server.spawn(move || {
-        let mut raw = Raw::over(listener.accept().unwrap().0);
+    let (keys, server) = (Keys::of(secrecy), thread::Builder::new());
+    let encryption = keys.client();
+    let server = server.name("evil".to_owned()).spawn(move || {
+        let mut raw = Raw::accepted(listener.accept().unwrap().0, &keys);
         script(&mut raw);
         raw.finish();
     });
     let options = Options {
         connections: 1,
         deadlines,
+        encryption,
         ..Options::default()
     };
     let outcome = job(&Client::new(&address, options));
@@ -124,11 +128,12 @@ pub fn page_map(request: Request) -> Vec<u8> {
 
 /// Gets `f` from a server that follows `script`.
 pub fn gets(
+    secrecy: Secrecy,
     into: &Path,
     deadlines: Deadlines,
     script: impl FnOnce(&mut Raw) + Send + 'static,
 ) -> Outcome {
-    facing(deadlines, script, |client| {
+    facing(secrecy, deadlines, script, |client| {
         get(client, &[("f", "f")], into, &JobOptions::default())
     })
 }
@@ -182,15 +187,17 @@ pub const LARGE: usize = (2 << 20) + 7;
 
 /// Puts files of these sizes on a server that follows `script`.
 pub fn puts(
+    secrecy: Secrecy,
     deadlines: Deadlines,
     sizes: &[usize],
     script: impl FnOnce(&mut Raw) + Send + 'static,
 ) -> Outcome {
-    puts_until(deadlines, sizes, |raw, _| script(raw))
+    puts_until(secrecy, deadlines, sizes, |raw, _| script(raw))
 }
 
 /// The same with a script that can wait for the end of the job.
 pub fn puts_until(
+    secrecy: Secrecy,
     deadlines: Deadlines,
     sizes: &[usize],
     script: impl FnOnce(&mut Raw, &mpsc::Receiver<()>) + Send + 'static,
@@ -207,7 +214,7 @@ pub fn puts_until(
     let files: Vec<_> = files.collect();
     let (over, ended) = mpsc::channel();
     let script = move |raw: &mut Raw| script(raw, &ended);
-    facing(deadlines, script, |client| {
+    facing(secrecy, deadlines, script, |client| {
         let outcome = put(client, &files, &JobOptions::default());
         drop(over);
         outcome

@@ -1,7 +1,8 @@
 //! One exchange in memory, damaged at every byte.
 //!
 //! Blocks of 1 KiB make a whole put or get a few KiB long, so that each of its
-//! bytes can be flipped and each of its prefixes cut, in both directions.
+//! bytes can be flipped and each of its prefixes cut, in both directions. Encrypted,
+//! some bytes of each record stand for the others, which one seal protects.
 
 use std::fs;
 use std::path::Path;
@@ -13,29 +14,53 @@ use haul::fault::Fault;
 use haul::net::Transport;
 use haul::server::{Config, Server};
 use haul::store::{Durability, LocalStore, Tree};
+use haul::transfer::Deadlines;
 
 use crate::memory::{Damage, Side, Wire};
+use crate::raw::SOON;
 use crate::rig::{Outcome, noise, outcome, remote, visible};
+use crate::secrecy::{Keys, Secrecy, plain_and_encrypted};
+use crate::tampering::{Place, Tampered, place, places};
 use crate::wrapped::{Deaf, Wrapped};
+
+plain_and_encrypted! {
+    no_damage_to_what_the_client_says_in_a_put_publishes_anything,
+    no_damage_to_what_the_server_says_in_a_put_passes_for_success,
+    no_damage_to_what_the_client_says_in_a_get_publishes_anything,
+    no_damage_to_what_the_server_says_in_a_get_publishes_anything,
+}
 
 /// Three blocks, the last of them short.
 const LEN: usize = 2 * 1024 + 300;
 
-/// A server and a client that are joined by one connection in memory at a time.
+/// A server and a client that are joined by one connection at a time.
 struct Exchange {
     dir: tempfile::TempDir,
     server: Server<Wrapped<LocalStore, Deaf>>,
     content: Vec<u8>,
+    keys: Keys,
+    deadlines: Deadlines,
 }
 
-/// What an exchange came to, and how much each side has said.
+/// What an exchange came to, and what each side has said.
 struct Ran {
     outcome: Outcome,
-    said: [usize; 2],
+    said: [Vec<u8>; 2],
+}
+
+/// Both ends of a connection, and what has passed between them.
+struct Joined {
+    client: Box<dyn Transport>,
+    server: Box<dyn Transport>,
+    said: Box<dyn Fn(Side) -> Vec<u8>>,
 }
 
 impl Exchange {
-    fn new() -> Self {
+    fn new(secrecy: Secrecy) -> Self {
+        Self::within(secrecy, Deadlines::default())
+    }
+
+    fn within(secrecy: Secrecy, deadlines: Deadlines) -> Self {
         let dir = tempfile::tempdir().unwrap();
         let content = noise(LEN);
         for name in ["root", "into"] {
@@ -46,35 +71,66 @@ impl Exchange {
         let root = dir.path().join("root");
         let store = LocalStore::serve(&root, Durability::Batch, Fault::default()).unwrap();
         let store = Wrapped::new(store, 1024, Deaf);
-        let server = Server::bind(store, &[], Config::default()).unwrap();
+        let keys = Keys::of(secrecy);
+        let config = keys.guard(Config {
+            deadlines,
+            ..Config::default()
+        });
+        let server = Server::bind(store, &[], config).unwrap();
         Self {
             dir,
             server,
             content,
+            keys,
+            deadlines,
+        }
+    }
+
+    /// A connection on which `damage` is done to what `from` says: in memory, or, where it
+    /// is encrypted, over sockets, beneath the encryption.
+    fn join(&self, from: Side, damage: Damage) -> Joined {
+        if !self.keys.encrypt() {
+            let (client, server, wire) = Wire::pair(from, damage);
+            return Joined {
+                client: Box::new(client),
+                server: Box::new(server),
+                said: Box::new(move |side| wire.said(side)),
+            };
+        }
+        let tampered = Tampered::with(from, damage);
+        let said = tampered.passed();
+        Joined {
+            client: self.keys.client_end(tampered.client),
+            server: self.keys.server_end(tampered.server),
+            said: Box::new(said),
         }
     }
 
     /// Runs `job` over a connection on which `damage` is done to what `from` says.
     fn run(&self, from: Side, damage: Damage, job: impl FnOnce(&Client) -> Outcome) -> Ran {
-        let (near, far, wire) = Wire::pair(from, damage);
-        let near = Mutex::new(Some(near));
+        let Joined {
+            client,
+            server,
+            said,
+        } = self.join(from, damage);
+        let near = Mutex::new(Some(client));
         let connect = move || {
             let end = near.lock().unwrap().take();
-            end.map(|end| Box::new(end) as Box<dyn Transport>)
-                .ok_or_else(|| std::io::Error::other("there is one connection"))
+            end.ok_or_else(|| std::io::Error::other("there is one connection"))
         };
         let options = Options {
             connections: 1,
+            deadlines: self.deadlines,
             ..Options::default()
         };
         let client = Client::over(connect, options);
         let outcome = thread::scope(|scope| {
-            scope.spawn(|| self.server.converse(far));
+            scope.spawn(|| self.server.converse(server));
             let outcome = job(&client);
             drop(client);
             outcome
         });
-        let said = [wire.written(Side::Client), wire.written(Side::Server)];
+        let said = [said(Side::Client), said(Side::Server)];
         Ran { outcome, said }
     }
 
@@ -117,52 +173,125 @@ impl Exchange {
     }
 }
 
-/// Does every damage to what `from` says in a put.
-fn put_is_damaged(from: Side) {
-    let exchange = Exchange::new();
-    let clean = exchange.put(from, Damage::None);
-    clean.outcome.is_fine();
-    assert!(exchange.published("root", &["there"], "undamaged"));
-    let said = clean.said[from as usize];
-    assert!(said > 100, "an exchange of {said} bytes is none");
-    for at in 0..said {
-        for damage in [Damage::Flip(at), Damage::Cut(at)] {
-            let what = format!("{from:?} {damage:?} of {said}");
-            let ran = exchange.put(from, damage);
-            let published = exchange.published("root", &["there"], &what);
-            assert_ne!(ran.outcome.code(), 0, "{what}: {:?}", ran.outcome);
-            // The commit is the last that a client says: damaged, it was not read whole.
-            assert!(
-                from == Side::Server || !published,
-                "{what}: published without a commit"
-            );
-            is_swept(&exchange.dir.path().join("root/.haul/staging"), &what);
+/// An exchange, and another in which nothing is waited for long: where a length was flipped
+/// upwards, both sides wait.
+struct Exchanges {
+    secrecy: Secrecy,
+    patient: Exchange,
+    hasty: Exchange,
+}
+
+impl Exchanges {
+    fn new(secrecy: Secrecy) -> Self {
+        let hasty = Deadlines {
+            opening: SOON,
+            stall: SOON,
+            ..Deadlines::default()
+        };
+        Self {
+            secrecy,
+            patient: Exchange::new(secrecy),
+            hasty: Exchange::within(secrecy, hasty),
         }
     }
-    let after = exchange.put(from, Damage::Cut(said));
-    assert!(exchange.published("root", &["there"], "after the last answer"));
+
+    /// Each damage to what was said, and the exchange to do it in.
+    fn damages(&self, said: &[u8]) -> Vec<(Damage, &Exchange)> {
+        let places = match self.secrecy {
+            Secrecy::Plain => (0..said.len()).collect(),
+            Secrecy::Encrypted => places(said),
+        };
+        let each = |at| {
+            let is_length = self.secrecy == Secrecy::Encrypted && place(said, at) == Place::Length;
+            let exchange = if is_length {
+                &self.hasty
+            } else {
+                &self.patient
+            };
+            [(Damage::Flip(at), exchange), (Damage::Cut(at), exchange)]
+        };
+        places.into_iter().flat_map(each).collect()
+    }
+
+    /// Whether damage had to be noticed, by what was said when it was done: whether there is
+    /// a record more or less is the affair of the clock.
+    fn must_fail(&self, damage: Damage, said: &[u8]) -> bool {
+        match (self.secrecy, damage) {
+            (_, Damage::None) => false,
+            (Secrecy::Plain, Damage::Flip(_) | Damage::Cut(_)) => true,
+            (Secrecy::Encrypted, Damage::Flip(at)) => {
+                matches!(place(said, at), Place::Length | Place::Content)
+            }
+            (Secrecy::Encrypted, Damage::Cut(at)) => place(said, at) != Place::Goodbye,
+        }
+    }
+
+    /// Holds what came of damage against what had to.
+    #[track_caller]
+    fn check(&self, ran: &Ran, (from, damage): (Side, Damage), published: bool, what: &str) {
+        let code = ran.outcome.code();
+        if self.must_fail(damage, &ran.said[from as usize]) {
+            let is_noticed = match self.secrecy {
+                // In clear a damaged block is one of other bytes.
+                Secrecy::Plain => code != 0,
+                Secrecy::Encrypted => matches!(code, 3 | 9),
+            };
+            assert!(is_noticed, "{what}: {:?}", ran.outcome);
+        }
+        assert!(code != 0 || published, "{what}: a success of nothing");
+    }
+}
+
+/// Does every damage to what `from` says in a put.
+fn put_is_damaged(secrecy: Secrecy, from: Side) {
+    let exchanges = Exchanges::new(secrecy);
+    let clean = exchanges.patient.put(from, Damage::None);
+    clean.outcome.is_fine();
+    assert!(exchanges.patient.published("root", &["there"], "undamaged"));
+    let said = &clean.said[from as usize];
+    assert!(said.len() > 100, "{said:?} is no exchange");
+    for (damage, exchange) in exchanges.damages(said) {
+        let what = format!("{from:?} {damage:?} of {}", said.len());
+        let ran = exchange.put(from, damage);
+        let published = exchange.published("root", &["there"], &what);
+        exchanges.check(&ran, (from, damage), published, &what);
+        // The commit is the last that a client says: damaged, it was not read whole.
+        assert!(
+            from == Side::Server || !published || ran.outcome.code() == 0,
+            "{what}: published without a commit"
+        );
+        is_swept(&exchange.dir.path().join("root/.haul/staging"), &what);
+    }
+    let after = exchanges.patient.put(from, Damage::Cut(usize::MAX));
+    assert!(
+        exchanges
+            .patient
+            .published("root", &["there"], "after the last answer")
+    );
     after.outcome.is_fine();
 }
 
 /// Does every damage to what `from` says in a get.
-fn get_is_damaged(from: Side) {
-    let exchange = Exchange::new();
-    let clean = exchange.get(from, Damage::None);
+fn get_is_damaged(secrecy: Secrecy, from: Side) {
+    let exchanges = Exchanges::new(secrecy);
+    let clean = exchanges.patient.get(from, Damage::None);
     clean.outcome.is_fine();
-    assert!(exchange.published("into", &[], "undamaged"));
-    let said = clean.said[from as usize];
-    assert!(said > 100, "an exchange of {said} bytes is none");
-    for at in 0..said {
-        for damage in [Damage::Flip(at), Damage::Cut(at)] {
-            let what = format!("{from:?} {damage:?} of {said}");
-            let ran = exchange.get(from, damage);
-            let published = exchange.published("into", &[], &what);
-            assert_ne!(ran.outcome.code(), 0, "{what}: {:?}", ran.outcome);
-            assert!(!published, "{what}: published without an end");
-            assert!(!exchange.dir.path().join("into/.haul").exists(), "{what}");
-        }
+    assert!(exchanges.patient.published("into", &[], "undamaged"));
+    let said = &clean.said[from as usize];
+    assert!(said.len() > 100, "{said:?} is no exchange");
+    for (damage, exchange) in exchanges.damages(said) {
+        let what = format!("{from:?} {damage:?} of {}", said.len());
+        let ran = exchange.get(from, damage);
+        let published = exchange.published("into", &[], &what);
+        exchanges.check(&ran, (from, damage), published, &what);
+        assert_eq!(
+            published,
+            ran.outcome.code() == 0,
+            "{what}: published without an end"
+        );
+        assert!(!exchange.dir.path().join("into/.haul").exists(), "{what}");
     }
-    exchange.get(from, Damage::None).outcome.is_fine();
+    exchanges.patient.get(from, Damage::None).outcome.is_fine();
 }
 
 /// Nothing is left of what was staged.
@@ -172,22 +301,18 @@ fn is_swept(staging: &Path, what: &str) {
     assert_eq!(left, 0, "{what}: staging is left behind");
 }
 
-#[test]
-fn no_damage_to_what_the_client_says_in_a_put_publishes_anything() {
-    put_is_damaged(Side::Client);
+fn no_damage_to_what_the_client_says_in_a_put_publishes_anything(secrecy: Secrecy) {
+    put_is_damaged(secrecy, Side::Client);
 }
 
-#[test]
-fn no_damage_to_what_the_server_says_in_a_put_passes_for_success() {
-    put_is_damaged(Side::Server);
+fn no_damage_to_what_the_server_says_in_a_put_passes_for_success(secrecy: Secrecy) {
+    put_is_damaged(secrecy, Side::Server);
 }
 
-#[test]
-fn no_damage_to_what_the_client_says_in_a_get_publishes_anything() {
-    get_is_damaged(Side::Client);
+fn no_damage_to_what_the_client_says_in_a_get_publishes_anything(secrecy: Secrecy) {
+    get_is_damaged(secrecy, Side::Client);
 }
 
-#[test]
-fn no_damage_to_what_the_server_says_in_a_get_publishes_anything() {
-    get_is_damaged(Side::Server);
+fn no_damage_to_what_the_server_says_in_a_get_publishes_anything(secrecy: Secrecy) {
+    get_is_damaged(secrecy, Side::Server);
 }

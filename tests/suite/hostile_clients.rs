@@ -11,11 +11,17 @@ use crate::evil::page;
 use crate::putting::X;
 use crate::raw::{Act, Heard, Raw, block, commit, hello, list, transfer};
 use crate::rig::{Rig, remote};
+use crate::secrecy::{Secrecy, plain_and_encrypted};
 use crate::unharmed::{is_unharmed, patient_server};
 
-#[test]
-fn a_message_out_of_order_ends_the_connection() {
-    let rig = patient_server();
+plain_and_encrypted! {
+    a_message_out_of_order_ends_the_connection,
+    nothing_may_come_before_hello,
+    a_fetch_of_what_is_not_so_sends_nothing_and_says_why,
+}
+
+fn a_message_out_of_order_ends_the_connection(secrecy: Secrecy) {
+    let rig = patient_server(secrecy);
     let table: [(&str, Act); 8] = [
         ("Hello", |raw| raw.say(&hello())),
         ("Entries", |raw| raw.say(&page(1, vec![]))),
@@ -61,9 +67,8 @@ fn a_message_out_of_order_ends_the_connection() {
     is_unharmed(&rig, "messages of the other side");
 }
 
-#[test]
-fn nothing_may_come_before_hello() {
-    let rig = patient_server();
+fn nothing_may_come_before_hello(secrecy: Secrecy) {
+    let rig = patient_server(secrecy);
     let table: [(&str, Act); 4] = [
         ("sent a Block where", |raw| {
             let (header, body) = block(transfer(), X, b"early", 0);
@@ -123,9 +128,8 @@ fn fetches(rig: &Rig, case: &str, change: impl FnOnce(&mut Wanted), code: Option
     raw.is_answered(case);
 }
 
-#[test]
-fn a_fetch_of_what_is_not_so_sends_nothing_and_says_why() {
-    let rig = patient_server();
+fn a_fetch_of_what_is_not_so_sends_nothing_and_says_why(secrecy: Secrecy) {
+    let rig = patient_server(secrecy);
     let absent = remote("absent");
     fetches(&rig, "as it is", |_| {}, None);
     fetches(

@@ -14,7 +14,21 @@ use crate::landscape::{look, set_time};
 use crate::putting::X;
 use crate::raw::{Heard, Raw, block, commit, committed, offer, offered, sum, transfer};
 use crate::rig::{Rig, noise};
+use crate::secrecy::{Secrecy, plain_and_encrypted};
 use crate::unharmed::{is_unharmed, patient_server};
+
+plain_and_encrypted! {
+    an_end_of_too_many_or_of_something_else_ends_the_connection,
+    an_end_goes_through_no_link_and_over_nothing_of_another_kind,
+    a_directory_is_offered_only_to_ask,
+    an_offered_link_that_leads_out_is_refused,
+    a_block_of_a_link_ends_the_connection,
+    a_wrong_checksum_for_what_is_there_publishes_and_touches_nothing,
+    the_right_checksum_sets_mode_and_time,
+    blocks_of_what_must_not_be_replaced_are_refused,
+    what_changed_since_it_was_judged_the_same_is_not_touched,
+    what_may_replace_what_is_there_does_once_all_its_blocks_have_come,
+}
 
 fn of_kind(number: u64, path: &str, kind: Kind) -> Offered {
     let Offered { entry, what, base } = offered(EntryId(number), path, b"");
@@ -54,9 +68,8 @@ fn end(directories: Vec<Offered>) -> End {
     }
 }
 
-#[test]
-fn an_end_of_too_many_or_of_something_else_ends_the_connection() {
-    let rig = patient_server();
+fn an_end_of_too_many_or_of_something_else_ends_the_connection(secrecy: Secrecy) {
+    let rig = patient_server(secrecy);
     let many = |count| {
         (0..count)
             .map(|n| directory(n, &format!("d/{n}")))
@@ -88,9 +101,8 @@ fn an_end_of_too_many_or_of_something_else_ends_the_connection() {
     assert_eq!(fs::read_dir(rig.root().join("d")).unwrap().count(), 256);
 }
 
-#[test]
-fn an_end_goes_through_no_link_and_over_nothing_of_another_kind() {
-    let rig = patient_server();
+fn an_end_goes_through_no_link_and_over_nothing_of_another_kind(secrecy: Secrecy) {
+    let rig = patient_server(secrecy);
     let outside = rig.dir.path().join("outside");
     fs::create_dir_all(outside.join("in")).unwrap();
     std::os::unix::fs::symlink(&outside, rig.root().join("link")).unwrap();
@@ -115,9 +127,8 @@ fn an_end_goes_through_no_link_and_over_nothing_of_another_kind() {
     assert!(!outside.join("new").exists());
 }
 
-#[test]
-fn a_directory_is_offered_only_to_ask() {
-    let rig = patient_server();
+fn a_directory_is_offered_only_to_ask(secrecy: Secrecy) {
+    let rig = patient_server(secrecy);
     let mut raw = Raw::open(&rig);
     let mut asked = offer(transfer(), vec![directory(1, "d")]);
     let refused = Verdict::Refused(Code::Protocol, Reason::Unsaid);
@@ -127,9 +138,8 @@ fn a_directory_is_offered_only_to_ask() {
     is_unharmed(&rig, "an offered directory");
 }
 
-#[test]
-fn an_offered_link_that_leads_out_is_refused() {
-    let rig = patient_server();
+fn an_offered_link_that_leads_out_is_refused(secrecy: Secrecy) {
+    let rig = patient_server(secrecy);
     for (path, text) in [
         ("l", "/etc/passwd"),
         ("l", ".."),
@@ -153,9 +163,8 @@ fn an_offered_link_that_leads_out_is_refused() {
     }
 }
 
-#[test]
-fn a_block_of_a_link_ends_the_connection() {
-    let rig = patient_server();
+fn a_block_of_a_link_ends_the_connection(secrecy: Secrecy) {
+    let rig = patient_server(secrecy);
     let (mut raw, id) = (Raw::open(&rig), transfer());
     let granted = judged(&mut raw, &offer(id, vec![link(1, "l", "old")]));
     assert_eq!(granted, Verdict::Send(None));
@@ -167,8 +176,8 @@ fn a_block_of_a_link_ends_the_connection() {
 
 /// A file `x` of three blocks that is there with these bytes, and an offer of as many
 /// bytes of another time, which is answered with a checksum.
-fn doubted(there: &[u8], on: OnExisting) -> (Rig, Raw, Offer, Verdict) {
-    let rig = patient_server();
+fn doubted(secrecy: Secrecy, there: &[u8], on: OnExisting) -> (Rig, Raw, Offer, Verdict) {
+    let rig = patient_server(secrecy);
     fs::write(rig.root().join("x"), there).unwrap();
     set_time(&rig.root().join("x"), (99, 99));
     let mut raw = Raw::open(&rig);
@@ -178,8 +187,7 @@ fn doubted(there: &[u8], on: OnExisting) -> (Rig, Raw, Offer, Verdict) {
     (rig, raw, asked, verdict)
 }
 
-#[test]
-fn a_wrong_checksum_for_what_is_there_publishes_and_touches_nothing() {
+fn a_wrong_checksum_for_what_is_there_publishes_and_touches_nothing(secrecy: Secrecy) {
     let there = noise(2500);
     for (case, claim) in [
         ("another", Some(Checksum::Blake3([7; 32]))),
@@ -187,7 +195,7 @@ fn a_wrong_checksum_for_what_is_there_publishes_and_touches_nothing() {
         ("of another algorithm", Some(Checksum::Sha256([7; 32]))),
     ] {
         for on in [OnExisting::Refuse, OnExisting::Replace, OnExisting::IfNewer] {
-            let (rig, mut raw, asked, _) = doubted(&there, on);
+            let (rig, mut raw, asked, _) = doubted(secrecy, &there, on);
             let before = look(&rig.root().join("x"));
             raw.say(&commit(asked.transfer, vec![committed(X, claim)]));
             if on == OnExisting::IfNewer {
@@ -203,10 +211,9 @@ fn a_wrong_checksum_for_what_is_there_publishes_and_touches_nothing() {
     }
 }
 
-#[test]
-fn the_right_checksum_sets_mode_and_time() {
+fn the_right_checksum_sets_mode_and_time(secrecy: Secrecy) {
     let there = noise(2500);
-    let (rig, mut raw, asked, verdict) = doubted(&there, OnExisting::Refuse);
+    let (rig, mut raw, asked, verdict) = doubted(secrecy, &there, OnExisting::Refuse);
     assert_eq!(verdict, Verdict::SameIf(sum(&there), None));
     raw.say(&commit(
         asked.transfer,
@@ -217,10 +224,9 @@ fn the_right_checksum_sets_mode_and_time() {
     assert_eq!((x.mode, x.mtime), (0o644, (1, 0)));
 }
 
-#[test]
-fn blocks_of_what_must_not_be_replaced_are_refused() {
+fn blocks_of_what_must_not_be_replaced_are_refused(secrecy: Secrecy) {
     for there in [noise(1000), noise(2500)] {
-        let (rig, mut raw, asked, verdict) = doubted(&there, OnExisting::Refuse);
+        let (rig, mut raw, asked, verdict) = doubted(secrecy, &there, OnExisting::Refuse);
         assert_eq!(verdict, Verdict::SameIf(sum(&there), None));
         let before = look(&rig.root().join("x"));
         let other: Vec<u8> = there.iter().map(|byte| byte ^ 1).collect();
@@ -238,10 +244,9 @@ fn blocks_of_what_must_not_be_replaced_are_refused() {
     }
 }
 
-#[test]
-fn what_changed_since_it_was_judged_the_same_is_not_touched() {
+fn what_changed_since_it_was_judged_the_same_is_not_touched(secrecy: Secrecy) {
     let there = noise(2500);
-    let (rig, mut raw, asked, _) = doubted(&there, OnExisting::Refuse);
+    let (rig, mut raw, asked, _) = doubted(secrecy, &there, OnExisting::Refuse);
     let x = rig.root().join("x");
     fs::write(&x, noise(2501)).unwrap();
     let before = look(&x);
@@ -253,10 +258,9 @@ fn what_changed_since_it_was_judged_the_same_is_not_touched() {
     assert_eq!(look(&x), before);
 }
 
-#[test]
-fn what_may_replace_what_is_there_does_once_all_its_blocks_have_come() {
+fn what_may_replace_what_is_there_does_once_all_its_blocks_have_come(secrecy: Secrecy) {
     let there = noise(2500);
-    let (rig, mut raw, asked, verdict) = doubted(&there, OnExisting::Replace);
+    let (rig, mut raw, asked, verdict) = doubted(secrecy, &there, OnExisting::Replace);
     let Verdict::SameIf(_, Some(_)) = verdict else {
         panic!("{verdict:?}");
     };

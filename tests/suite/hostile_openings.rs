@@ -11,12 +11,25 @@ use haul::wire::{Message, preface};
 use crate::by_hand::{array, bytes, frame, head, map, number, text};
 use crate::raw::{Heard, Raw, SOON, block, offer, offered, transfer};
 use crate::rig::{Rig, noise, put};
+use crate::secrecy::{Secrecy, plain_and_encrypted};
 use crate::unharmed::with_deadlines;
 use crate::unharmed::{eventually, is_unharmed, is_untouched, patient, patient_server};
 
-#[test]
-fn other_protocols_get_one_clear_line() {
-    let rig = patient_server();
+plain_and_encrypted! {
+    other_protocols_get_one_clear_line,
+    another_version_gets_the_server_s_own_and_a_failure_that_names_it,
+    a_length_beyond_its_limit_is_refused_before_the_message_has_come,
+    a_header_that_breaks_a_rule_of_its_form_is_refused,
+    a_list_that_breaks_a_rule_of_its_form_is_refused,
+    a_damaged_message_is_refused,
+    a_message_of_an_unknown_kind_is_skipped_and_the_connection_goes_on,
+    a_peer_that_does_not_open_in_time_is_told_and_cut,
+    an_upload_that_stalls_or_crawls_is_cut,
+    a_connection_that_asks_nothing_is_told_and_ended,
+}
+
+fn other_protocols_get_one_clear_line(secrecy: Secrecy) {
+    let rig = patient_server(secrecy);
     let garbage = noise(100_000);
     for (case, said) in [
         ("HTTP", &b"GET / HTTP/1.1\r\nHost: haul\r\n\r\n"[..]),
@@ -28,18 +41,21 @@ fn other_protocols_get_one_clear_line() {
         ("another case", b"HAUL\r\n\0\x01"),
         ("garbage", &garbage),
     ] {
-        let mut raw = Raw::connect(&rig);
-        raw.send(said);
-        let line = String::from_utf8(raw.everything()).unwrap();
-        let expected = "This is a haul server: it talks to haul clients only.\r\n";
-        assert_eq!(line, expected, "{case}");
+        // In place of a handshake, and after it.
+        let is_handshake = secrecy == Secrecy::Encrypted && case == "TLS";
+        let in_clear = (!is_handshake).then(|| Raw::connect_in_clear(&rig));
+        for mut raw in in_clear.into_iter().chain([Raw::connect(&rig)]) {
+            raw.send(said);
+            let line = String::from_utf8(raw.everything()).unwrap();
+            let expected = "This is a haul server: it talks to haul clients only.\r\n";
+            assert_eq!(line, expected, "{case}");
+        }
         is_unharmed(&rig, case);
     }
 }
 
-#[test]
-fn another_version_gets_the_server_s_own_and_a_failure_that_names_it() {
-    let rig = patient_server();
+fn another_version_gets_the_server_s_own_and_a_failure_that_names_it(secrecy: Secrecy) {
+    let rig = patient_server(secrecy);
     for version in [0, 2, u16::MAX] {
         let mut raw = Raw::connect(&rig);
         raw.send(&preface::encode(version));
@@ -50,9 +66,8 @@ fn another_version_gets_the_server_s_own_and_a_failure_that_names_it() {
     is_unharmed(&rig, "other versions");
 }
 
-#[test]
-fn a_length_beyond_its_limit_is_refused_before_the_message_has_come() {
-    let rig = patient_server();
+fn a_length_beyond_its_limit_is_refused_before_the_message_has_come(secrecy: Secrecy) {
+    let rig = patient_server(secrecy);
     for (prefix, why) in [
         ([5, 0, 0xff, 0xff, 0, 0, 0, 0], "header of 65535"),
         ([5, 0, 0x40, 0x01, 0, 0, 0, 0], "header of 16385"),
@@ -77,10 +92,9 @@ fn a_length_beyond_its_limit_is_refused_before_the_message_has_come() {
     }
 }
 
-#[test]
-fn a_header_that_breaks_a_rule_of_its_form_is_refused() {
+fn a_header_that_breaks_a_rule_of_its_form_is_refused(secrecy: Secrecy) {
     const MOST: u64 = u64::MAX;
-    let rig = patient_server();
+    let rig = patient_server(secrecy);
     let with = |key: i64, value: Vec<u8>| map(&[(0, number(1)), (key, value)]);
     for (case, header, why) in [
         ("a map of 2^64-1 pairs", head(5, MOST), "malformed"),
@@ -158,9 +172,8 @@ fn a_header_that_breaks_a_rule_of_its_form_is_refused() {
     );
 }
 
-#[test]
-fn a_list_that_breaks_a_rule_of_its_form_is_refused() {
-    let rig = patient_server();
+fn a_list_that_breaks_a_rule_of_its_form_is_refused(secrecy: Secrecy) {
+    let rig = patient_server(secrecy);
     let fetch = map(&[(0, number(1)), (1, bytes(&transfer().0))]);
     for (case, list, why) in [
         ("a count of 2^64-1", head(5, u64::MAX), "malformed"),
@@ -175,9 +188,8 @@ fn a_list_that_breaks_a_rule_of_its_form_is_refused() {
     }
 }
 
-#[test]
-fn a_damaged_message_is_refused() {
-    let rig = patient_server();
+fn a_damaged_message_is_refused(secrecy: Secrecy) {
+    let rig = patient_server(secrecy);
     let good = frame(3, &map(&[(0, number(1)), (2, number(1))]), b"");
     // The lengths decide how much is awaited: the in-memory exchange flips those.
     for at in [0].into_iter().chain(8..good.len()) {
@@ -190,9 +202,8 @@ fn a_damaged_message_is_refused() {
     is_unharmed(&rig, "damage");
 }
 
-#[test]
-fn a_message_of_an_unknown_kind_is_skipped_and_the_connection_goes_on() {
-    let rig = patient_server();
+fn a_message_of_an_unknown_kind_is_skipped_and_the_connection_goes_on(secrecy: Secrecy) {
+    let rig = patient_server(secrecy);
     let mut raw = Raw::open(&rig);
     for len in [0, 65_536] {
         raw.send(&frame(99, &map(&[(-1, number(1))]), &noise(len)));
@@ -217,8 +228,7 @@ fn goes_on_in_time(rig: &Rig, case: &str) {
     });
 }
 
-#[test]
-fn a_peer_that_does_not_open_in_time_is_told_and_cut() {
+fn a_peer_that_does_not_open_in_time_is_told_and_cut(secrecy: Secrecy) {
     let hello = frame(1, &map(&[(0, number(0)), (1, text(&[b'a'; 16_000]))]), b"");
     let opening = [&preface::encode(1)[..], &hello].concat();
     for (case, said, dripped) in [
@@ -229,10 +239,13 @@ fn a_peer_that_does_not_open_in_time_is_told_and_cut() {
         ("a preface byte by byte", 0, 7),
         ("a hello byte by byte", 8, opening.len()),
     ] {
-        let rig = with_deadlines(Deadlines {
-            opening: SOON,
-            ..patient()
-        });
+        let rig = with_deadlines(
+            secrecy,
+            Deadlines {
+                opening: SOON,
+                ..patient()
+            },
+        );
         let mut raw = Raw::connect(&rig);
         raw.send(&opening[..said]);
         raw.drip(&opening[said..dripped.max(said)]);
@@ -249,8 +262,14 @@ fn a_peer_that_does_not_open_in_time_is_told_and_cut() {
 /// Has offered a file and said so much of its block in one flight, then is silent or
 /// drips; hears that it was cut.
 #[track_caller]
-fn is_cut(deadlines: Deadlines, (said, drips): (usize, bool), why: &str, case: &str) {
-    let rig = with_deadlines(deadlines);
+fn is_cut(
+    secrecy: Secrecy,
+    deadlines: Deadlines,
+    (said, drips): (usize, bool),
+    why: &str,
+    case: &str,
+) {
+    let rig = with_deadlines(secrecy, deadlines);
     let (mut raw, id, body) = (Raw::open(&rig), transfer(), noise(1024));
     let mut flight = Vec::new();
     write(
@@ -274,8 +293,7 @@ fn is_cut(deadlines: Deadlines, (said, drips): (usize, bool), why: &str, case: &
     goes_on_in_time(&rig, case);
 }
 
-#[test]
-fn an_upload_that_stalls_or_crawls_is_cut() {
+fn an_upload_that_stalls_or_crawls_is_cut(secrecy: Secrecy) {
     let stall = Deadlines {
         stall: SOON,
         ..patient()
@@ -284,24 +302,26 @@ fn an_upload_that_stalls_or_crawls_is_cut() {
         "did not answer in time",
         "stalled in the middle of a message",
     );
-    is_cut(stall, (0, false), silent, "no block");
-    is_cut(stall, (20, false), halts, "half a header");
-    is_cut(stall, (600, false), halts, "half a body");
-    is_cut(stall, (2000, false), silent, "no commit");
+    is_cut(secrecy, stall, (0, false), silent, "no block");
+    is_cut(secrecy, stall, (20, false), halts, "half a header");
+    is_cut(secrecy, stall, (600, false), halts, "half a body");
+    is_cut(secrecy, stall, (2000, false), silent, "no commit");
     // Each byte comes long before the stall deadline, all of them too late.
     let crawl = Deadlines {
         floor: 1 << 20,
         ..stall
     };
-    is_cut(crawl, (300, true), halts, "a body byte by byte");
+    is_cut(secrecy, crawl, (300, true), halts, "a body byte by byte");
 }
 
-#[test]
-fn a_connection_that_asks_nothing_is_told_and_ended() {
-    let rig = with_deadlines(Deadlines {
-        idle: SOON,
-        ..patient()
-    });
+fn a_connection_that_asks_nothing_is_told_and_ended(secrecy: Secrecy) {
+    let rig = with_deadlines(
+        secrecy,
+        Deadlines {
+            idle: SOON,
+            ..patient()
+        },
+    );
     let mut raw = Raw::open(&rig);
     raw.is_ended(Code::Connection, "sent no request in time", "idle");
     goes_on_in_time(&rig, "idle");

@@ -11,46 +11,65 @@ use haul::wire::{Message, preface};
 use crate::evil::{LARGE, SMALL, exception, page, puts, puts_until, receipt, takes, ticket_for};
 use crate::evil::{want, welcome};
 use crate::raw::{Act, Heard, PATIENCE, Raw, SOON, block, transfer};
+use crate::secrecy::{Secrecy, plain_and_encrypted};
 use crate::unharmed::patient;
+
+plain_and_encrypted! {
+    an_honest_server_is_believed,
+    what_does_not_speak_haul_is_sent_nothing,
+    verdicts_that_do_not_answer_the_offer_end_the_put,
+    one_verdict_twice_in_place_of_another_ends_the_put,
+    a_receipt_that_does_not_answer_the_commit_ends_the_put,
+    a_refusal_at_any_point_is_the_file_s_outcome,
+    a_message_that_has_no_meaning_ends_the_put,
+    a_file_that_the_server_gives_up_fails_alone,
+    a_server_that_leaves_at_any_point_stored_nothing,
+    a_server_that_falls_silent_at_any_point_is_given_up,
+    a_server_that_is_for_ever_working_is_given_up,
+    a_server_that_reads_no_more_is_given_up,
+}
 
 /// A put that ends with `code`, and calls no file stored.
 #[track_caller]
-fn ends(case: &str, code: u8, sizes: &[usize], script: impl FnOnce(&mut Raw) + Send + 'static) {
-    let outcome = puts(patient(), sizes, script);
+fn ends(
+    secrecy: Secrecy,
+    case: &str,
+    code: u8,
+    sizes: &[usize],
+    script: impl FnOnce(&mut Raw) + Send + 'static,
+) {
+    let outcome = puts(secrecy, patient(), sizes, script);
     assert_eq!(outcome.code(), code, "{case}: {outcome:?}");
     assert_eq!(outcome.statuses(), [], "{case}: {outcome:?}");
 }
 
-#[test]
-fn an_honest_server_is_believed() {
-    let outcome = puts(patient(), &[SMALL], |raw| {
+fn an_honest_server_is_believed(secrecy: Secrecy) {
+    let outcome = puts(secrecy, patient(), &[SMALL], |raw| {
         let request = takes(raw).request;
         raw.say(&receipt(request, vec![]));
     });
     assert_eq!(outcome.is_fine().statuses().len(), 1);
 }
 
-#[test]
-fn what_does_not_speak_haul_is_sent_nothing() {
-    ends("HTTP", 9, &[SMALL], |raw| {
+fn what_does_not_speak_haul_is_sent_nothing(secrecy: Secrecy) {
+    ends(secrecy, "HTTP", 9, &[SMALL], |raw| {
         raw.send(b"HTTP/1.1 400 Bad Request\r\n\r\n");
     });
-    ends("SSH", 9, &[SMALL], |raw| {
+    ends(secrecy, "SSH", 9, &[SMALL], |raw| {
         raw.send(b"SSH-2.0-OpenSSH_9.6\r\n");
     });
-    ends("another version", 9, &[SMALL], |raw| {
+    ends(secrecy, "another version", 9, &[SMALL], |raw| {
         raw.send(&preface::encode(2));
     });
-    ends("a full server", 3, &[SMALL], |raw| {
+    ends(secrecy, "a full server", 3, &[SMALL], |raw| {
         raw.send(&preface::encode(1));
         raw.say(&Fail::connection(Code::Connection, "full up"));
     });
 }
 
-#[test]
-fn verdicts_that_do_not_answer_the_offer_end_the_put() {
+fn verdicts_that_do_not_answer_the_offer_end_the_put(secrecy: Secrecy) {
     let check = |case, size, change: fn(&mut Want)| {
-        ends(case, 9, &[size], move |raw| {
+        ends(secrecy, case, 9, &[size], move |raw| {
             let offer = raw.hear_offer();
             let mut want = want(&offer, |size| Verdict::Send(ticket_for(size)));
             change(&mut want);
@@ -79,12 +98,11 @@ fn verdicts_that_do_not_answer_the_offer_end_the_put() {
     });
 }
 
-#[test]
-fn one_verdict_twice_in_place_of_another_ends_the_put() {
+fn one_verdict_twice_in_place_of_another_ends_the_put(secrecy: Secrecy) {
     // How many files wait when an offer is made is the client's affair: offers of
     // one file are refused until one comes that has two.
     let sizes: Vec<usize> = (SMALL..SMALL + 30).collect();
-    let outcome = puts(patient(), &sizes, |raw| {
+    let outcome = puts(secrecy, patient(), &sizes, |raw| {
         let mut offer = raw.hear_offer();
         while offer.entries.len() < 2 {
             raw.say(&want(&offer, |_| {
@@ -104,7 +122,7 @@ fn one_verdict_twice_in_place_of_another_ends_the_put() {
                 Heard::Message(Message::Commit(commit)) => {
                     raw.say(&receipt(commit.request, vec![]));
                 }
-                Heard::Message(Message::Working(_)) | Heard::End => return,
+                Heard::Message(Message::Working(_)) | Heard::End | Heard::Lost => return,
                 Heard::Message(_) | Heard::Block(..) => {}
             }
         }
@@ -113,10 +131,9 @@ fn one_verdict_twice_in_place_of_another_ends_the_put() {
     assert_eq!(outcome.statuses(), []);
 }
 
-#[test]
-fn a_receipt_that_does_not_answer_the_commit_ends_the_put() {
+fn a_receipt_that_does_not_answer_the_commit_ends_the_put(secrecy: Secrecy) {
     let check = |case, change: fn(&mut Receipt, EntryId)| {
-        ends(case, 9, &[SMALL], move |raw| {
+        ends(secrecy, case, 9, &[SMALL], move |raw| {
             let commit = takes(raw);
             let mut receipt = receipt(commit.request, vec![]);
             change(&mut receipt, commit.entries[0].entry);
@@ -142,7 +159,7 @@ fn a_receipt_that_does_not_answer_the_commit_ends_the_put() {
         };
         receipt.exceptions = vec![exception(entry, Code::Connection, vec![range])];
     });
-    ends("before the commit", 9, &[SMALL], |raw| {
+    ends(secrecy, "before the commit", 9, &[SMALL], |raw| {
         let offer = raw.hear_offer();
         raw.say(&want(&offer, |_| Verdict::Send(None)));
         raw.say(&receipt(99, vec![]));
@@ -151,37 +168,35 @@ fn a_receipt_that_does_not_answer_the_commit_ends_the_put() {
     });
 }
 
-#[test]
-fn a_refusal_at_any_point_is_the_file_s_outcome() {
-    ends("at the offer", 6, &[SMALL], |raw| {
+fn a_refusal_at_any_point_is_the_file_s_outcome(secrecy: Secrecy) {
+    ends(secrecy, "at the offer", 6, &[SMALL], |raw| {
         let offer = raw.hear_offer();
         raw.say(&want(&offer, |_| {
             Verdict::Refused(Code::Exists, Reason::OtherContent)
         }));
     });
-    ends("of the offer", 4, &[SMALL], |raw| {
+    ends(secrecy, "of the offer", 4, &[SMALL], |raw| {
         let request = raw.hear_offer().request;
         raw.say(&Fail::request(request, Code::NotAuthorised, "no"));
     });
-    ends("in the receipt", 8, &[SMALL], |raw| {
+    ends(secrecy, "in the receipt", 8, &[SMALL], |raw| {
         let commit = takes(raw);
         let exceptions = vec![exception(commit.entries[0].entry, Code::Limit, vec![])];
         raw.say(&receipt(commit.request, exceptions));
     });
-    ends("of the commit", 8, &[SMALL], |raw| {
+    ends(secrecy, "of the commit", 8, &[SMALL], |raw| {
         let request = takes(raw).request;
         raw.say(&Fail::request(request, Code::Limit, "no"));
     });
-    ends("of the connection", 10, &[SMALL], |raw| {
+    ends(secrecy, "of the connection", 10, &[SMALL], |raw| {
         takes(raw);
         raw.say(&Fail::connection(Code::File, "no"));
     });
 }
 
-#[test]
-fn a_message_that_has_no_meaning_ends_the_put() {
+fn a_message_that_has_no_meaning_ends_the_put(secrecy: Secrecy) {
     let check = |case, say: fn(&mut Raw)| {
-        ends(case, 9, &[SMALL], move |raw| {
+        ends(secrecy, case, 9, &[SMALL], move |raw| {
             takes(raw);
             say(raw);
         });
@@ -200,9 +215,8 @@ fn a_message_that_has_no_meaning_ends_the_put() {
     });
 }
 
-#[test]
-fn a_file_that_the_server_gives_up_fails_alone() {
-    let outcome = puts(patient(), &[LARGE, SMALL], |raw| {
+fn a_file_that_the_server_gives_up_fails_alone(secrecy: Secrecy) {
+    let outcome = puts(secrecy, patient(), &[LARGE, SMALL], |raw| {
         let offer = raw.hear_offer();
         raw.say(&want(&offer, |size| Verdict::Send(ticket_for(size))));
         let mut gone = Vec::new();
@@ -223,7 +237,7 @@ fn a_file_that_the_server_gives_up_fails_alone() {
                     raw.say(&receipt(request, exceptions));
                 }
                 Heard::Block(..) | Heard::Message(Message::Drop(_)) => {}
-                Heard::End => return,
+                Heard::End | Heard::Lost => return,
                 Heard::Message(other) => panic!("{other:?}"),
             }
         }
@@ -250,22 +264,20 @@ const STAGES: [(&str, Act); 6] = [
     ("all but its receipt", |raw| drop(takes(raw))),
 ];
 
-#[test]
-fn a_server_that_leaves_at_any_point_stored_nothing() {
+fn a_server_that_leaves_at_any_point_stored_nothing(secrecy: Secrecy) {
     for (stage, act) in STAGES {
-        ends(stage, 3, &[SMALL], act);
+        ends(secrecy, stage, 3, &[SMALL], act);
     }
 }
 
-#[test]
-fn a_server_that_falls_silent_at_any_point_is_given_up() {
+fn a_server_that_falls_silent_at_any_point_is_given_up(secrecy: Secrecy) {
     let deadlines = Deadlines {
         opening: SOON,
         stall: SOON,
         ..patient()
     };
     for (stage, act) in STAGES {
-        let outcome = puts(deadlines, &[SMALL], move |raw| {
+        let outcome = puts(secrecy, deadlines, &[SMALL], move |raw| {
             act(raw);
             raw.outlast();
         });
@@ -277,26 +289,24 @@ fn a_server_that_falls_silent_at_any_point_is_given_up() {
     }
 }
 
-#[test]
-fn a_server_that_is_for_ever_working_is_given_up() {
+fn a_server_that_is_for_ever_working_is_given_up(secrecy: Secrecy) {
     let deadlines = Deadlines {
         working: SOON,
         ..patient()
     };
-    let outcome = puts(deadlines, &[SMALL], |raw| {
+    let outcome = puts(secrecy, deadlines, &[SMALL], |raw| {
         takes(raw);
         raw.say_for_ever(&Working {});
     });
     assert_eq!(outcome.code(), 3, "{outcome:?}");
 }
 
-#[test]
-fn a_server_that_reads_no_more_is_given_up() {
+fn a_server_that_reads_no_more_is_given_up(secrecy: Secrecy) {
     let deadlines = Deadlines {
         stall: SOON,
         ..patient()
     };
-    let outcome = puts_until(deadlines, &[64 << 20], |raw, ended| {
+    let outcome = puts_until(secrecy, deadlines, &[64 << 20], |raw, ended| {
         let offer = raw.hear_offer();
         raw.say(&want(&offer, |size| Verdict::Send(ticket_for(size))));
         let _ = ended.recv_timeout(PATIENCE);

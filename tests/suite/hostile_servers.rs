@@ -16,12 +16,30 @@ use crate::by_hand::{frame, listed_map};
 use crate::evil::{Giving, facing, file, gets, page, page_map, welcome};
 use crate::raw::{Act, Raw, SOON, block, hello, transfer};
 use crate::rig::{Outcome, noise, outcome, remote};
+use crate::secrecy::{Secrecy, plain_and_encrypted};
 use crate::unharmed::patient;
+
+plain_and_encrypted! {
+    what_does_not_speak_haul_is_not_listened_to,
+    a_server_that_refuses_at_once_is_quoted,
+    a_listing_of_something_else_is_not_believed,
+    a_listing_that_cannot_be_is_not_believed,
+    a_listing_out_of_order_or_of_another_place_is_refused,
+    an_answer_to_something_else_ends_the_get,
+    a_block_that_was_not_asked_for_ends_the_get,
+    bytes_that_are_not_the_announced_ones_are_not_kept,
+    an_end_that_does_not_vouch_for_all_blocks_stores_nothing,
+    a_server_that_leaves_at_any_point_is_a_lost_connection,
+    a_server_that_falls_silent_at_any_point_is_given_up,
+    a_server_that_is_for_ever_working_is_given_up,
+    set_user_id_bits_never_come_from_a_server,
+}
 
 /// A get that ends with `code`, after which nothing is in the directory that was
 /// downloaded into, and the next get into it works.
 #[track_caller]
 fn ends_within(
+    secrecy: Secrecy,
     deadlines: Deadlines,
     case: &str,
     code: u8,
@@ -29,24 +47,23 @@ fn ends_within(
 ) -> Outcome {
     let dir = tempfile::tempdir().unwrap();
     let into = dir.path().join("into");
-    let outcome = gets(&into, deadlines, script);
+    let outcome = gets(secrecy, &into, deadlines, script);
     assert_eq!(outcome.code(), code, "{case}: {outcome:?}");
     let left = fs::read_dir(&into).map_or(0, Iterator::count);
     assert_eq!(left, 0, "{case}: something is left behind");
     let honest = |raw: &mut Raw| Giving::begin(raw).all();
-    gets(&into, patient(), honest).is_fine();
+    gets(secrecy, &into, patient(), honest).is_fine();
     assert_eq!(fs::read(into.join("f")).unwrap(), noise(2500), "{case}");
     assert!(!into.join(".haul").exists(), "{case}");
     outcome
 }
 
 #[track_caller]
-fn ends(case: &str, code: u8, script: impl FnOnce(&mut Raw) + Send + 'static) {
-    ends_within(patient(), case, code, script);
+fn ends(secrecy: Secrecy, case: &str, code: u8, script: impl FnOnce(&mut Raw) + Send + 'static) {
+    ends_within(secrecy, patient(), case, code, script);
 }
 
-#[test]
-fn what_does_not_speak_haul_is_not_listened_to() {
+fn what_does_not_speak_haul_is_not_listened_to(secrecy: Secrecy) {
     for (case, said) in [
         (
             "HTTP",
@@ -57,24 +74,24 @@ fn what_does_not_speak_haul_is_not_listened_to() {
         ("haul, to something else", preface::NOT_HAUL),
         ("a frame without a preface", b"\x02\0\0\x10\0\0\0\0"),
     ] {
-        ends(case, 9, |raw| raw.send(said));
+        ends(secrecy, case, 9, |raw| raw.send(said));
     }
-    ends("another version", 9, |raw| raw.send(&preface::encode(2)));
+    ends(secrecy, "another version", 9, |raw| {
+        raw.send(&preface::encode(2));
+    });
 }
 
-#[test]
-fn a_server_that_refuses_at_once_is_quoted() {
-    let outcome = ends_within(patient(), "full", 3, |raw| {
+fn a_server_that_refuses_at_once_is_quoted(secrecy: Secrecy) {
+    let outcome = ends_within(secrecy, patient(), "full", 3, |raw| {
         raw.send(&preface::encode(1));
         raw.say(&Fail::connection(Code::Connection, "full up"));
     });
     assert!(format!("{:?}", outcome.result).contains("full up"));
 }
 
-#[test]
-fn a_listing_of_something_else_is_not_believed() {
+fn a_listing_of_something_else_is_not_believed(secrecy: Secrecy) {
     let check = |case, code, entries: Vec<Entry>| {
-        ends(case, code, |raw| {
+        ends(secrecy, case, code, |raw| {
             let request = raw.hear_list();
             raw.say(&page(request, entries));
         });
@@ -114,10 +131,9 @@ fn a_listing_of_something_else_is_not_believed() {
     );
 }
 
-#[test]
-fn a_listing_that_cannot_be_is_not_believed() {
+fn a_listing_that_cannot_be_is_not_believed(secrecy: Secrecy) {
     let check = |case, (name, size, block): (&'static [u8], u64, u64)| {
-        ends(case, 9, move |raw| {
+        ends(secrecy, case, 9, move |raw| {
             let header = page_map(raw.hear_list());
             raw.send(&frame(4, &header, &listed_map(name, (size, block), 0o644)));
         });
@@ -131,8 +147,7 @@ fn a_listing_that_cannot_be_is_not_believed() {
     check("2^64-1 bytes", (b"f", u64::MAX, 1 << 24));
 }
 
-#[test]
-fn a_listing_out_of_order_or_of_another_place_is_refused() {
+fn a_listing_out_of_order_or_of_another_place_is_refused(secrecy: Secrecy) {
     let check = |case, under: Option<&str>, names: &'static [&'static str]| {
         let script = move |raw: &mut Raw| {
             let request = raw.hear_list();
@@ -144,7 +159,7 @@ fn a_listing_out_of_order_or_of_another_place_is_refused() {
         };
         let under = under.map(remote);
         let mut listed = None;
-        facing(patient(), script, |client| {
+        facing(secrecy, patient(), script, |client| {
             listed = Some(client.list(under.as_ref(), None));
             outcome(|_| Ok(Summary::default()))
         });
@@ -157,54 +172,52 @@ fn a_listing_out_of_order_or_of_another_place_is_refused() {
     check("beside it", Some("a"), &["a.txt"]);
 }
 
-#[test]
-fn an_answer_to_something_else_ends_the_get() {
-    ends("another listing's", 9, |raw| {
+fn an_answer_to_something_else_ends_the_get(secrecy: Secrecy) {
+    ends(secrecy, "another listing's", 9, |raw| {
         let request = raw.hear_list();
         raw.say(&page(request + 1, vec![file()]));
     });
-    ends("another fetch's", 9, |raw| {
+    ends(secrecy, "another fetch's", 9, |raw| {
         let mut giving = Giving::begin(raw);
         giving.fetch.request += 1;
         giving.all();
     });
-    ends("a failure of another request", 9, |raw| {
+    ends(secrecy, "a failure of another request", 9, |raw| {
         let request = raw.hear_list();
         raw.say(&Fail::request(request + 1, Code::Protocol, "no"));
     });
-    ends("blocks instead of a listing", 9, |raw| {
+    ends(secrecy, "blocks instead of a listing", 9, |raw| {
         raw.hear_list();
         let (header, body) = block(transfer(), EntryId(0), b"x", 0);
         raw.send_block(&header, &body);
     });
-    ends("verdicts", 9, |raw| {
+    ends(secrecy, "verdicts", 9, |raw| {
         let request = Giving::begin(raw).fetch.request;
         raw.say(&Want {
             request,
             verdicts: vec![],
         });
     });
-    ends("a checksum", 9, |raw| {
+    ends(secrecy, "a checksum", 9, |raw| {
         let request = Giving::begin(raw).fetch.request;
         raw.say(&SumIs {
             request,
             checksum: Checksum::Sha256([0; 32]),
         });
     });
-    ends("a greeting", 9, |raw| {
+    ends(secrecy, "a greeting", 9, |raw| {
         Giving::begin(raw);
         raw.say(&hello());
     });
-    ends("another welcome", 9, |raw| {
+    ends(secrecy, "another welcome", 9, |raw| {
         Giving::begin(raw);
         raw.say(&welcome());
     });
 }
 
-#[test]
-fn a_block_that_was_not_asked_for_ends_the_get() {
+fn a_block_that_was_not_asked_for_ends_the_get(secrecy: Secrecy) {
     let check = |case, damage: fn(&mut Block, &mut Vec<u8>)| {
-        ends(case, 9, move |raw| {
+        ends(secrecy, case, 9, move |raw| {
             let mut giving = Giving::begin(raw);
             giving.send(0, |_, _| {});
             giving.send(1, damage);
@@ -224,10 +237,9 @@ fn a_block_that_was_not_asked_for_ends_the_get() {
     check("without bytes", |_, body| body.clear());
 }
 
-#[test]
-fn bytes_that_are_not_the_announced_ones_are_not_kept() {
+fn bytes_that_are_not_the_announced_ones_are_not_kept(secrecy: Secrecy) {
     let check = |case, damage: fn(&mut Block, &mut Vec<u8>)| {
-        ends(case, 7, move |raw| {
+        ends(secrecy, case, 7, move |raw| {
             let mut giving = Giving::begin(raw);
             giving.send(0, |_, _| {});
             giving.send(1, |_, _| {});
@@ -237,7 +249,7 @@ fn bytes_that_are_not_the_announced_ones_are_not_kept() {
     };
     check("a flipped bit", |_, body| body[0] ^= 1);
     check("a wrong node", |b, _| b.node.0[0] ^= 1);
-    ends("another checksum on record", 7, |raw| {
+    ends(secrecy, "another checksum on record", 7, |raw| {
         let request = raw.hear_list();
         let checksum = Some(Checksum::Blake3([0; 32]));
         raw.say(&page(request, vec![Entry { checksum, ..file() }]));
@@ -245,10 +257,9 @@ fn bytes_that_are_not_the_announced_ones_are_not_kept() {
     });
 }
 
-#[test]
-fn an_end_that_does_not_vouch_for_all_blocks_stores_nothing() {
+fn an_end_that_does_not_vouch_for_all_blocks_stores_nothing(secrecy: Secrecy) {
     let check = |case, code, blocks, unsent: Option<Code>| {
-        ends(case, code, move |raw| {
+        ends(secrecy, case, code, move |raw| {
             let mut giving = Giving::begin(raw);
             (0..blocks).for_each(|index| giving.send(index, |_, _| {}));
             let entry = giving.fetch.files[0].entry;
@@ -265,11 +276,11 @@ fn an_end_that_does_not_vouch_for_all_blocks_stores_nothing() {
     check("it is gone", 5, 0, Some(Code::NotFound));
     check("it cannot be read on", 10, 1, Some(Code::File));
     check("it changed at the end", 7, 3, Some(Code::Mismatch));
-    ends("the request failed", 4, |raw| {
+    ends(secrecy, "the request failed", 4, |raw| {
         let request = Giving::begin(raw).fetch.request;
         raw.say(&Fail::request(request, Code::NotAuthorised, "no"));
     });
-    ends("the connection failed", 8, |raw| {
+    ends(secrecy, "the connection failed", 8, |raw| {
         Giving::begin(raw);
         raw.say(&Fail::connection(Code::Limit, "no"));
     });
@@ -300,44 +311,40 @@ const STAGES: [(&str, Act); 8] = [
     }),
 ];
 
-#[test]
-fn a_server_that_leaves_at_any_point_is_a_lost_connection() {
+fn a_server_that_leaves_at_any_point_is_a_lost_connection(secrecy: Secrecy) {
     for (stage, act) in STAGES {
-        ends(stage, 3, act);
+        ends(secrecy, stage, 3, act);
     }
 }
 
-#[test]
-fn a_server_that_falls_silent_at_any_point_is_given_up() {
+fn a_server_that_falls_silent_at_any_point_is_given_up(secrecy: Secrecy) {
     let deadlines = Deadlines {
         opening: SOON,
         stall: SOON,
         ..patient()
     };
     for (stage, act) in STAGES {
-        ends_within(deadlines, stage, 3, move |raw| {
+        ends_within(secrecy, deadlines, stage, 3, move |raw| {
             act(raw);
             raw.outlast();
         });
     }
 }
 
-#[test]
-fn a_server_that_is_for_ever_working_is_given_up() {
+fn a_server_that_is_for_ever_working_is_given_up(secrecy: Secrecy) {
     let deadlines = Deadlines {
         working: SOON,
         ..patient()
     };
-    ends_within(deadlines, "for ever working", 3, |raw| {
+    ends_within(secrecy, deadlines, "for ever working", 3, |raw| {
         Giving::begin(raw);
         raw.say_for_ever(&Working {});
     });
 }
 
-#[test]
-fn set_user_id_bits_never_come_from_a_server() {
+fn set_user_id_bits_never_come_from_a_server(secrecy: Secrecy) {
     let dir = tempfile::tempdir().unwrap();
-    let outcome = gets(dir.path(), patient(), |raw| {
+    let outcome = gets(secrecy, dir.path(), patient(), |raw| {
         let header = page_map(raw.hear_list());
         raw.send(&frame(4, &header, &listed_map(b"f", (2500, 1024), 0o6755)));
         Giving::when_asked(raw).all();

@@ -15,7 +15,18 @@ use crate::evil::{facing, page, receipt};
 use crate::landscape::{file, get_tree, link, put_tree, seen};
 use crate::raw::{Heard, Raw, block, entry};
 use crate::rig::{Outcome, noise};
+use crate::secrecy::{Secrecy, plain_and_encrypted};
 use crate::unharmed::patient;
+
+plain_and_encrypted! {
+    a_tree_in_which_something_is_beneath_no_directory_is_not_believed,
+    links_that_lead_out_are_never_made,
+    links_that_are_followed_lead_nowhere_else_here,
+    a_verdict_on_a_link_that_only_a_file_can_have_ends_the_put,
+    a_receipt_for_an_end_is_about_its_directories,
+    a_receipt_for_a_commit_is_about_its_entries,
+    an_end_that_is_not_answered_is_no_success,
+}
 
 fn listed(path: &str) -> Entry {
     Entry {
@@ -55,19 +66,19 @@ fn give(raw: &mut Raw) {
     }
 }
 
-fn gets(into: &Path, entries: Vec<Entry>, options: &JobOptions) -> Outcome {
+fn gets(secrecy: Secrecy, into: &Path, entries: Vec<Entry>, options: &JobOptions) -> Outcome {
     let script = move |raw: &mut Raw| {
         let request = raw.hear_list();
         raw.say(&page(request, entries));
         give(raw);
     };
-    facing(patient(), script, |client: &Client| {
+    facing(secrecy, patient(), script, |client: &Client| {
         get_tree(client, (Some("t"), Some("t")), into, options)
     })
 }
 
 #[track_caller]
-fn comes_to(case: &str, code: u8, entries: &[Entry]) {
+fn comes_to(secrecy: Secrecy, case: &str, code: u8, entries: &[Entry]) {
     for links in [Links::Keep, Links::Skip] {
         let dir = tempfile::tempdir().unwrap();
         let [into, outside] = ["into", "outside"].map(|name| dir.path().join(name));
@@ -77,7 +88,7 @@ fn comes_to(case: &str, code: u8, entries: &[Entry]) {
             links,
             ..JobOptions::default()
         };
-        let outcome = gets(&into, entries.to_vec(), &options);
+        let outcome = gets(secrecy, &into, entries.to_vec(), &options);
         assert_eq!(outcome.code(), code, "{case}, {links:?}: {outcome:?}");
         assert!(seen(&outside) == before, "{case}: something is outside");
         assert!(!into.join(".haul").exists(), "{case}");
@@ -89,33 +100,35 @@ fn comes_to(case: &str, code: u8, entries: &[Entry]) {
     }
 }
 
-#[test]
-fn a_tree_in_which_something_is_beneath_no_directory_is_not_believed() {
+fn a_tree_in_which_something_is_beneath_no_directory_is_not_believed(secrecy: Secrecy) {
     let top = || directory("t");
     let file = listed;
-    comes_to("a file", 9, &[top(), file("t/a"), file("t/a/b")]);
+    comes_to(secrecy, "a file", 9, &[top(), file("t/a"), file("t/a/b")]);
     let far = [top(), file("t/a"), file("t/a.x"), file("t/a/b")];
-    comes_to("a file, and more between", 9, &far);
+    comes_to(secrecy, "a file, and more between", 9, &far);
     comes_to(
+        secrecy,
         "a link",
         9,
         &[top(), linked("t/a", "../outside"), file("t/a/secret")],
     );
     comes_to(
+        secrecy,
         "a link in it",
         9,
         &[top(), linked("t/a", "b"), file("t/a/b")],
     );
-    comes_to("nothing", 9, &[top(), file("t/a/b")]);
+    comes_to(secrecy, "nothing", 9, &[top(), file("t/a/b")]);
     comes_to(
+        secrecy,
         "a directory beneath a file",
         9,
         &[top(), file("t/a"), directory("t/a/b")],
     );
     let beside = [top(), directory("t/a"), directory("t/b"), file("t/b/c/d")];
-    comes_to("a directory that was not listed", 9, &beside);
+    comes_to(secrecy, "a directory that was not listed", 9, &beside);
     let left = [top(), directory("t/a"), directory("t/a/b"), file("t/ab/c")];
-    comes_to("a directory that begins like another", 9, &left);
+    comes_to(secrecy, "a directory that begins like another", 9, &left);
     let whole = [
         top(),
         directory("t/a"),
@@ -123,11 +136,10 @@ fn a_tree_in_which_something_is_beneath_no_directory_is_not_believed() {
         file("t/a/c"),
         file("t/d"),
     ];
-    comes_to("a tree as it is", 0, &whole);
+    comes_to(secrecy, "a tree as it is", 0, &whole);
 }
 
-#[test]
-fn links_that_lead_out_are_never_made() {
+fn links_that_lead_out_are_never_made(secrecy: Secrecy) {
     for text in [
         "/etc/passwd",
         "../x",
@@ -136,14 +148,13 @@ fn links_that_lead_out_are_never_made() {
         "../t/../../x",
         "./../..",
     ] {
-        comes_to(text, 0, &[directory("t"), linked("t/a", text)]);
+        comes_to(secrecy, text, 0, &[directory("t"), linked("t/a", text)]);
     }
     let deep = [directory("t"), directory("t/a"), linked("t/a/b", "../../x")];
-    comes_to("from a directory", 0, &deep);
+    comes_to(secrecy, "from a directory", 0, &deep);
 }
 
-#[test]
-fn links_that_are_followed_lead_nowhere_else_here() {
+fn links_that_are_followed_lead_nowhere_else_here(secrecy: Secrecy) {
     let dir = tempfile::tempdir().unwrap();
     let options = JobOptions {
         links: Links::Follow,
@@ -159,14 +170,14 @@ fn links_that_are_followed_lead_nowhere_else_here() {
             match raw.hear() {
                 Heard::Message(Message::List(list)) => {
                     request = list.request;
-                    at = list.path.unwrap().as_str().to_owned();
+                    list.path.unwrap().as_str().clone_into(&mut at);
                 }
-                Heard::End => return,
+                Heard::End | Heard::Lost => return,
                 other => panic!("{other:?}"),
             }
         }
     };
-    let outcome = facing(patient(), script, |client: &Client| {
+    let outcome = facing(secrecy, patient(), script, |client: &Client| {
         get_tree(client, (Some("t"), Some("t")), dir.path(), &options)
     });
     assert_eq!(outcome.code(), 0, "{outcome:?}");
@@ -174,12 +185,12 @@ fn links_that_are_followed_lead_nowhere_else_here() {
 }
 
 /// A put of a tree of one link and one directory.
-fn puts(script: impl FnOnce(&mut Raw) + Send + 'static) -> Outcome {
+fn puts(secrecy: Secrecy, script: impl FnOnce(&mut Raw) + Send + 'static) -> Outcome {
     let dir = tempfile::tempdir().unwrap();
     let source = dir.path().join("t");
     fs::create_dir_all(source.join("d")).unwrap();
     link("d", &source.join("l"));
-    facing(patient(), script, |client: &Client| {
+    facing(secrecy, patient(), script, |client: &Client| {
         put_tree(client, &source, Some("t"), &JobOptions::default())
     })
 }
@@ -209,8 +220,7 @@ fn hears_end(raw: &mut Raw) -> End {
     }
 }
 
-#[test]
-fn a_verdict_on_a_link_that_only_a_file_can_have_ends_the_put() {
+fn a_verdict_on_a_link_that_only_a_file_can_have_ends_the_put(secrecy: Secrecy) {
     let ticket = || Ticket::new(b"ticket");
     let sum = Checksum::Blake3([7; 32]);
     for (case, verdict) in [
@@ -221,7 +231,7 @@ fn a_verdict_on_a_link_that_only_a_file_can_have_ends_the_put() {
         ("kept, though nothing is to be kept", Verdict::Kept),
         ("replace", Verdict::Replace),
     ] {
-        let outcome = puts(move |raw| {
+        let outcome = puts(secrecy, move |raw| {
             let offer = raw.hear_offer();
             judges(raw, &offer, verdict);
         });
@@ -232,8 +242,7 @@ fn a_verdict_on_a_link_that_only_a_file_can_have_ends_the_put() {
 /// Which request is answered, and what is said to have failed.
 type Answer = fn(&End) -> (u64, Option<(EntryId, Code)>);
 
-#[test]
-fn a_receipt_for_an_end_is_about_its_directories() {
+fn a_receipt_for_an_end_is_about_its_directories(secrecy: Secrecy) {
     let exception = |entry, code| Exception {
         entry,
         code,
@@ -241,7 +250,7 @@ fn a_receipt_for_an_end_is_about_its_directories() {
         missing: vec![],
     };
     let check = |case: &str, code: u8, answer: Answer| {
-        let outcome = puts(move |raw| {
+        let outcome = puts(secrecy, move |raw| {
             takes(raw);
             let end = hears_end(raw);
             assert_eq!(end.directories.len(), 2);
@@ -261,9 +270,8 @@ fn a_receipt_for_an_end_is_about_its_directories() {
     check("another request's", 9, |end| (end.request + 1, None));
 }
 
-#[test]
-fn a_receipt_for_a_commit_is_about_its_entries() {
-    let outcome = puts(|raw| {
+fn a_receipt_for_a_commit_is_about_its_entries(secrecy: Secrecy) {
+    let outcome = puts(secrecy, |raw| {
         let offer = raw.hear_offer();
         judges(raw, &offer, Verdict::Send(None));
         match raw.hear_message() {
@@ -282,14 +290,13 @@ fn a_receipt_for_a_commit_is_about_its_entries() {
     assert_eq!(outcome.code(), 9, "{outcome:?}");
 }
 
-#[test]
-fn an_end_that_is_not_answered_is_no_success() {
-    let outcome = puts(|raw| {
+fn an_end_that_is_not_answered_is_no_success(secrecy: Secrecy) {
+    let outcome = puts(secrecy, |raw| {
         takes(raw);
         hears_end(raw);
     });
     assert_eq!(outcome.code(), 3, "{outcome:?}");
-    let outcome = puts(|raw| {
+    let outcome = puts(secrecy, |raw| {
         takes(raw);
         let end = hears_end(raw);
         raw.say(&Fail::request(end.request, Code::NotAuthorised, "no"));

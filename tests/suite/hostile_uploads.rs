@@ -24,7 +24,22 @@ enum Comes {
     /// It is harmless.
     Stored,
 }
+use crate::secrecy::{Secrecy, plain_and_encrypted};
 use Comes::{Ended, Failed, Stored, Unstored};
+
+plain_and_encrypted! {
+    a_block_that_its_file_does_not_have_ends_the_connection,
+    a_block_with_other_bytes_than_announced_fails_its_file_alone,
+    a_block_of_what_is_not_under_way_is_forgotten,
+    a_ticket_that_was_given_for_something_else_ends_the_connection,
+    more_than_a_limit_allows_ends_the_connection,
+    transfers_of_which_nothing_is_under_way_count_for_nothing,
+    a_commit_that_proves_something_else_stores_nothing,
+    a_commit_of_what_is_not_under_way_stores_nothing,
+    odd_uploads_that_break_no_rule_are_stored,
+    of_two_entries_with_one_number_the_second_is_refused,
+    of_two_entries_with_one_name_the_second_is_not_stored,
+}
 
 #[track_caller]
 fn check(rig: &Rig, case: &str, end: Comes, misbehave: impl FnOnce(&mut Putting)) {
@@ -62,9 +77,8 @@ fn check(rig: &Rig, case: &str, end: Comes, misbehave: impl FnOnce(&mut Putting)
     is_unharmed(rig, case);
 }
 
-#[test]
-fn a_block_that_its_file_does_not_have_ends_the_connection() {
-    let rig = patient_server();
+fn a_block_that_its_file_does_not_have_ends_the_connection(secrecy: Secrecy) {
+    let rig = patient_server(secrecy);
     let check = |case, why, damage: fn(&mut Block, &mut Vec<u8>)| {
         check(&rig, case, Ended(why), |p| p.send(1, damage));
     };
@@ -85,9 +99,8 @@ fn a_block_that_its_file_does_not_have_ends_the_connection() {
     });
 }
 
-#[test]
-fn a_block_with_other_bytes_than_announced_fails_its_file_alone() {
-    let rig = patient_server();
+fn a_block_with_other_bytes_than_announced_fails_its_file_alone(secrecy: Secrecy) {
+    let rig = patient_server(secrecy);
     let check = |case, damage: fn(&mut Block, &mut Vec<u8>)| {
         check(&rig, case, Failed(X, Code::Mismatch), |p| {
             p.send(0, |_, _| {});
@@ -103,9 +116,8 @@ fn a_block_with_other_bytes_than_announced_fails_its_file_alone() {
     });
 }
 
-#[test]
-fn a_block_of_what_is_not_under_way_is_forgotten() {
-    let rig = patient_server();
+fn a_block_of_what_is_not_under_way_is_forgotten(secrecy: Secrecy) {
+    let rig = patient_server(secrecy);
     let check = |case, code, say: fn(&mut Putting)| {
         check(&rig, case, Failed(ABSENT, code), say);
     };
@@ -129,9 +141,8 @@ fn a_block_of_what_is_not_under_way_is_forgotten() {
     });
 }
 
-#[test]
-fn a_ticket_that_was_given_for_something_else_ends_the_connection() {
-    let rig = patient_server();
+fn a_ticket_that_was_given_for_something_else_ends_the_connection(secrecy: Secrecy) {
+    let rig = patient_server(secrecy);
     let check = |case, (entry, path, size), why| {
         check(&rig, case, Ended(why), |p| {
             let bytes = p.bytes.clone();
@@ -153,9 +164,8 @@ fn a_ticket_that_was_given_for_something_else_ends_the_connection() {
     );
 }
 
-#[test]
-fn more_than_a_limit_allows_ends_the_connection() {
-    let rig = patient_server();
+fn more_than_a_limit_allows_ends_the_connection(secrecy: Secrecy) {
+    let rig = patient_server(secrecy);
     check(
         &rig,
         "bytes between messages",
@@ -183,9 +193,8 @@ fn more_than_a_limit_allows_ends_the_connection() {
     });
 }
 
-#[test]
-fn transfers_of_which_nothing_is_under_way_count_for_nothing() {
-    let rig = patient_server();
+fn transfers_of_which_nothing_is_under_way_count_for_nothing(secrecy: Secrecy) {
+    let rig = patient_server(secrecy);
     check(&rig, "one after the other", Stored, |p| {
         let drop = |_| Drop {
             transfer: transfer(),
@@ -197,9 +206,8 @@ fn transfers_of_which_nothing_is_under_way_count_for_nothing() {
     });
 }
 
-#[test]
-fn a_commit_that_proves_something_else_stores_nothing() {
-    let rig = patient_server();
+fn a_commit_that_proves_something_else_stores_nothing(secrecy: Secrecy) {
+    let rig = patient_server(secrecy);
     let check = |case, claim: fn(&Putting) -> (Option<Checksum>, Option<Checksum>)| {
         check(&rig, case, Unstored(Code::Mismatch), |p| {
             p.send_all();
@@ -223,9 +231,8 @@ fn a_commit_that_proves_something_else_stores_nothing() {
     });
 }
 
-#[test]
-fn a_commit_of_what_is_not_under_way_stores_nothing() {
-    let rig = patient_server();
+fn a_commit_of_what_is_not_under_way_stores_nothing(secrecy: Secrecy) {
+    let rig = patient_server(secrecy);
     let unstored = || Unstored(Code::Connection);
     check(&rig, "an entry that was not offered", unstored(), |p| {
         p.commit(ABSENT, Some(p.checksum()), None);
@@ -240,9 +247,8 @@ fn a_commit_of_what_is_not_under_way_stores_nothing() {
     });
 }
 
-#[test]
-fn odd_uploads_that_break_no_rule_are_stored() {
-    let rig = patient_server();
+fn odd_uploads_that_break_no_rule_are_stored(secrecy: Secrecy) {
+    let rig = patient_server(secrecy);
     let check = |case, say: fn(&mut Putting)| {
         check(&rig, case, Stored, |p| {
             say(p);
@@ -275,9 +281,8 @@ fn odd_uploads_that_break_no_rule_are_stored() {
     });
 }
 
-#[test]
-fn of_two_entries_with_one_number_the_second_is_refused() {
-    let rig = patient_server();
+fn of_two_entries_with_one_number_the_second_is_refused(secrecy: Secrecy) {
+    let rig = patient_server(secrecy);
     check(&rig, "one number", Stored, |p| {
         let verdicts = grants(&mut p.raw, p.id, vec![(X, "y", b"another")]);
         assert!(matches!(
@@ -292,9 +297,8 @@ fn of_two_entries_with_one_number_the_second_is_refused() {
     });
 }
 
-#[test]
-fn of_two_entries_with_one_name_the_second_is_not_stored() {
-    let (rig, second) = (patient_server(), EntryId(2));
+fn of_two_entries_with_one_name_the_second_is_not_stored(secrecy: Secrecy) {
+    let (rig, second) = (patient_server(secrecy), EntryId(2));
     let mut p = Putting::begin(&rig);
     grants(&mut p.raw, p.id, vec![(second, "x", b"another")]);
     p.send_all();

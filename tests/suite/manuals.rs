@@ -8,7 +8,7 @@ use std::process::{Command, Stdio};
 use crate::objects::objects;
 use crate::program::{Ended, Running, haul};
 
-const COMMANDS: [&str; 20] = [
+const COMMANDS: [&str; 21] = [
     "serve",
     "put",
     "get",
@@ -21,6 +21,7 @@ const COMMANDS: [&str; 20] = [
     "shell",
     "key",
     "authorize",
+    "invite",
     "revoke",
     "access",
     "trust",

@@ -39,7 +39,7 @@ pub struct Wire {
 struct State {
     /// Bytes on their way, by the side that wrote them.
     passing: [VecDeque<u8>; 2],
-    written: [usize; 2],
+    said: [Vec<u8>; 2],
     finished: [bool; 2],
     waiting: [bool; 2],
     damage: [Damage; 2],
@@ -54,7 +54,7 @@ impl Wire {
         let wire = Arc::new(Self {
             state: Mutex::new(State {
                 passing: Default::default(),
-                written: [0; 2],
+                said: Default::default(),
                 finished: [false; 2],
                 waiting: [false; 2],
                 damage: both,
@@ -69,9 +69,9 @@ impl Wire {
         (end(Side::Client), end(Side::Server), Arc::clone(&wire))
     }
 
-    /// How many bytes `side` has written.
-    pub fn written(&self, side: Side) -> usize {
-        self.lock().written[side as usize]
+    /// What `side` has said, before anything was done to it.
+    pub fn said(&self, side: Side) -> Vec<u8> {
+        self.lock().said[side as usize].clone()
     }
 
     fn lock(&self) -> MutexGuard<'_, State> {
@@ -119,8 +119,8 @@ impl Transport for End {
             if state.ended {
                 return Err(ErrorKind::BrokenPipe.into());
             }
-            let offset = state.written[us];
-            let byte = match state.damage[us] {
+            let offset = state.said[us].len();
+            let passes = match state.damage[us] {
                 Damage::Flip(at) if at == offset => byte ^ (1 << (at % 8)),
                 Damage::Cut(at) if at == offset => {
                     state.ended = true;
@@ -129,8 +129,8 @@ impl Transport for End {
                 _ => byte,
             };
             if !state.ended {
-                state.passing[us].push_back(byte);
-                state.written[us] += 1;
+                state.passing[us].push_back(passes);
+                state.said[us].push(byte);
             }
             taken += 1;
         }

@@ -7,13 +7,26 @@ use std::os::unix::fs::PermissionsExt;
 
 use haul::client::{JobOptions, Upload};
 use haul::code::Code;
+use haul::fault::Fault;
 use haul::offer::EntryId;
+use haul::server::Config;
 use haul::wire::Message;
 
 use crate::by_hand::{array, bytes, entry_map, frame, map, number, text};
 use crate::raw::{Heard, Raw, block, commit, committed, transfer};
 use crate::rig::{Rig, get, noise, outcome, put, remote};
+use crate::secrecy::{Secrecy, plain_and_encrypted};
 use crate::unharmed::{is_unharmed, patient_server};
+
+plain_and_encrypted! {
+    a_bad_name_is_refused_in_every_request,
+    a_good_name_passes_where_a_bad_one_is_refused,
+    the_longest_names_work,
+    odd_names_travel_faithfully,
+    a_name_on_disk_that_is_not_utf8_is_left_out_and_counted,
+    a_source_whose_name_is_not_utf8_fails_alone,
+    set_user_id_bits_never_come_from_the_other_side,
+}
 
 /// An offer of such a file as entry 0, under these permission bits.
 fn offer(id: &[u8; 16], name: &[u8], mode: u64) -> Vec<u8> {
@@ -79,9 +92,8 @@ fn long(component: usize, components: usize) -> Vec<u8> {
         .into_bytes()
 }
 
-#[test]
-fn a_bad_name_is_refused_in_every_request() {
-    let rig = patient_server();
+fn a_bad_name_is_refused_in_every_request(secrecy: Secrecy) {
+    let rig = patient_server(secrecy);
     let names: [&[u8]; 17] = [
         b"../x",
         b"/x",
@@ -112,9 +124,8 @@ fn a_bad_name_is_refused_in_every_request() {
     }
 }
 
-#[test]
-fn a_good_name_passes_where_a_bad_one_is_refused() {
-    let rig = patient_server();
+fn a_good_name_passes_where_a_bad_one_is_refused(secrecy: Secrecy) {
+    let rig = patient_server(secrecy);
     for (what, request) in requests(b"fine") {
         let mut raw = Raw::open(&rig);
         raw.send(&request);
@@ -136,8 +147,8 @@ fn a_good_name_passes_where_a_bad_one_is_refused() {
 }
 
 #[track_caller]
-fn travel(names: &[&str]) {
-    let rig = Rig::new();
+fn travel(secrecy: Secrecy, names: &[&str]) {
+    let rig = Rig::guarded(secrecy, Config::default(), Fault::default());
     let sources: Vec<_> = (0..names.len())
         .map(|n| rig.file(&n.to_string(), n + 1))
         .collect();
@@ -171,41 +182,41 @@ fn travel(names: &[&str]) {
     }
 }
 
-#[test]
-fn the_longest_names_work() {
+fn the_longest_names_work(secrecy: Secrecy) {
     let component = "n".repeat(255);
     // As deep as the tests' own absolute paths allow.
     let path = vec![component.as_str(); 15].join("/");
-    travel(&[&component.to_uppercase(), &path]);
+    travel(secrecy, &[&component.to_uppercase(), &path]);
 }
 
-#[test]
-fn odd_names_travel_faithfully() {
-    travel(&[
-        "two\nlines",
-        "\u{1b}[31mred",
-        "\u{202e}gnp.exe",
-        "aux.c",
-        "README",
-        "readme",
-        "...",
-        "-rf",
-        "~",
-        " ",
-        "a\\b",
-        "%2e%2e",
-        "*",
-        "\u{e9}",
-        "e\u{301}",
-        ".haulage",
-        "\u{7f}\r",
-        "con/nul.txt",
-    ]);
+fn odd_names_travel_faithfully(secrecy: Secrecy) {
+    travel(
+        secrecy,
+        &[
+            "two\nlines",
+            "\u{1b}[31mred",
+            "\u{202e}gnp.exe",
+            "aux.c",
+            "README",
+            "readme",
+            "...",
+            "-rf",
+            "~",
+            " ",
+            "a\\b",
+            "%2e%2e",
+            "*",
+            "\u{e9}",
+            "e\u{301}",
+            ".haulage",
+            "\u{7f}\r",
+            "con/nul.txt",
+        ],
+    );
 }
 
-#[test]
-fn a_name_on_disk_that_is_not_utf8_is_left_out_and_counted() {
-    let rig = patient_server();
+fn a_name_on_disk_that_is_not_utf8_is_left_out_and_counted(secrecy: Secrecy) {
+    let rig = patient_server(secrecy);
     for name in [&b"\xff"[..], b"caf\xe9"] {
         fs::write(rig.root().join(OsStr::from_bytes(name)), "x").unwrap();
     }
@@ -218,9 +229,8 @@ fn a_name_on_disk_that_is_not_utf8_is_left_out_and_counted() {
     assert_eq!((names, listing.unnamed), (vec!["old"], 2));
 }
 
-#[test]
-fn a_source_whose_name_is_not_utf8_fails_alone() {
-    let rig = patient_server();
+fn a_source_whose_name_is_not_utf8_fails_alone(secrecy: Secrecy) {
+    let rig = patient_server(secrecy);
     let odd = rig.dir.path().join(OsStr::from_bytes(b"\xff"));
     fs::write(&odd, "x").unwrap();
     let fine = rig.file("fine", 10);
@@ -233,9 +243,8 @@ fn a_source_whose_name_is_not_utf8_fails_alone() {
     assert_eq!(rig.visible(), ["b", "old"]);
 }
 
-#[test]
-fn set_user_id_bits_never_come_from_the_other_side() {
-    let rig = patient_server();
+fn set_user_id_bits_never_come_from_the_other_side(secrecy: Secrecy) {
+    let rig = patient_server(secrecy);
     let mut raw = Raw::open(&rig);
     let id = transfer();
     raw.send(&offer(&id.0, b"tool", 0o6755));

@@ -9,7 +9,7 @@ use std::time::Instant;
 use tempfile::TempDir;
 
 use crate::nobody;
-use crate::program::{Ended, PATIENCE, Running, haul};
+use crate::program::{self, Ended, PATIENCE, Running, haul};
 
 /// A directory that is served, and one to type commands in.
 pub struct Place {
@@ -42,6 +42,18 @@ impl Place {
             fs::create_dir(dir.path().join(name)).unwrap();
         }
         let server = Served::start(&dir.path().join("root"), &home_in(&dir), flags);
+        let user = User::Ours;
+        Self { dir, server, user }
+    }
+
+    /// The same with a server that the shell's `ulimit` was told of beforehand.
+    pub fn limited(limit: &str, flags: &str) -> Self {
+        let dir = tempfile::tempdir().unwrap();
+        for name in ["root", "here"] {
+            fs::create_dir(dir.path().join(name)).unwrap();
+        }
+        let command = Served::command(&dir.path().join("root"), &home_in(&dir), flags);
+        let server = Served::of(program::limited(limit, &command));
         let user = User::Ours;
         Self { dir, server, user }
     }

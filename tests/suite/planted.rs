@@ -11,7 +11,14 @@ use haul::wire::message::{Answered, Offer};
 
 use crate::raw::{Heard, Raw, block, commit, committed, offer, offered, transfer};
 use crate::rig::{Outcome, get, put, visible};
+use crate::secrecy::{Secrecy, plain_and_encrypted};
 use crate::unharmed::{patient_server, staged};
+
+plain_and_encrypted! {
+    what_is_planted_under_a_name_is_neither_followed_nor_waited_for,
+    what_is_planted_between_offer_and_commit_is_not_followed_either,
+    a_reserved_directory_that_is_not_private_and_ours_is_not_used,
+}
 
 fn plant(kind: &str, at: &Path, outside: &Path) {
     match kind {
@@ -50,8 +57,7 @@ fn comes_to(outcome: &Outcome, code: u8, outside: &Path, case: &str) {
     );
 }
 
-#[test]
-fn what_is_planted_under_a_name_is_neither_followed_nor_waited_for() {
+fn what_is_planted_under_a_name_is_neither_followed_nor_waited_for(secrecy: Secrecy) {
     let replace = OnExisting::Replace;
     let (puts, gets) = (
         JobOptions {
@@ -65,7 +71,7 @@ fn what_is_planted_under_a_name_is_neither_followed_nor_waited_for() {
     );
     for (kind, name, put_code, get_code, _) in PLANTED {
         let case = format!("{kind} under {name}");
-        let rig = patient_server();
+        let rig = patient_server(secrecy);
         let (outside, into) = (rig.dir.path().join("outside"), rig.dir.path().join("into"));
         fs::create_dir(&outside).unwrap();
         fs::create_dir(&into).unwrap();
@@ -89,11 +95,10 @@ fn what_is_planted_under_a_name_is_neither_followed_nor_waited_for() {
     }
 }
 
-#[test]
-fn what_is_planted_between_offer_and_commit_is_not_followed_either() {
+fn what_is_planted_between_offer_and_commit_is_not_followed_either(secrecy: Secrecy) {
     for (kind, name, _, _, code) in PLANTED {
         let case = format!("{kind} under {name}, later");
-        let rig = patient_server();
+        let rig = patient_server(secrecy);
         let outside = rig.dir.path().join("outside");
         fs::create_dir(&outside).unwrap();
         fs::write(outside.join("secret"), "secret").unwrap();
@@ -140,8 +145,8 @@ fn what_is_planted_between_offer_and_commit_is_not_followed_either() {
 }
 
 #[track_caller]
-fn is_not_used(what: &str, plant: impl Fn(&Path, &Path)) {
-    let rig = patient_server();
+fn is_not_used(secrecy: Secrecy, what: &str, plant: impl Fn(&Path, &Path)) {
+    let rig = patient_server(secrecy);
     let (outside, into) = (rig.dir.path().join("outside"), rig.dir.path().join("into"));
     for directory in [&outside, &into] {
         fs::create_dir(directory).unwrap();
@@ -163,8 +168,7 @@ fn is_not_used(what: &str, plant: impl Fn(&Path, &Path)) {
     assert_eq!(visible(&outside), [""; 0], "{what}");
 }
 
-#[test]
-fn a_reserved_directory_that_is_not_private_and_ours_is_not_used() {
+fn a_reserved_directory_that_is_not_private_and_ours_is_not_used(secrecy: Secrecy) {
     let directory = |mode: u32| {
         move |at: &Path, _: &Path| {
             fs::create_dir(at).unwrap();
@@ -172,8 +176,10 @@ fn a_reserved_directory_that_is_not_private_and_ours_is_not_used() {
             fs::set_permissions(at, fs::Permissions::from_mode(mode)).unwrap();
         }
     };
-    is_not_used("a link", |at, outside| symlink(outside, at).unwrap());
-    is_not_used("a file", |at, _| fs::write(at, "").unwrap());
-    is_not_used("writable by its group", directory(0o770));
-    is_not_used("readable by all", directory(0o755));
+    is_not_used(secrecy, "a link", |at, outside| {
+        symlink(outside, at).unwrap();
+    });
+    is_not_used(secrecy, "a file", |at, _| fs::write(at, "").unwrap());
+    is_not_used(secrecy, "writable by its group", directory(0o770));
+    is_not_used(secrecy, "readable by all", directory(0o755));
 }

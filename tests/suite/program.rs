@@ -83,6 +83,22 @@ pub fn on_its_own(command: &mut Command) -> &mut Command {
         .env("HOME", home)
 }
 
+/// A command that the shell's `ulimit` is told of beforehand.
+pub fn limited(limit: &str, typed: &Command) -> Command {
+    let mut command = Command::new("sh");
+    command.args(["-c", &format!("ulimit {limit}; exec \"$0\" \"$@\"")]);
+    command.arg(typed.get_program()).args(typed.get_args());
+    if let Some(here) = typed.get_current_dir() {
+        command.current_dir(here);
+    }
+    as_given(typed, &mut command);
+    command
+        .stdin(Stdio::null())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped());
+    command
+}
+
 /// Gives a command the environment that another one was given.
 pub fn as_given(from: &Command, to: &mut Command) {
     for (name, value) in from.get_envs() {
@@ -139,6 +155,11 @@ impl Running {
             .to_owned()
     }
 
+    /// The number that the system knows the child by.
+    pub fn id(&self) -> u32 {
+        self.child.id()
+    }
+
     pub fn signal(&self, signal: Signal) {
         kill_process(pid(&self.child), signal).unwrap();
     }
@@ -155,8 +176,18 @@ impl Running {
 
     /// The most memory that the child has held at once, in KiB, or none where it has ended.
     pub fn peak(&self) -> Option<u64> {
+        self.status("VmHWM:")
+    }
+
+    /// The memory that the child holds now, in KiB, or none where it has ended.
+    pub fn resident(&self) -> Option<u64> {
+        self.status("VmRSS:")
+    }
+
+    /// A figure that the system keeps of the child.
+    fn status(&self, name: &str) -> Option<u64> {
         let status = fs::read_to_string(format!("/proc/{}/status", self.child.id())).ok()?;
-        let line = status.lines().find(|line| line.starts_with("VmHWM:"))?;
+        let line = status.lines().find(|line| line.starts_with(name))?;
         line.split_whitespace().nth(1)?.parse().ok()
     }
 
@@ -178,6 +209,16 @@ impl Running {
             stdout: self.stdout.take().map_or(String::new(), |all| all.rest()),
             stderr: self.stderr.take().map_or(String::new(), |all| all.rest()),
         }
+    }
+}
+
+impl Ended {
+    /// The server had no place.
+    #[track_caller]
+    pub fn is_full(&self) -> &Self {
+        assert_eq!(self.code, Some(3), "{self:?}");
+        assert!(self.stderr.contains("the server is full"), "{self:?}");
+        self
     }
 }
 

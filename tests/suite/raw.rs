@@ -1,19 +1,24 @@
 //! A peer that says what it likes: bytes, frames or messages, as either side.
 
 use std::io::{ErrorKind, Read, Write};
-use std::net::{Shutdown, TcpStream};
+use std::net::TcpStream;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use haul::code::Code;
 use haul::content::{BlockSize, Checksum, Geometry, node_of};
 use haul::entry::{Entry, Kind, Mode, Mtime};
+use haul::fault::Fault;
+use haul::net::{Phase, Stream, Transport};
 use haul::offer::{Compare, EntryId, OnExisting, TransferId};
+use haul::wire::message::Welcome;
 use haul::wire::message::{Block, Commit, Committed, Encoded, Fail, Hello, List, Offer, Offered};
 use haul::wire::{Error, Frames, Incoming, Message};
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use socket2::SockRef;
 
 use crate::rig::{Rig, remote};
+use crate::secrecy::{Keys, Secrecy};
 
 /// How long a raw peer waits for what must come at once.
 pub const PATIENCE: Duration = Duration::from_secs(30);
@@ -107,7 +112,11 @@ pub type Act = fn(&mut Raw);
 
 /// One end of a connection, without manners.
 pub struct Raw {
-    frames: Frames<TcpStream>,
+    frames: Frames<Stream>,
+    /// What carries it, to be looked at or broken.
+    socket: TcpStream,
+    /// Whether a handshake comes first, which is made by whoever reads.
+    is_expecting: bool,
 }
 
 /// What came.
@@ -116,19 +125,43 @@ pub enum Heard {
     Message(Message),
     Block(Block, Vec<u8>),
     End,
+    /// An end that the other side did not say, where it could be anybody's doing.
+    Lost,
 }
 
 impl Raw {
-    pub fn over(socket: TcpStream) -> Self {
-        socket.set_read_timeout(Some(PATIENCE)).unwrap();
-        socket.set_nodelay(true).unwrap();
-        let frames = Frames::new(socket);
-        Self { frames }
+    /// The server's end of a connection that was just made.
+    pub fn accepted(socket: TcpStream, keys: &Keys) -> Self {
+        let spare = socket.try_clone().unwrap();
+        Self {
+            frames: frames(keys.server_end(socket)),
+            socket: spare,
+            is_expecting: keys.encrypt(),
+        }
     }
 
     /// Connects, and says nothing.
     pub fn connect(rig: &Rig) -> Self {
-        Self::over(TcpStream::connect(&rig.address).unwrap())
+        Self::connect_holding(&rig.keys, rig)
+    }
+
+    /// Connects, and will say nothing that is encrypted.
+    pub fn connect_in_clear(rig: &Rig) -> Self {
+        Self::connect_holding(&Keys::of(Secrecy::Plain), rig)
+    }
+
+    fn connect_holding(keys: &Keys, rig: &Rig) -> Self {
+        Self::over(TcpStream::connect(&rig.address).unwrap(), keys)
+    }
+
+    /// The client's end of a connection that was made.
+    pub fn over(socket: TcpStream, keys: &Keys) -> Self {
+        let spare = socket.try_clone().unwrap();
+        Self {
+            frames: frames(keys.client_end(socket)),
+            socket: spare,
+            is_expecting: false,
+        }
     }
 
     /// Connects, and says hello.
@@ -139,12 +172,26 @@ impl Raw {
 
     /// The same; `None` where there is no place.
     pub fn try_open(rig: &Rig) -> Option<Self> {
-        let mut raw = Self::connect(rig);
-        raw.frames.queue_preface(1);
-        raw.say(&hello());
-        raw.is_greeted();
-        match raw.hear() {
-            Heard::Message(Message::Welcome(_)) => Some(raw),
+        Some(Self::welcomed(rig)?.0)
+    }
+
+    /// The same, with what the server says of itself.
+    pub fn welcomed(rig: &Rig) -> Option<(Self, Welcome)> {
+        Self::connect(rig).greeted()
+    }
+
+    /// Says hello on a connection that was made; `None` where there is no place.
+    pub fn begin(self) -> Option<Self> {
+        Some(self.greeted()?.0)
+    }
+
+    fn greeted(mut self) -> Option<(Self, Welcome)> {
+        self.frames.queue_preface(1);
+        self.say(&hello());
+        // Whoever has no place to give says so in clear, which is no preface then.
+        self.patient().read_preface().ok()?;
+        match self.hear() {
+            Heard::Message(Message::Welcome(welcome)) => Some((self, welcome)),
             _ => None,
         }
     }
@@ -152,24 +199,42 @@ impl Raw {
     /// Reads the other side's preface.
     #[track_caller]
     pub fn is_greeted(&mut self) {
-        assert_eq!(self.frames.read_preface().unwrap(), 1);
+        self.is_expecting = false;
+        assert_eq!(self.patient().read_preface().unwrap(), 1);
+    }
+
+    /// Before it is heard, an encrypted server can say nothing.
+    fn hears_first(&mut self) {
+        if self.is_expecting {
+            self.is_greeted();
+        }
     }
 
     /// Sends these bytes, as far as the other side takes them.
     pub fn send(&mut self, bytes: &[u8]) {
-        let _ = self.frames.io().write_all(bytes);
+        self.hears_first();
+        let _ = self.patient().io().write_all(bytes);
     }
 
     pub fn say<M: Encoded>(&mut self, message: &M) {
-        self.frames.queue(message);
+        self.hears_first();
+        self.patient().queue(message);
         let _ = self.frames.flush();
+    }
+
+    /// The connection, each use of which may take its time.
+    fn patient(&mut self) -> &mut Frames<Stream> {
+        let io = self.frames.io();
+        io.expect(Phase::Answer, PATIENCE);
+        io.allow_write(PATIENCE, PATIENCE);
+        &mut self.frames
     }
 
     /// Says the same again and again, until the other side is gone.
     pub fn say_for_ever<M: Encoded>(&mut self, message: &M) {
         let end = Instant::now() + PATIENCE;
         while Instant::now() < end {
-            self.frames.queue(message);
+            self.patient().queue(message);
             if self.frames.flush().is_err() {
                 return;
             }
@@ -178,7 +243,7 @@ impl Raw {
     }
 
     pub fn send_block(&mut self, header: &Block, body: &[u8]) {
-        let _ = self.frames.send_block(header, body);
+        let _ = self.patient().send_block(header, body);
         let _ = self.frames.flush();
     }
 
@@ -188,12 +253,13 @@ impl Raw {
         match self.try_hear() {
             Ok(heard) => heard,
             Err(Error::Io(e)) if e.kind() == ErrorKind::ConnectionReset => Heard::End,
+            Err(Error::Io(e)) if e.kind() == ErrorKind::UnexpectedEof => Heard::Lost,
             Err(error) => panic!("nothing that can be understood came: {error}"),
         }
     }
 
     fn try_hear(&mut self) -> Result<Heard, Error> {
-        let Some(prefix) = self.frames.prefix()? else {
+        let Some(prefix) = self.patient().prefix()? else {
             return Ok(Heard::End);
         };
         Ok(match self.frames.message(prefix)? {
@@ -239,47 +305,53 @@ impl Raw {
     /// All that the other side says from here on.
     pub fn everything(&mut self) -> Vec<u8> {
         let mut all = Vec::new();
-        self.frames.io().read_to_end(&mut all).unwrap();
+        self.patient().io().read_to_end(&mut all).unwrap();
         all
     }
 
     /// Sends a byte whenever a moment has passed in silence, until the other side
     /// speaks or `bytes` are used up.
     pub fn drip(&mut self, bytes: &[u8]) {
-        let socket = self.frames.io();
-        let moment = Duration::from_millis(20);
-        socket.set_read_timeout(Some(moment)).unwrap();
+        let moment = Timespec {
+            tv_sec: 0,
+            tv_nsec: 20_000_000,
+        };
         for byte in bytes {
-            if socket.write_all(&[*byte]).is_err() || socket.peek(&mut [0]).is_ok() {
+            let is_taken = self.patient().io().write_all(&[*byte]).is_ok();
+            let mut heard = [PollFd::new(&self.socket, PollFlags::IN)];
+            if !is_taken || poll(&mut heard, Some(&moment)).unwrap() > 0 {
                 break;
             }
         }
-        socket.set_read_timeout(Some(PATIENCE)).unwrap();
     }
 
     /// Ends the connection with a reset instead of an end.
-    pub fn reset(mut self) {
-        let socket = SockRef::from(&*self.frames.io());
+    pub fn reset(self) {
+        let socket = SockRef::from(&self.socket);
         socket.set_linger(Some(Duration::ZERO)).unwrap();
     }
 
     /// Says no more, and waits until the other side has nothing to say either.
-    pub fn finish(&mut self) {
-        let _ = self.frames.io().shutdown(Shutdown::Write);
-        self.outlast();
+    pub fn finish(self) {
+        self.frames.into_io().close(PATIENCE, u64::MAX);
     }
 
     /// Waits in silence until the other side has gone, or patience is at its end.
     pub fn outlast(&mut self) {
-        let (mut sink, end) = ([0; 8192], Instant::now() + PATIENCE);
-        while Instant::now() < end && self.frames.io().read(&mut sink).is_ok_and(|n| n > 0) {}
+        let (mut sink, io) = ([0; 8192], self.patient().io());
+        while io.read(&mut sink).is_ok_and(|n| n > 0) {}
     }
+}
+
+fn frames(end: Box<dyn Transport>) -> Frames<Stream> {
+    Frames::new(Stream::new(end, Fault::default(), PATIENCE))
 }
 
 pub fn hello() -> Hello {
     Hello {
         request: 0,
         agent: "raw".to_owned(),
+        token: None,
     }
 }
 

@@ -131,10 +131,9 @@ fn a_program_hears_in_json_that_its_line_is_wrong() {
             "--trust-network",
         ),
         (
-            "authorize --json --write --max-bytes 1GiB KEY",
-            "not kept yet",
+            "authorize --json --write --max-files 7 KEY",
+            "a key is a line",
         ),
-        ("authorize --json --write --max-files 7 KEY", "not kept yet"),
         (
             "serve --json --listen [ADDRESS]",
             "cannot listen on [ADDRESS]",

@@ -20,6 +20,8 @@ struct Shared {
 struct State {
     server: String,
     accepted: usize,
+    /// Bytes that clients have sent.
+    sent: usize,
     /// Bytes that may still go to clients; none where it does not matter.
     allowance: Option<usize>,
     /// Whether somebody waits for more allowance.
@@ -35,6 +37,7 @@ impl Relay {
             state: Mutex::new(State {
                 server: server.to_owned(),
                 accepted: 0,
+                sent: 0,
                 allowance: None,
                 stalled: false,
                 over: false,
@@ -61,6 +64,11 @@ impl Relay {
     /// How many connections there were.
     pub fn accepted(&self) -> usize {
         self.shared.state.lock().unwrap().accepted
+    }
+
+    /// How many bytes clients have sent.
+    pub fn sent(&self) -> usize {
+        self.shared.state.lock().unwrap().sent
     }
 
     /// Lets so many bytes more go to clients, or as many as there are.
@@ -102,7 +110,8 @@ impl Shared {
             return;
         };
         let (from, to) = (client.try_clone().unwrap(), server.try_clone().unwrap());
-        spawn(move || carry(from, to, |_| ()));
+        let counting = Arc::clone(self);
+        spawn(move || carry(from, to, |len| counting.state.lock().unwrap().sent += len));
         let held = Arc::clone(self);
         spawn(move || carry(server, client, |len| held.spend(len)));
     }

@@ -12,10 +12,14 @@ use haul::server::{Config, Handle, Server};
 use haul::store::{Durability, LocalStore};
 use tempfile::TempDir;
 
+use crate::secrecy::{Keys, Secrecy};
+
 /// A server in this process, on a directory and a port of its own.
 pub struct Rig {
     pub dir: TempDir,
     pub address: String,
+    /// What whoever connects has to hold.
+    pub keys: Keys,
     /// Stops the server when it is dropped.
     _handle: Handle,
 }
@@ -33,6 +37,13 @@ impl Rig {
     }
 
     pub fn with(config: Config, fault: Fault) -> Self {
+        Self::guarded(Secrecy::Plain, config, fault)
+    }
+
+    /// The same, or one that encrypts and admits its own clients only.
+    pub fn guarded(secrecy: Secrecy, config: Config, fault: Fault) -> Self {
+        let keys = Keys::of(secrecy);
+        let config = keys.guard(config);
         let dir = tempfile::tempdir().unwrap();
         let root = dir.path().join("root");
         fs::create_dir(&root).unwrap();
@@ -42,6 +53,7 @@ impl Rig {
         Self {
             dir,
             address,
+            keys,
             _handle: server.start().unwrap(),
         }
     }
@@ -54,6 +66,7 @@ impl Rig {
     pub fn client(&self, connections: usize) -> Client {
         let options = Options {
             connections,
+            encryption: self.keys.client(),
             ..Options::default()
         };
         Client::new(&self.address, options)

@@ -6,14 +6,23 @@ use std::path::PathBuf;
 
 use haul::client::{JobOptions, Status};
 use haul::content::Algorithm;
+use haul::fault::Fault;
+use haul::server::Config;
 
 use crate::rig::{Rig, get, put};
+use crate::secrecy::{Secrecy, plain_and_encrypted};
+
+plain_and_encrypted! {
+    files_around_a_block_go_up_and_come_back,
+    forty_mebibytes_go_up_and_come_back_over_one_and_four_connections,
+    a_second_checksum_is_proved_on_both_sides,
+}
 
 const MIB: usize = 1 << 20;
 
 #[track_caller]
-fn goes_up_and_comes_back(len: usize, connections: usize, checksum: Algorithm) {
-    let rig = Rig::new();
+fn goes_up_and_comes_back(secrecy: Secrecy, len: usize, connections: usize, checksum: Algorithm) {
+    let rig = Rig::guarded(secrecy, Config::default(), Fault::default());
     let source = rig.file("source", len);
     fs::set_permissions(&source, fs::Permissions::from_mode(0o640)).unwrap();
     let client = rig.client(connections);
@@ -48,23 +57,20 @@ fn goes_up_and_comes_back(len: usize, connections: usize, checksum: Algorithm) {
     assert!(!into.join(".haul").exists(), "staging is left behind");
 }
 
-#[test]
-fn files_around_a_block_go_up_and_come_back() {
+fn files_around_a_block_go_up_and_come_back(secrecy: Secrecy) {
     for len in [0, 1, MIB - 1, MIB, MIB + 1, 2 * MIB] {
-        goes_up_and_comes_back(len, 1, Algorithm::Blake3);
+        goes_up_and_comes_back(secrecy, len, 1, Algorithm::Blake3);
     }
 }
 
-#[test]
-fn forty_mebibytes_go_up_and_come_back_over_one_and_four_connections() {
-    goes_up_and_comes_back(40 * MIB + 7, 1, Algorithm::Blake3);
-    goes_up_and_comes_back(40 * MIB + 7, 4, Algorithm::Blake3);
+fn forty_mebibytes_go_up_and_come_back_over_one_and_four_connections(secrecy: Secrecy) {
+    goes_up_and_comes_back(secrecy, 40 * MIB + 7, 1, Algorithm::Blake3);
+    goes_up_and_comes_back(secrecy, 40 * MIB + 7, 4, Algorithm::Blake3);
 }
 
-#[test]
-fn a_second_checksum_is_proved_on_both_sides() {
-    goes_up_and_comes_back(0, 1, Algorithm::Sha256);
-    goes_up_and_comes_back(3 * MIB, 4, Algorithm::Sha256);
+fn a_second_checksum_is_proved_on_both_sides(secrecy: Secrecy) {
+    goes_up_and_comes_back(secrecy, 0, 1, Algorithm::Sha256);
+    goes_up_and_comes_back(secrecy, 3 * MIB, 4, Algorithm::Sha256);
 }
 
 #[test]

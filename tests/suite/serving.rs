@@ -119,7 +119,7 @@ fn a_server_that_should_not_start_does_not() {
     let trusted = Served::start(
         &place.here(),
         &place.home(),
-        "--plaintext --listen 0.0.0.0:0 --trust-network",
+        "--plaintext --listen 0.0.0.0:0 --trust-network --allow-root",
     );
     assert!(trusted.address.starts_with("127.0.0.1:"));
     // Nothing was touched, and the first one is well.

@@ -294,7 +294,12 @@ fn the_manual_s_examples_do_what_they_say() {
     let mut machine = Machine::new();
     let here = ["report.pdf", "notes", "2025/photo.jpg", "2025/report.pdf"];
     let there = ["a", "b", "notes.txt", "draft.txt", "old/x"];
-    let both = ["served/report.pdf", "served/2025/photo.jpg", "srv/files/x"];
+    let both = [
+        "served/report.pdf",
+        "served/2025/photo.jpg",
+        "srv/files/x",
+        "srv/log/old",
+    ];
     for name in here.into_iter().chain(both) {
         machine.file(name, b"here");
     }
@@ -323,14 +328,19 @@ fn the_manual_s_examples_do_what_they_say() {
             .replace("\\-", "-")
             .replace("\\e", "\\");
         let line = format!("haul {line}");
-        if !line.contains("haul serve") && count < 3 {
+        if !line.contains("haul serve") && count < 4 {
             machine.serve("served");
         }
-        let shown = Shown {
-            command: &line,
+        let mut shown = Shown {
+            command: "umask 077; haul invite --write --root served --address nas > link.txt",
             said: None,
             lines: (0, 0),
         };
+        if line.contains("link.txt") {
+            // What a guest was sent before.
+            machine.says(&shown);
+        }
+        shown.command = &line;
         machine.says(&shown);
         if line.contains("haul serve") {
             // Nobody else is to serve the same directory.

@@ -22,7 +22,13 @@ use crate::place::Place;
 use crate::program::Running;
 use crate::raw::{self, Raw, entry};
 use crate::rig::{Outcome, noise, remote};
+use crate::secrecy::{Secrecy, plain_and_encrypted};
 use crate::unharmed::patient;
+
+plain_and_encrypted! {
+    sums_are_asked_ahead_and_one_that_fails_stops_no_other,
+    a_server_that_answers_with_something_else_is_not_believed,
+}
 
 /// Names that a line of sums has to escape, and some that look like it.
 const ODD: [&str; 8] = [
@@ -273,11 +279,12 @@ type Told = (RemotePath, Result<Checksum, Code>);
 
 /// Has a server that follows `script` sum its root up, and says what came of it.
 fn sums(
+    secrecy: Secrecy,
     algorithm: Algorithm,
     script: impl FnOnce(&mut Raw) + Send + 'static,
 ) -> (Outcome, Vec<Told>) {
     let mut heard = Vec::new();
-    let outcome = facing(patient(), script, |client| Outcome {
+    let outcome = facing(secrecy, patient(), script, |client| Outcome {
         result: client
             .sum(None, algorithm, |entry, sum| {
                 heard.push((entry.path, sum.map_err(|error: Error| error.code())));
@@ -295,12 +302,11 @@ fn hear_sum(raw: &mut Raw) -> Sum {
     }
 }
 
-#[test]
-fn sums_are_asked_ahead_and_one_that_fails_stops_no_other() {
+fn sums_are_asked_ahead_and_one_that_fails_stops_no_other(secrecy: Secrecy) {
     // What fits into 12 KiB, a request being its path and 64 bytes.
     const AHEAD: usize = (12 << 10) / 264;
     const FILES: usize = 2 * AHEAD;
-    let (outcome, heard) = sums(Algorithm::Blake3, |raw| {
+    let (outcome, heard) = sums(secrecy, Algorithm::Blake3, |raw| {
         let request = raw.hear_list();
         raw.say(&page(request, (0..FILES).map(listed).collect()));
         let mut asked: Vec<Sum> = (0..AHEAD).map(|_| hear_sum(raw)).collect();
@@ -328,13 +334,12 @@ fn sums_are_asked_ahead_and_one_that_fails_stops_no_other() {
     assert_eq!(heard, expected);
 }
 
-#[test]
-fn a_server_that_answers_with_something_else_is_not_believed() {
+fn a_server_that_answers_with_something_else_is_not_believed(secrecy: Secrecy) {
     for (case, algorithm, more) in [
         ("another request", Algorithm::Blake3, 1),
         ("another algorithm", Algorithm::Sha256, 0),
     ] {
-        let (outcome, heard) = sums(algorithm, move |raw| {
+        let (outcome, heard) = sums(secrecy, algorithm, move |raw| {
             let request = raw.hear_list();
             raw.say(&page(request, vec![listed(0)]));
             let request = hear_sum(raw).request + more;
@@ -346,7 +351,7 @@ fn a_server_that_answers_with_something_else_is_not_believed() {
         assert_eq!(outcome.code(), 9, "{case}: {outcome:?}");
         assert_eq!(heard, [], "{case}");
     }
-    let (outcome, _) = sums(Algorithm::Blake3, |raw| {
+    let (outcome, _) = sums(secrecy, Algorithm::Blake3, |raw| {
         let request = raw.hear_list();
         raw.say(&page(request, vec![entry("unversioned", b"x")]));
     });
@@ -362,6 +367,7 @@ fn a_server_that_answers_with_something_else_is_not_believed() {
         vec![listed(0), beneath()],
     ] {
         let outcome = facing(
+            secrecy,
             patient(),
             |raw| {
                 let request = raw.hear_list();

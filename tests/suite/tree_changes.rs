@@ -14,7 +14,12 @@ use rustix::fs::{CWD, FileType, Mode, mknodat};
 use crate::evil::facing;
 use crate::rig::{Outcome, Rig, remote, visible};
 use crate::saboteur::Saboteur;
+use crate::secrecy::{Secrecy, plain_and_encrypted};
 use crate::unharmed::patient;
+
+plain_and_encrypted! {
+    a_server_that_answers_something_else_is_not_believed,
+}
 
 const SINGLE: Removal = Removal::Single;
 const WHOLE: Removal = Removal::Whole;
@@ -265,7 +270,10 @@ fn a_right_that_is_missing_is_told_before_anything_is_looked_up() {
         (1 | 4, [4, 4, 4]),
         (1 | 2, [6, 4, 4]),
         (1 | 8, [4, 4, 5]),
-        (2 | 8, [6, 5, 5]),
+        (8, [4, 4, 5]),
+        // A drop box is nothing beside that, and there is no name that would be taken.
+        (2, [0, 4, 4]),
+        (2 | 4 | 8, [0, 4, 4]),
         (15, [6, 5, 5]),
     ] {
         let saboteur = Saboteur::default();
@@ -283,9 +291,9 @@ fn a_right_that_is_missing_is_told_before_anything_is_looked_up() {
     }
 }
 
-#[test]
-fn a_server_that_answers_something_else_is_not_believed() {
+fn a_server_that_answers_something_else_is_not_believed(secrecy: Secrecy) {
     let outcome = facing(
+        secrecy,
         patient(),
         |raw| {
             raw.welcomes();

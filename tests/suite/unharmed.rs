@@ -10,6 +10,7 @@ use haul::transfer::Deadlines;
 
 use crate::raw::PATIENCE;
 use crate::rig::{Rig, get, noise, put};
+use crate::secrecy::Secrecy;
 
 /// Deadlines beyond every test's patience: what ends was not ended by one of them.
 pub fn patient() -> Deadlines {
@@ -25,22 +26,23 @@ pub fn patient() -> Deadlines {
 }
 
 /// A server with an old file in its root.
-pub fn served(config: Config) -> Rig {
-    let rig = Rig::with(config, Fault::default());
+pub fn served(secrecy: Secrecy, config: Config) -> Rig {
+    let rig = Rig::guarded(secrecy, config, Fault::default());
     fs::write(rig.root().join("old"), "old data").unwrap();
     rig
 }
 
 /// A server whose deadlines no test reaches.
-pub fn patient_server() -> Rig {
-    with_deadlines(patient())
+pub fn patient_server(secrecy: Secrecy) -> Rig {
+    with_deadlines(secrecy, patient())
 }
 
-pub fn with_deadlines(deadlines: Deadlines) -> Rig {
-    served(Config {
+pub fn with_deadlines(secrecy: Secrecy, deadlines: Deadlines) -> Rig {
+    let config = Config {
         deadlines,
         ..Config::default()
-    })
+    };
+    served(secrecy, config)
 }
 
 /// Nothing new is visible, the old is intact, nothing stays staged, and the next

@@ -16,6 +16,7 @@ use haul::content::block::{BLOCK_MAX, BLOCK_MIN, BLOCKS_MAX, SIZE_MAX};
 use haul::content::{BlockSize, Checksum, Geometry, Node, merge, node_of};
 use haul::offer::TICKET_MAX;
 use haul::path::{COMPONENT_MAX, PATH_MAX};
+use haul::trust::Introduction;
 use haul::wire::frame::{HEADER_MAX, LIST_MAX};
 use haul::wire::message::{Block, COMMIT_MAX, FETCH_MAX, Fail, OFFER_MAX};
 use haul::wire::{Error, Frames, Incoming, Kind, Message, preface};
@@ -349,5 +350,20 @@ fn the_tables_say_what_the_code_does() {
         ("path", PATH_MAX as u64),
     ] {
         says(format!("\n| {what} | {limit} |"));
+    }
+}
+
+#[test]
+fn a_link_is_read_and_written_as_specified() {
+    for vector in with("link") {
+        let rest = vector.text("link").strip_prefix("haul://").unwrap();
+        let (introduced, place) = rest.split_once('@').unwrap();
+        let read = Introduction::parse(introduced).unwrap();
+        assert_eq!(read.server.to_string(), vector.text("fingerprint"));
+        let token = read.token.unwrap();
+        assert_eq!(token.id.0.to_vec(), vector.bytes("id"));
+        assert_eq!(token.secret.bytes().to_vec(), vector.bytes("secret"));
+        assert_eq!(read.reveal(), introduced);
+        assert_eq!(place, "%5Bfe80::1%5D:4285/");
     }
 }

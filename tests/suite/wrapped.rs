@@ -5,10 +5,10 @@ use std::sync::Arc;
 use haul::content::{BlockSize, Geometry, Node, Verified};
 use haul::entry::{Cursor, Entry, Kind, Version};
 use haul::identity::Identity;
-use haul::offer::{Offering, Terms, Ticket};
+use haul::offer::{Offering, OnExisting, Terms, Ticket};
 use haul::path::RemotePath;
-use haul::store::{Changes, Claim, Durability, Error, Parents, Published, ReadAt, Removal};
-use haul::store::{Source, Staged, Standing, Store};
+use haul::store::{Aside, Changes, Claim, Durability, Error, Parents, Published, ReadAt, Removal};
+use haul::store::{Source, Staged, Standing, Store, Telling};
 
 /// What a test hears of a store.
 pub trait Listener: Send + Sync + 'static {
@@ -99,7 +99,7 @@ impl<S: Store, L: Listener> Changes for Wrapped<S, L>
 where
     S::Walk: 'static,
 {
-    fn make_dir(&self, path: &RemotePath, parents: Parents) -> Result<(), Error> {
+    fn make_dir(&self, path: &RemotePath, parents: Parents) -> Result<Option<Aside>, Error> {
         self.inner.make_dir(path, parents)
     }
 
@@ -121,6 +121,14 @@ where
     fn acting_for(&self, by: Identity) -> Self {
         Self {
             inner: self.inner.acting_for(by),
+            block: self.block,
+            listener: Arc::clone(&self.listener),
+        }
+    }
+
+    fn telling(&self, what: Telling) -> Self {
+        Self {
+            inner: self.inner.telling(what),
             block: self.block,
             listener: Arc::clone(&self.listener),
         }
@@ -148,7 +156,7 @@ where
         staged.into_iter().map(|one| one.map(wrap)).collect()
     }
 
-    fn settle(&self, directories: &[Offering]) -> Vec<Result<(), Error>> {
+    fn settle(&self, directories: &[Offering]) -> Vec<Result<Option<Aside>, Error>> {
         self.inner.settle(directories)
     }
 
@@ -183,6 +191,10 @@ impl<T: Staged, L: Listener> Staged for WrappedStaged<T, L> {
 
     fn standing(&self) -> Standing {
         self.0.standing()
+    }
+
+    fn on_existing(&self) -> OnExisting {
+        self.0.on_existing()
     }
 
     fn ticket(&self) -> Option<Ticket> {

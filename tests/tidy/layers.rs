@@ -18,8 +18,8 @@ const LAYERS: [&[&str]; 7] = [
 ];
 
 /// The lowest layer, and the only one whose rooms may name each other.
-const LEAVES: [&str; 8] = [
-    "code", "content", "entry", "fault", "identity", "offer", "path", "utc",
+const LEAVES: [&str; 10] = [
+    "code", "content", "entry", "fault", "identity", "json", "offer", "path", "token", "utc",
 ];
 
 /// Finds the paths that leave the room for one that is not below it.

@@ -24,6 +24,7 @@ use crossbeam_channel::select;
 use crate::client::{Cancel, Error};
 use crate::code::Code;
 
+use super::bearings::BearingsArgs;
 use super::failure::failure;
 use super::remote::Remote;
 use super::report::Report;
@@ -40,6 +41,8 @@ pub(super) struct ShellArgs {
     /// The server, and the directory there to begin in
     #[arg(value_name = "REMOTE")]
     remote: OsString,
+    #[command(flatten)]
+    pub(super) bearings: BearingsArgs,
     /// Where lines come from no terminal: go on after an error
     #[arg(short = 'k')]
     keep_going: bool,
@@ -66,9 +69,9 @@ enum Typist {
     Script,
 }
 
-pub(super) fn settings(args: &ShellArgs) -> anyhow::Result<Settings> {
+pub(super) fn settings(args: &ShellArgs, from: &Vantage) -> anyhow::Result<Settings> {
     Ok(Settings {
-        remote: Vantage::Anywhere.place(&args.remote)?,
+        remote: from.place(&args.remote)?,
         on_error: if args.keep_going {
             OnError::GoOn
         } else {
@@ -84,7 +87,7 @@ pub(super) fn run(settings: &Settings, report: &mut Report) -> anyhow::Result<Op
         Typist::Script
     };
     let interrupts = Interrupts::listen()?;
-    let mut shell = Shell::new(&settings.remote.address, report.manner())?;
+    let mut shell = Shell::new(&settings.remote.peer, report.manner())?;
     shell.enter(&settings.remote, &interrupts.begin(), report)?;
     interrupts.rest();
     let names = Names::new(shell.client.for_jobs(1, Cancel::default()), shell.vantage());

@@ -8,6 +8,7 @@ use std::fmt::Write;
 use std::os::unix::ffi::OsStringExt;
 use std::path::PathBuf;
 
+use clap::builder::Resettable;
 use clap::error::{ContextKind, ContextValue, ErrorKind};
 use clap::{ArgMatches, Args as ClapArgs, Command, CommandFactory, FromArgMatches};
 use clap::{Parser, Subcommand};
@@ -17,6 +18,7 @@ use crate::cli::args::{Errand, Everywhere};
 use crate::cli::environment;
 use crate::cli::escape;
 use crate::cli::failure::usage;
+use crate::cli::links::Secrets;
 
 #[derive(Debug, Parser)]
 #[command(no_binary_name = true, disable_help_subcommand = true)]
@@ -101,7 +103,8 @@ const MV_TO: &str = "Its new name: DIR/ is into a directory, NAME exactly that n
 
 /// What there is to type.
 pub(super) fn command() -> Command {
-    let command = Line::command().mut_subcommands(|command| match command.get_name() {
+    let command = Line::command().mut_subcommands(of_one_server);
+    let command = command.mut_subcommands(|command| match command.get_name() {
         "ls" => command.mut_arg("remote", |remote| remote.required(false)),
         "put" => command
             .override_usage("put [OPTIONS] PATH... [REMOTE]")
@@ -115,12 +118,26 @@ pub(super) fn command() -> Command {
     environment::without_empty(command)
 }
 
+/// A command without what says of a server which one it is: here that is known.
+fn of_one_server(command: Command) -> Command {
+    command.mut_args(|arg| {
+        if ["server_key", "link_file"].contains(&arg.get_id().as_str()) {
+            arg.env(Resettable::Reset).hide(true)
+        } else {
+            arg
+        }
+    })
+}
+
 /// Splits a line into words as a POSIX shell does: quotes, backslashes, and what follows a
 /// `#` is for people.
 pub(super) fn words(line: &[u8]) -> anyhow::Result<Vec<OsString>> {
     let words = shlex::bytes::split(line)
         .ok_or_else(|| usage("a quote is not closed, or nothing follows a backslash"))?;
-    Ok(words.into_iter().map(OsString::from_vec).collect())
+    // A link is of no use here, and what is said of the line is not to show it.
+    let mut secrets = Secrets::default();
+    let words = words.into_iter().map(OsString::from_vec);
+    Ok(words.map(|word| secrets.take_from(&word)).collect())
 }
 
 /// Reads the words of a line.

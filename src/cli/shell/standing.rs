@@ -10,11 +10,11 @@ use crate::code::Code;
 use crate::entry::Kind;
 use crate::path::RemotePath;
 
-use crate::cli::address::Address;
 use crate::cli::errand::Errands;
 use crate::cli::escape;
-use crate::cli::failure::failure;
-use crate::cli::quoting;
+use crate::cli::failure::{failure, usage};
+use crate::cli::peer::Peer;
+use crate::cli::quoting::Resume;
 use crate::cli::remote::Remote;
 use crate::cli::report::Report;
 use crate::cli::run_errand;
@@ -40,32 +40,32 @@ pub(super) enum Then {
 /// A connection, and a place on its server.
 pub(super) struct Shell {
     pub(super) client: Client,
-    address: Address,
+    peer: Peer,
     here: Option<RemotePath>,
     manner: Manner,
 }
 
 impl Shell {
-    /// Begins with the server at `address`, without connecting.
+    /// Begins with a server, without connecting.
     ///
     /// # Errors
     ///
     /// Where nobody knows whose server that is to be.
-    pub(super) fn new(address: &Address, manner: Manner) -> anyhow::Result<Self> {
+    pub(super) fn new(peer: &Peer, manner: Manner) -> anyhow::Result<Self> {
         let options = Options {
             idle: Idle::Keep { trust: TRUST },
             ..Options::default()
         };
         Ok(Self {
-            client: servers::client(&address.to_string(), manner.secrecy, options)?,
-            address: address.clone(),
+            client: servers::client(peer, manner.secrecy, options)?,
+            peer: peer.clone(),
             here: None,
             manner,
         })
     }
 
     pub(super) fn vantage(&self) -> Vantage {
-        Vantage::Within(self.address.clone(), self.here.clone())
+        Vantage::Within(self.peer.clone(), self.here.clone())
     }
 
     /// The directory there, as a path from the root.
@@ -74,7 +74,11 @@ impl Shell {
     }
 
     pub(super) fn prompt(&self) -> String {
-        format!("{}{}> ", self.address.short(), escape::name(&self.place()))
+        format!(
+            "{}{}> ",
+            self.peer.address.short(),
+            escape::name(&self.place())
+        )
     }
 
     /// Does what a line says.
@@ -95,7 +99,7 @@ impl Shell {
                 report.manner = self.manner_of(&line, &matches)?;
                 report.set_effect(Effect::Real);
                 let goes_on = matches!(&line.command, Spoken::Errand(errand) if errand.goes_on());
-                report.resume_with(goes_on.then(|| quoting::command(&words)));
+                report.resume_with(goes_on.then(|| Resume::of(&words)));
                 let result = self.carry_out(line.command, &matches, cancel, report);
                 let result = result.or_else(|error| {
                     let code = report.broken_off(&error);
@@ -141,6 +145,10 @@ impl Shell {
     ) -> anyhow::Result<Then> {
         let code = match command {
             Spoken::Errand(errand) => {
+                if errand.bearings().is_said() {
+                    let peer = &self.peer;
+                    return Err(usage(format!("all commands here are for {peer}")));
+                }
                 self.reach(cancel, report)?;
                 let errands = Errands::with(&self.client, self.manner.secrecy, cancel.clone());
                 run_errand(errand, matches, &self.vantage(), &errands, report)?
@@ -200,7 +208,7 @@ impl Shell {
     fn reach(&self, cancel: &Cancel, report: &Report) -> anyhow::Result<()> {
         let connected = self.client.for_jobs(1, cancel.clone()).connect()?;
         if connected == Connected::Again {
-            let address = &self.address;
+            let address = &self.peer;
             report.notice(&format!(
                 "the connection to {address} was lost, and is open again"
             ));

@@ -9,6 +9,8 @@ use rustyline::config::{CompletionType, Config};
 use rustyline::error::ReadlineError;
 use rustyline::history::MemHistory;
 
+use crate::cli::links;
+
 use super::completion::Completion;
 use super::history::History;
 use super::lines::{Reader, Told};
@@ -47,10 +49,11 @@ impl Reader for Terminal {
     fn read(&mut self, prompt: &str) -> Told {
         match self.editor.readline(prompt) {
             Ok(line) => {
+                let kept = links::without_secrets(&line);
                 if let (Ok(true), Some(history)) =
-                    (self.editor.add_history_entry(&*line), &mut self.history)
+                    (self.editor.add_history_entry(&*kept), &mut self.history)
                 {
-                    history.add(&line);
+                    history.add(&kept);
                 }
                 Told::Line(line.into_bytes())
             }

@@ -180,7 +180,7 @@ impl<S: Store> Pull<'_, S> {
             let settled = store.settle(&offerings);
             for (name, result) in names.into_iter().zip(settled) {
                 match result {
-                    Ok(()) => self.job.place(name, Kind::Dir, Status::Fetched),
+                    Ok(_) => self.job.place(name, Kind::Dir, Status::Fetched),
                     Err(error) => self.job.fail_beside(name, error.code(), error.to_string()),
                 }
             }

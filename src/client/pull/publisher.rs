@@ -46,7 +46,7 @@ fn publish<S: Store>(pull: &Pull<'_, S>, files: &[Arc<Incoming<S::Staged>>]) {
             continue;
         }
         match result {
-            Ok(published) => tell(pull, file, published),
+            Ok(published) => tell(pull, file, &published),
             Err(error) => {
                 pull.job.unmoved(file.entry().size());
                 pull.job
@@ -57,7 +57,7 @@ fn publish<S: Store>(pull: &Pull<'_, S>, files: &[Arc<Incoming<S::Staged>>]) {
     pull.go_on_looking();
 }
 
-fn tell<S: Store>(pull: &Pull<'_, S>, file: &Incoming<S::Staged>, published: Published) {
+fn tell<S: Store>(pull: &Pull<'_, S>, file: &Incoming<S::Staged>, published: &Published) {
     let status = match file.staged.standing() {
         Standing::Same(_) => Status::Unchanged,
         Standing::SameIf(..) if file.same.get().is_some() => Status::Unchanged,

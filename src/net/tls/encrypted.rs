@@ -3,7 +3,7 @@
 use std::fmt;
 use std::io::{self, BufRead, ErrorKind, IoSlice, Read, Write};
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use rustls::pki_types::ServerName;
 use rustls::{ClientConnection, Connection, ServerConnection};
@@ -11,13 +11,16 @@ use rustls::{ClientConnection, Connection, ServerConnection};
 use super::{ClientSide, InClear, ServerSide};
 use crate::net::keys::PublicKey;
 use crate::net::plain::Plain;
-use crate::net::stream::Transport;
+use crate::net::stream::{Transport, is_wait};
 
 /// Plaintext and records that wait to be sent, in bytes: what one system call takes.
 const OUTGOING: usize = 256 << 10;
 
-/// Bytes that are read at once.
+/// Bytes that are read at once where many come.
 const INCOMING: usize = 256 << 10;
+
+/// Bytes that are read at once where few do: a handshake, a request now and then.
+const INCOMING_FEW: usize = 4 << 10;
 
 /// The type of a TLS record that begins a handshake (RFC 8446, section 5.1).
 const HANDSHAKE: u8 = 22;
@@ -33,6 +36,8 @@ pub struct Encrypted {
     socket: Plain,
     state: State,
     incoming: Incoming,
+    /// Whether the peer has said anything.
+    heard: bool,
     /// Bytes of a write that are taken and not yet sent.
     taken: usize,
 }
@@ -44,6 +49,9 @@ enum State {
     Records(Box<Connection>),
     /// The client does not encrypt: it can still be told that it has to.
     Clear,
+    /// All is said. What still comes will be thrown away, and is not looked into: a record
+    /// that is damaged would ask for an alert, and no word follows the last one.
+    Over,
 }
 
 /// What was read from the socket and not yet decrypted.
@@ -81,6 +89,7 @@ impl Encrypted {
             socket,
             state,
             incoming: Incoming::default(),
+            heard: false,
             taken: 0,
         }
     }
@@ -88,6 +97,7 @@ impl Encrypted {
     /// Sees whether the client encrypts, by the first byte that it says.
     fn decide(&mut self, side: &ServerSide, wait: Duration) -> io::Result<()> {
         self.incoming.fill(&mut self.socket, wait)?;
+        self.heard = true;
         self.state = if self.incoming.first() == Some(HANDSHAKE) {
             let session = ServerConnection::new(Arc::clone(&side.config));
             let mut session = Connection::Server(session.map_err(io::Error::other)?);
@@ -123,7 +133,9 @@ impl Encrypted {
             self.incoming.fill(&mut self.socket, wait)?;
         }
         let is_record = |first| (RECORDS.0..=RECORDS.1).contains(&first);
-        if session.is_handshaking() && !self.incoming.first().is_none_or(is_record) {
+        let is_first = !std::mem::replace(&mut self.heard, true);
+        // Later on, what comes may begin in the middle of a record.
+        if is_first && !self.incoming.first().is_none_or(is_record) {
             let said = self.incoming.rest().to_vec();
             return Err(io::Error::new(ErrorKind::InvalidData, InClear(said)));
         }
@@ -142,7 +154,7 @@ impl Transport for Encrypted {
         loop {
             match &mut self.state {
                 State::Clear if !self.incoming.is_empty() => return self.incoming.read(into),
-                State::Clear => return self.socket.read(into, wait),
+                State::Clear | State::Over => return self.socket.read(into, wait),
                 State::Expecting(side) => {
                     let side = side.clone();
                     self.decide(&side, wait)?;
@@ -162,10 +174,9 @@ impl Transport for Encrypted {
         loop {
             match &mut self.state {
                 State::Clear => return self.socket.write(slices, wait),
-                State::Expecting(side) => {
-                    let side = side.clone();
-                    self.decide(&side, wait)?;
-                }
+                // Nothing can be told to a client of which not even that is known; to wait
+                // for its first byte here would give it more time than to open has.
+                State::Expecting(_) | State::Over => return Err(ErrorKind::BrokenPipe.into()),
                 State::Records(session) => {
                     // After a wait that ran out the same bytes are given again.
                     if self.taken == 0 {
@@ -200,6 +211,29 @@ impl Transport for Encrypted {
         }
     }
 
+    fn await_input(&mut self, wait: Duration) -> io::Result<bool> {
+        let until = Instant::now() + wait;
+        while !self.is_readable()? {
+            let left = || until.saturating_duration_since(Instant::now());
+            // What was read may have to be answered before anything else comes. A wait of no
+            // time would be an error.
+            match self.flush(left().max(Duration::from_millis(1))) {
+                Err(error) if is_wait(&error) => return Ok(false),
+                flushed => flushed?,
+            }
+            if !self.socket.await_input(left())? {
+                return Ok(false);
+            }
+        }
+        Ok(true)
+    }
+
+    fn rest(&mut self) {
+        if self.incoming.is_empty() {
+            self.incoming = Incoming::default();
+        }
+    }
+
     fn has_left(&mut self) -> io::Result<bool> {
         self.socket.has_left()
     }
@@ -211,6 +245,7 @@ impl Transport for Encrypted {
             session.send_close_notify();
             self.flush(FAREWELL)?;
         }
+        self.state = State::Over;
         self.socket.finish()
     }
 
@@ -242,21 +277,15 @@ impl Incoming {
 
     /// Waits for bytes; none are the end.
     fn fill(&mut self, socket: &mut Plain, wait: Duration) -> io::Result<()> {
-        (self.at, self.end) = (0, 0);
         if self.bytes.is_empty() {
+            self.bytes = vec![0; INCOMING_FEW];
+        } else if self.end == self.bytes.len() && self.end < INCOMING {
+            // It was filled the last time, so more is on its way.
             self.bytes = vec![0; INCOMING];
         }
-        match socket.read(&mut self.bytes, wait) {
-            Ok(read) => {
-                self.end = read;
-                Ok(())
-            }
-            Err(error) => {
-                // Most connections are idle most of the time, and should cost little.
-                self.bytes = Vec::new();
-                Err(error)
-            }
-        }
+        (self.at, self.end) = (0, 0);
+        self.end = socket.read(&mut self.bytes, wait)?;
+        Ok(())
     }
 }
 

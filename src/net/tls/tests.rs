@@ -115,6 +115,42 @@ fn a_client_that_does_not_encrypt_is_heard_so_that_it_can_be_told() {
     assert_eq!(answer, "no");
 }
 
+/// Passes on what comes from one socket to another, a byte at a time.
+fn drip(mut from: TcpStream, mut to: TcpStream) {
+    let mut byte = [0];
+    while from.read(&mut byte).is_ok_and(|read| read > 0) && to.write_all(&byte).is_ok() {}
+    let _ = to.shutdown(std::net::Shutdown::Write);
+}
+
+#[test]
+fn a_record_that_comes_byte_by_byte_is_awaited_to_its_end() {
+    let (server, client) = (key(), key());
+    let ((near, one), (far, other)) = (sockets(), sockets());
+    for [from, to] in [[&one, &other], [&other, &one]] {
+        let [from, to] = [from, to].map(|socket| socket.try_clone().unwrap());
+        thread::spawn(move || drip(from, to));
+    }
+    let mut near = stream(Encrypted::accept(near, &ServerSide::new(&server).unwrap()));
+    let side = ClientSide::new(&client, Expected::Key(server.public())).unwrap();
+    let mut far = stream(Encrypted::connect(far, &side).unwrap());
+    let opened = thread::spawn(move || {
+        near.read_exact(&mut [0; 1]).unwrap();
+        near.write_all(&noise(20_000)).unwrap();
+        near
+    });
+    far.write_all(b"x").unwrap();
+    far.rest().unwrap();
+    assert!(far.is_readable().unwrap(), "a record is there, and whole");
+    let mut came = vec![0; 20_000];
+    far.read_exact(&mut came).unwrap();
+    assert!(came == noise(20_000));
+    assert!(!far.await_input(Duration::from_millis(50)).unwrap());
+    drop(opened.join().unwrap());
+    far.rest().unwrap();
+    let error = far.read(&mut [0; 1]).unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::UnexpectedEof);
+}
+
 #[test]
 fn a_part_of_a_record_is_not_readable_yet_and_a_cut_is_no_end() {
     let server = key();
@@ -135,4 +171,28 @@ fn a_part_of_a_record_is_not_readable_yet_and_a_cut_is_no_end() {
     drop(near);
     let error = far.read(&mut [0; 1]).unwrap_err();
     assert_eq!(error.kind(), ErrorKind::UnexpectedEof);
+}
+
+#[test]
+fn a_write_that_was_given_up_is_the_last_one() {
+    let server = key();
+    let (mut near, mut far, _) = pair(&server, &key(), Expected::Key(server.public()));
+    let opened = thread::spawn(move || {
+        near.read_exact(&mut [0; 1]).unwrap();
+        near.write_all(b"y").unwrap();
+        near.allow_write(Duration::from_millis(50), GENEROUS);
+        let error = near.write_all(&noise(64 << 20)).unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::TimedOut);
+        near
+    });
+    far.write_all(b"x").unwrap();
+    far.read_exact(&mut [0; 1]).unwrap();
+    let mut near = opened.join().unwrap();
+    // Now the other side listens, and would take this for what it still waits for.
+    let listens = thread::spawn(move || far.read_to_end(&mut Vec::new()));
+    near.allow_write(GENEROUS, GENEROUS);
+    let error = near.write_all(b"another message").unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::BrokenPipe);
+    drop(near);
+    assert!(listens.join().unwrap().is_err());
 }

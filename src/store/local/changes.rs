@@ -13,23 +13,34 @@ use rustix::fs::FileType;
 use rustix::io::Errno;
 
 use super::Shared;
+use super::drop_box::DropBox;
 use super::sys::{DIRECTORY, Sys};
 use super::tree::file_type;
 use super::tree_removal;
 use crate::entry::Mode;
 use crate::path::RemotePath;
 use crate::store::error::{Action, Change, Error};
-use crate::store::{Durability, Parents, Removal};
+use crate::store::{Aside, Durability, Parents, Removal};
 
 /// Makes the directory `path`.
-pub(super) fn make_dir(shared: &Shared, path: &RemotePath, parents: Parents) -> Result<(), Error> {
+pub(super) fn make_dir(
+    shared: &Shared,
+    drop_box: Option<&DropBox<'_>>,
+    path: &RemotePath,
+    parents: Parents,
+) -> Result<Option<Aside>, Error> {
+    if let Some(drop_box) = drop_box {
+        return drop_box.make_one(path);
+    }
     let made = match (make_one(shared, path), parents) {
         (Err(Error::Taken(_)), Parents::Make) if is_directory(shared, path)? => Ok(()),
         (Err(Error::NotFound(_)), Parents::Make) => make_all(shared, path),
         (other, _) => other,
     };
     made?;
-    flush_up(shared, path.parent()).map_err(|errno| unflushed(path, Change::Made, errno))
+    flush_up(shared, path.parent())
+        .map(|()| None)
+        .map_err(|errno| unflushed(path, Change::Made, errno))
 }
 
 fn make_one(shared: &Shared, path: &RemotePath) -> Result<(), Error> {

@@ -7,6 +7,7 @@
 
 use std::collections::HashMap;
 use std::os::fd::OwnedFd;
+use std::path::Path;
 use std::sync::Arc;
 
 use rustix::io::Errno;
@@ -93,11 +94,15 @@ impl<'s> Directories<'s> {
             return Ok(Arc::clone(directory));
         }
         let name = at.map_or(".".as_ref(), RemotePath::as_path);
-        match self.tree.sys.open_beneath(&self.tree.root, name, DIRECTORY) {
-            Ok(directory) => Ok(Arc::new(directory)),
-            Err(Errno::NOTDIR) => Err(Error::Occupied(path.clone())),
-            Err(errno) => Err(Error::system(Action::Open, path, errno)),
-        }
+        self.open_in(&self.tree.root, name, path).map(Arc::new)
+    }
+
+    fn open_in(&self, within: &OwnedFd, name: &Path, path: &RemotePath) -> Result<OwnedFd, Error> {
+        let opened = self.tree.sys.open_beneath(within, name, DIRECTORY);
+        opened.map_err(|errno| match errno {
+            Errno::NOTDIR => Error::Occupied(path.clone()),
+            errno => Error::system(Action::Open, path, errno),
+        })
     }
 
     /// Counts a directory, and all above it, among those to be flushed.
@@ -113,33 +118,63 @@ impl<'s> Directories<'s> {
         self.held.entry(at).or_default()
     }
 
+    /// The directory `at`, or the one that stands for it: where what has a name on the way
+    /// is no directory, or none to be used, `beside` names one that takes its place.
+    pub(super) fn reach_past(
+        &mut self,
+        at: &RemotePath,
+        path: &RemotePath,
+        beside: impl Fn(Option<&RemotePath>, &str) -> String,
+    ) -> Result<(Arc<OwnedFd>, Option<RemotePath>), Error> {
+        let mut here = (None, self.open(None, path)?);
+        for name in at.components() {
+            let next = self.step(&here, name, Mode::EVERYTHING, path);
+            here = next.or_else(|_| {
+                let name = beside(here.0.as_ref(), name);
+                self.step(&here, &name, Mode::EVERYTHING, path)
+            })?;
+        }
+        let (at, directory) = here;
+        self.hold(at.clone()).directory = Some(Arc::clone(&directory));
+        Ok((directory, at))
+    }
+
     fn make(
         &mut self,
         at: &RemotePath,
         base: u16,
         path: &RemotePath,
     ) -> Result<Arc<OwnedFd>, Error> {
-        let mut above: Option<RemotePath> = None;
-        let mut directory = self.open(None, path)?;
+        let mut here = (None, self.open(None, path)?);
         for (depth, name) in at.components().enumerate() {
             let mode = if depth < usize::from(base) {
                 Mode::EVERYTHING
             } else {
                 Mode::OWNERS_DIRECTORY
             };
-            let result = self.make_in((above.as_ref(), &directory), name, mode);
-            // The components of a checked path joined again are a checked path.
-            let next = RemotePath::beneath(above.as_ref(), name)
-                .map_err(|_| Error::NotFound(path.clone()))?;
-            match result {
-                Ok(()) => self.made.push(next.clone()),
-                Err(Errno::EXIST) => {}
-                Err(errno) => return Err(Error::system(Action::MakeDir, path, errno)),
-            }
-            directory = self.open(Some(&next), path)?;
-            above = Some(next);
+            here = self.step(&here, name, mode, path)?;
         }
-        Ok(directory)
+        Ok(here.1)
+    }
+
+    /// The directory `name` in another, made where it is not there.
+    fn step(
+        &mut self,
+        (above, directory): &(Option<RemotePath>, Arc<OwnedFd>),
+        name: &str,
+        mode: Mode,
+        path: &RemotePath,
+    ) -> Result<(Option<RemotePath>, Arc<OwnedFd>), Error> {
+        // What it is joined to may have become too long for a name beside.
+        let next =
+            RemotePath::beneath(above.as_ref(), name).map_err(|_| Error::NotFound(path.clone()))?;
+        match self.make_in((above.as_ref(), directory), name, mode) {
+            Ok(()) => self.made.push(next.clone()),
+            Err(Errno::EXIST) => {}
+            Err(errno) => return Err(Error::system(Action::MakeDir, path, errno)),
+        }
+        let opened = self.open_in(directory, Path::new(name), path)?;
+        Ok((Some(next), Arc::new(opened)))
     }
 
     fn make_in(

@@ -14,8 +14,8 @@ use crate::content::{Algorithm, Checksum, Pass};
 use crate::entry::{Entry, Kind, LinkTarget, Version};
 use crate::offer::{Compare, OnExisting, Terms};
 use crate::path::RemotePath;
-use crate::store::Standing;
 use crate::store::error::{Action, Error};
+use crate::store::{Standing, Telling};
 
 /// Bytes of a file that are read at once to hash it in order.
 pub(super) const AT_ONCE: usize = 1 << 20;
@@ -26,6 +26,7 @@ const ATTEMPTS: usize = 4;
 /// Judges one entry after the other. Those of one directory share a look for it.
 pub(super) struct Judge<'t> {
     tree: &'t Held,
+    telling: Telling,
     /// The directory that the last one was in, and what was found there.
     last: Option<(Option<RemotePath>, Found)>,
 }
@@ -39,8 +40,12 @@ enum Found {
 
 impl<'t> Judge<'t> {
     /// Judges what is offered to `tree`.
-    pub(super) fn new(tree: &'t Held) -> Self {
-        Self { tree, last: None }
+    pub(super) fn new(tree: &'t Held, telling: Telling) -> Self {
+        Self {
+            tree,
+            telling,
+            last: None,
+        }
     }
 
     /// Says how `entry` stands, and refuses what the terms do not allow.
@@ -60,6 +65,9 @@ impl<'t> Judge<'t> {
             && !target.stays_within(entry.depth())
         {
             return Err(Error::LeadsOut(entry.path.clone()));
+        }
+        if self.telling == Telling::Nothing {
+            return Ok(Standing::Absent);
         }
         match self.look(&entry.path)? {
             None => Ok(Standing::Absent),

@@ -8,8 +8,11 @@
 mod blocks;
 mod changes;
 mod checksum_record;
+mod core;
 mod directories;
+mod drop_box;
 mod flush;
+mod hidden;
 mod judging;
 mod named;
 mod places;
@@ -20,22 +23,22 @@ mod settling;
 mod staging;
 mod staging_area;
 mod sys;
+mod ticket;
 mod tree;
 mod tree_removal;
 mod walk;
 mod within;
 
-use std::collections::HashMap;
-use std::ops::Deref;
 use std::path::Path;
-use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
+use std::sync::{Arc, Weak};
 
 pub use staging::LocalStaged;
 pub use tree::{LocalReader, Tree};
 pub use walk::Walk;
 
-use flush::{FlushPoint, SharedPoint};
+use self::core::{Core, Shared};
+use drop_box::DropBox;
+use flush::FlushPoint;
 use judging::Judge;
 use staging_area::{Area, Keeper};
 use sys::DIRECTORY;
@@ -43,8 +46,8 @@ use tree::Held;
 use within::Records;
 
 use super::error::{Action, Error};
-use super::{Changes, Claim, Durability, Parents, Place, Published, Removal, Source, Staged};
-use super::{Standing, Store};
+use super::{Aside, Changes, Claim, Durability, Parents, Place, Published, Removal};
+use super::{Source, Staged, Standing, Store, Telling};
 use crate::entry::{Cursor, Entry, Kind, Version};
 use crate::fault::Fault;
 use crate::identity::Identity;
@@ -58,49 +61,7 @@ use crate::path::RemotePath;
 pub struct LocalStore {
     shared: Arc<Shared>,
     by: Identity,
-}
-
-/// Blocks that may be under way at once in one store: 4 TiB of files in 1 MiB blocks, in
-/// at most 200 MiB of memory.
-const BLOCKS_MAX: usize = 1 << 22;
-
-/// While no more blocks than these are under way, small files keep their descriptors.
-const KEEP_MAX: usize = 64;
-
-/// A store as seen from one of its directories: names lead beneath that, and nowhere
-/// else.
-#[derive(Debug)]
-struct Shared {
-    tree: Arc<Held>,
-    core: Arc<Core>,
-}
-
-impl Deref for Shared {
-    type Target = Core;
-
-    fn deref(&self) -> &Core {
-        &self.core
-    }
-}
-
-/// What all handles share, from wherever they see the store.
-#[derive(Debug)]
-struct Core {
-    /// Where files are staged, whatever they are to become.
-    top: Arc<Held>,
-    keeper: Keeper,
-    durability: Durability,
-    reporting: bool,
-    /// What a job's batches share: it has one thread that commits.
-    point: SharedPoint,
-    /// Made with the first file that is staged, so that a tree that is only read
-    /// stays untouched.
-    area: Mutex<Option<Arc<Area>>>,
-    live: Mutex<HashMap<u64, Weak<LocalStaged>>>,
-    publishing: Mutex<()>,
-    /// Blocks whose state is held in memory.
-    blocks: AtomicUsize,
-    key: [u8; 32],
+    telling: Telling,
 }
 
 impl LocalStore {
@@ -111,7 +72,11 @@ impl LocalStore {
     /// [`Error::Served`] where another process does, [`Error::NotOurs`] where what is
     /// called `.haul` in it is not haul's, [`Error::Root`] where it cannot be opened.
     pub fn serve(path: &Path, durability: Durability, fault: Fault) -> Result<Self, Error> {
-        let tree = Held::open(path, fault)?;
+        Self::serve_held(Held::open(path, fault)?, durability)
+    }
+
+    fn serve_held(tree: Arc<Held>, durability: Durability) -> Result<Self, Error> {
+        let path = &tree.path;
         // The root's own lock, so that a tree that is only read stays untouched.
         tree.sys.lock(&tree.root).map_err(|errno| match errno {
             rustix::io::Errno::WOULDBLOCK => Error::Served(path.to_owned()),
@@ -149,20 +114,10 @@ impl LocalStore {
         Ok(Self {
             shared: Arc::new(Shared {
                 tree: Arc::clone(&tree),
-                core: Arc::new(Core {
-                    top: tree,
-                    keeper,
-                    durability,
-                    reporting,
-                    point: SharedPoint::default(),
-                    area: Mutex::new(None),
-                    live: Mutex::new(HashMap::new()),
-                    publishing: Mutex::new(()),
-                    blocks: AtomicUsize::new(0),
-                    key,
-                }),
+                core: Arc::new(Core::new(tree, keeper, (durability, reporting), key)),
             }),
             by: Identity::Owner,
+            telling: Telling::All,
         })
     }
 
@@ -176,13 +131,9 @@ impl LocalStore {
         Tree::of(Arc::clone(&self.shared.tree))
     }
 
-    /// Seals a staging's number for this identity.
-    fn seal(&self, number: u64) -> Ticket {
-        let mut bytes = number.to_be_bytes().to_vec();
-        let mut hasher = blake3::Hasher::new_keyed(&self.shared.key);
-        hasher.update(&bytes).update(self.by.as_bytes());
-        bytes.extend_from_slice(&hasher.finalize().as_bytes()[..16]);
-        Ticket::new(&bytes).expect("24 bytes are within a ticket's limit")
+    /// What stores for whoever is told nothing.
+    fn drop_box(&self) -> Option<DropBox<'_>> {
+        DropBox::of(&self.shared, &self.by, self.telling)
     }
 
     fn stage_one(
@@ -196,7 +147,9 @@ impl LocalStore {
             return Err(Error::NotStorable(entry.path.clone()));
         }
         let standing = judge.judge(entry, terms)?;
-        if matches!(standing, Standing::Absent | Standing::Replaces(_)) {
+        let is_new = matches!(standing, Standing::Absent | Standing::Replaces(_));
+        // How much is free tells of what is there, too.
+        if is_new && self.telling == Telling::All {
             let needed = entry.size();
             *free = free.checked_sub(needed).ok_or_else(|| Error::NoRoom {
                 path: entry.path.clone(),
@@ -209,7 +162,7 @@ impl LocalStore {
             (area, flush),
             offering,
             (standing, terms.on),
-            |number| self.seal(number),
+            |number| ticket::seal(&self.shared.key, &self.by, number),
         );
         let staged = Arc::new(staged);
         if staged.ticket().is_some() {
@@ -241,51 +194,6 @@ impl LocalStore {
     }
 }
 
-impl Core {
-    fn area(&self) -> Result<Arc<Area>, Error> {
-        let mut current = self.area.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(area) = &*current {
-            return Ok(Arc::clone(area));
-        }
-        let area = Arc::new(Area::open(&self.top, &self.keeper)?);
-        *current = Some(Arc::clone(&area));
-        Ok(area)
-    }
-
-    fn live(&self) -> MutexGuard<'_, HashMap<u64, Weak<LocalStaged>>> {
-        self.live.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    fn remember(&self, staged: &Arc<LocalStaged>) {
-        self.live().insert(staged.number(), Arc::downgrade(staged));
-    }
-
-    /// Counts the blocks of a file that begins to arrive, if there is memory for them.
-    fn remember_blocks(&self, entry: &Entry, blocks: u64) -> Result<usize, Error> {
-        let count = usize::try_from(blocks).unwrap_or(usize::MAX);
-        let held = self.blocks.load(Ordering::Relaxed);
-        if count > BLOCKS_MAX.saturating_sub(held) {
-            return Err(Error::TooManyBlocks(entry.path.clone()));
-        }
-        // Two files that begin at once may both fit where only one should.
-        self.blocks.fetch_add(count, Ordering::Relaxed);
-        Ok(count)
-    }
-
-    fn forget_blocks(&self, count: usize) {
-        self.blocks.fetch_sub(count, Ordering::Relaxed);
-    }
-
-    /// Whether a small file's descriptor may be kept until its commit.
-    fn may_keep(&self) -> bool {
-        self.blocks.load(Ordering::Relaxed) <= KEEP_MAX
-    }
-
-    fn forget(&self, number: u64) {
-        self.live().remove(&number);
-    }
-}
-
 impl Source for LocalStore {
     type Reader = LocalReader;
     type Walk = Walk;
@@ -310,8 +218,8 @@ impl Source for LocalStore {
 }
 
 impl Changes for LocalStore {
-    fn make_dir(&self, path: &RemotePath, parents: Parents) -> Result<(), Error> {
-        changes::make_dir(&self.shared, path, parents)
+    fn make_dir(&self, path: &RemotePath, parents: Parents) -> Result<Option<Aside>, Error> {
+        changes::make_dir(&self.shared, self.drop_box().as_ref(), path, parents)
     }
 
     fn rename(&self, from: &RemotePath, to: &RemotePath) -> Result<(), Error> {
@@ -327,9 +235,13 @@ impl Store for LocalStore {
     type Staged = LocalStaged;
 
     fn acting_for(&self, by: Identity) -> Self {
+        Self { by, ..self.clone() }
+    }
+
+    fn telling(&self, what: Telling) -> Self {
         Self {
-            shared: Arc::clone(&self.shared),
-            by,
+            telling: what,
+            ..self.clone()
         }
     }
 
@@ -352,6 +264,7 @@ impl Store for LocalStore {
                 core: Arc::clone(&self.shared.core),
             }),
             by: self.by.clone(),
+            telling: self.telling,
         })
     }
 
@@ -360,7 +273,7 @@ impl Store for LocalStore {
     }
 
     fn judge(&self, entry: &Entry, terms: Terms) -> Result<Standing, Error> {
-        Judge::new(&self.shared.tree).judge(entry, terms)
+        Judge::new(&self.shared.tree, self.telling).judge(entry, terms)
     }
 
     fn stage(&self, batch: &[Offering], terms: Terms) -> Vec<Result<Arc<LocalStaged>, Error>> {
@@ -368,7 +281,7 @@ impl Store for LocalStore {
             Ok(prepared) => prepared,
             Err(error) => return batch.iter().map(|_| Err(error.clone())).collect(),
         };
-        let mut judge = Judge::new(&self.shared.tree);
+        let mut judge = Judge::new(&self.shared.tree, self.telling);
         let mut stage = |offering| {
             let free = (&mut judge, &mut free);
             self.stage_one((&area, &flush), (offering, terms), free)
@@ -377,20 +290,16 @@ impl Store for LocalStore {
     }
 
     fn reopen(&self, ticket: &Ticket) -> Result<Arc<LocalStaged>, Error> {
-        let number = ticket.as_bytes().first_chunk().ok_or(Error::NoStaging)?;
-        let number = u64::from_be_bytes(*number);
-        if self.seal(number) != *ticket {
-            return Err(Error::NoStaging);
-        }
+        let number = ticket::open(&self.shared.key, &self.by, ticket).ok_or(Error::NoStaging)?;
         let staged = self.shared.live().get(&number).and_then(Weak::upgrade);
         staged.ok_or(Error::NoStaging)
     }
 
     fn commit(&self, batch: Vec<(Arc<LocalStaged>, Claim)>) -> Vec<Result<Published, Error>> {
-        publish::commit(&self.shared, batch)
+        publish::commit(&self.shared, self.drop_box().as_ref(), batch)
     }
 
-    fn settle(&self, directories: &[Offering]) -> Vec<Result<(), Error>> {
-        settling::settle(&self.shared, directories)
+    fn settle(&self, directories: &[Offering]) -> Vec<Result<Option<Aside>, Error>> {
+        settling::settle(&self.shared, self.drop_box().as_ref(), directories)
     }
 }

@@ -4,7 +4,6 @@
 //! Device and inode tell that, but mean nothing on another machine, where they may be
 //! the same by chance: so they are hashed together with the running system's own id.
 
-use std::os::fd::OwnedFd;
 use std::path::{Path, PathBuf};
 
 use rustix::fs::Stat;
@@ -29,9 +28,7 @@ pub(super) fn of(tree: &Held, under: Option<&RemotePath>) -> Vec<Place> {
         return Vec::new();
     };
     let place = |path: &Path| {
-        let opened = tree.sys.open_root(path);
-        let stat = opened.and_then(|opened: OwnedFd| tree.sys.stat(&opened));
-        stat.ok().map(|stat| Place {
+        tree.sys.look_at(path).ok().map(|stat| Place {
             id: id(&boot, &stat),
             name: path
                 .file_name()

@@ -13,6 +13,7 @@ use rustix::io::Errno;
 
 use super::Shared;
 use super::directories::{Directories, is_beneath};
+use super::drop_box::DropBox;
 use super::flush::{Needs, flush_batch};
 use super::sealing::{At, Sealed};
 use super::staging::LocalStaged;
@@ -20,8 +21,9 @@ use super::sys::Sys;
 use super::tree::{file_type, mtime_of, size_of, version_of};
 use crate::entry::Kind;
 use crate::offer::OnExisting;
+use crate::path::RemotePath;
 use crate::store::error::{Action, Error};
-use crate::store::{Claim, Durability, Published, Staged, Standing};
+use crate::store::{Aside, Claim, Durability, Published, Staged, Standing};
 
 /// How often a directory that its owner may not write to is opened for one name.
 const ATTEMPTS: usize = 16;
@@ -33,23 +35,32 @@ struct Ready {
     staged: Arc<LocalStaged>,
     sealed: Sealed,
     name: String,
+    /// Where it is, if not under the name that was asked for.
+    aside: Option<Aside>,
 }
 
 /// Publishes a batch; the answers are in its order.
 pub(super) fn commit(
     shared: &Shared,
+    drop_box: Option<&DropBox<'_>>,
     batch: Vec<(Arc<LocalStaged>, Claim)>,
 ) -> Vec<Result<Published, Error>> {
     let mut results: Vec<Option<Result<Published, Error>>> = Vec::new();
     results.resize_with(batch.len(), || None);
     let mut ready = Vec::new();
     for (place, (staged, claim)) in batch.into_iter().enumerate() {
-        match staged.seal(&claim) {
+        let sealed = match drop_box {
+            // It was held against what is there while whoever sends it could see that.
+            Some(_) if staged.standing() != Standing::Absent => Err(Error::NotAllowed("read")),
+            _ => staged.seal(&claim),
+        };
+        match sealed {
             Ok(sealed) => ready.push(Ready {
                 place,
                 name: staged.name(),
                 staged,
                 sealed,
+                aside: None,
             }),
             Err(error) => results[place] = Some(Err(error)),
         }
@@ -61,10 +72,15 @@ pub(super) fn commit(
     }
     let mut directories = Directories::new(shared);
     let mut relying = Vec::new();
-    for entry in ready {
-        let placed = place(shared, &mut directories, &entry);
-        results[entry.place] = Some(placed.map(|()| Published {
-            checksum: entry.sealed.checksum,
+    for mut entry in ready {
+        let placed = match drop_box {
+            None => place(shared, &mut directories, &entry).map(|()| None),
+            Some(drop_box) => drop_box.place(&mut directories, &entry.staged),
+        };
+        results[entry.place] = Some(placed.map(|aside| {
+            entry.aside.clone_from(&aside);
+            let checksum = entry.sealed.checksum;
+            Published { checksum, aside }
         }));
         relying.push(entry);
         if directories.are_many() {
@@ -112,9 +128,10 @@ fn flush_names(
 ) {
     directories.flush(shared, |at, errno| {
         for entry in relying.iter() {
-            let path = &entry.staged.entry().path;
+            let asked = &entry.staged.entry().path;
+            let path = entry.aside.as_ref().map_or(asked, |aside| &aside.stored);
             if is_beneath(path, at) && matches!(results[entry.place], Some(Ok(_))) {
-                let path = path.clone();
+                let path = asked.clone();
                 results[entry.place] = Some(Err(Error::PerhapsNotDurable { path, errno }));
             }
         }
@@ -132,17 +149,29 @@ fn place(shared: &Shared, directories: &mut Directories<'_>, ready: &Ready) -> R
         // Its name may be as young as its bytes were: both are vouched for.
         return Ok(());
     }
+    unlocked(directories, parent.as_ref(), &directory, || {
+        give_name(shared, ready, &directory)
+    })
+}
+
+/// Does something in a directory, which its owner may not be allowed to write to for now.
+pub(super) fn unlocked(
+    directories: &mut Directories<'_>,
+    at: Option<&RemotePath>,
+    directory: &OwnedFd,
+    what: impl Fn() -> Result<(), Error>,
+) -> Result<(), Error> {
     for _ in 0..ATTEMPTS {
-        match give_name(shared, ready, &directory) {
+        match what() {
             // Another batch may shut the directory again before this one is done.
             Err(Error::System {
                 errno: Errno::ACCESS,
                 ..
-            }) if directories.unlock(parent.as_ref(), &directory) => {}
+            }) if directories.unlock(at, directory) => {}
             other => return other,
         }
     }
-    give_name(shared, ready, &directory)
+    what()
 }
 
 fn give_name(shared: &Shared, ready: &Ready, directory: &OwnedFd) -> Result<(), Error> {

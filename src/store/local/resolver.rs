@@ -2,7 +2,8 @@
 //!
 //! The kernel resolves a name downwards only, through no link and on one file system,
 //! where it has `openat2` (Linux 5.6). Elsewhere the name is walked, each component in a
-//! directory that is held, which comes to the same.
+//! directory that is held, which comes to the same. Where something beneath the root is
+//! hidden it is gone through in steps too, as only so each directory on the way is seen.
 
 use std::os::fd::OwnedFd;
 use std::path::{Component, Path};
@@ -11,6 +12,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use rustix::fs::{self, AtFlags, Mode, OFlags, ResolveFlags};
 use rustix::io::Errno;
 
+use super::hidden::Hidden;
 use super::sys::DIRECTORY;
 
 /// What every name is resolved with: only downwards, through no link, on one file system.
@@ -19,6 +21,9 @@ const BENEATH: ResolveFlags = ResolveFlags::BENEATH
     .union(ResolveFlags::NO_MAGICLINKS)
     .union(ResolveFlags::NO_XDEV);
 
+/// What holds a directory on the way down.
+const STEP: OFlags = DIRECTORY.union(OFlags::PATH).union(OFlags::CLOEXEC);
+
 type Result<T> = std::result::Result<T, Errno>;
 
 /// How names are resolved here.
@@ -26,11 +31,50 @@ type Result<T> = std::result::Result<T, Errno>;
 pub(super) struct Resolver {
     // Some sandboxes have no openat2 either; asking once is enough.
     no_openat2: AtomicBool,
+    /// What is never found.
+    pub(super) hidden: Hidden,
 }
 
 impl Resolver {
+    /// One that never finds what is hidden.
+    pub(super) fn hiding(hidden: Hidden) -> Self {
+        Self {
+            hidden,
+            ..Self::default()
+        }
+    }
+
     /// Opens what is at `path` beneath `root`.
     pub(super) fn open(&self, root: &OwnedFd, path: &Path, flags: OFlags) -> Result<OwnedFd> {
+        if self.hidden.are_none() {
+            self.open_whole(root, path, flags)
+        } else {
+            self.open_in_steps(root, path, flags)
+        }
+    }
+
+    fn open_in_steps(&self, root: &OwnedFd, path: &Path, flags: OFlags) -> Result<OwnedFd> {
+        let mut held: Option<OwnedFd> = None;
+        let mut names = path.components().peekable();
+        while let Some(name) = names.next() {
+            let within = held.as_ref().unwrap_or(root);
+            let (last, name) = (names.peek().is_none(), Path::new(&name));
+            let flags = if last { flags } else { STEP };
+            let next = match self.open_whole(within, name, flags) {
+                // It is no directory to the system, and on the way it is a link.
+                Err(Errno::NOTDIR) if !last && is_link(within, name) => return Err(Errno::LOOP),
+                other => other?,
+            };
+            let (above, there) = (fs::fstat(within)?, fs::fstat(&next)?);
+            if self.hidden.hides(&above, name.as_os_str(), Some(&there)) {
+                return Err(Errno::NOENT);
+            }
+            held = Some(next);
+        }
+        held.ok_or(Errno::INVAL)
+    }
+
+    fn open_whole(&self, root: &OwnedFd, path: &Path, flags: OFlags) -> Result<OwnedFd> {
         if !self.no_openat2.load(Ordering::Relaxed) {
             match fs::openat2(root, path, flags, Mode::empty(), BENEATH) {
                 Err(Errno::NOSYS) => self.no_openat2.store(true, Ordering::Relaxed),
@@ -48,7 +92,6 @@ impl Resolver {
 /// link or mount can slip in between.
 fn open_by_walking(root: &OwnedFd, path: &Path, flags: OFlags) -> Result<OwnedFd> {
     let device = fs::fstat(root)?.st_dev;
-    let step = DIRECTORY | OFlags::PATH | OFlags::CLOEXEC;
     let mut held: Option<OwnedFd> = None;
     let mut names = path.components().peekable();
     while let Some(name) = names.next() {
@@ -59,7 +102,7 @@ fn open_by_walking(root: &OwnedFd, path: &Path, flags: OFlags) -> Result<OwnedFd
         };
         let last = names.peek().is_none();
         let within = held.as_ref().unwrap_or(root);
-        let flags = if last { flags } else { step };
+        let flags = if last { flags } else { STEP };
         let next = match fs::openat(within, name, flags, Mode::empty()) {
             // With O_DIRECTORY a link is reported as "not a directory".
             Err(Errno::NOTDIR) if is_link(within, name) => return Err(Errno::LOOP),
@@ -105,11 +148,12 @@ mod tests {
         fs::openat(fs::CWD, path, DIRECTORY, Mode::empty()).unwrap()
     }
 
-    /// Both ways of opening, which must agree.
-    fn ways() -> [Resolver; 2] {
+    /// All ways of opening, which must agree.
+    fn ways() -> [Resolver; 3] {
         let walking = Resolver::default();
         walking.no_openat2.store(true, Ordering::Relaxed);
-        [Resolver::default(), walking]
+        let hidden = Hidden::find(&["/none of these".into()]).unwrap();
+        [Resolver::default(), walking, Resolver::hiding(hidden)]
     }
 
     #[track_caller]

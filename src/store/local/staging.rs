@@ -89,11 +89,6 @@ impl LocalStaged {
         }
     }
 
-    /// What was to be done with what exists.
-    pub(super) fn on_existing(&self) -> OnExisting {
-        self.on_existing
-    }
-
     /// How many components of its path are the destination's own.
     pub(super) fn base(&self) -> u16 {
         self.offering.base
@@ -240,6 +235,10 @@ impl Staged for LocalStaged {
 
     fn standing(&self) -> Standing {
         self.standing
+    }
+
+    fn on_existing(&self) -> OnExisting {
+        self.on_existing
     }
 
     fn ticket(&self) -> Option<Ticket> {

@@ -13,6 +13,7 @@ use rustix::fs::{
 use rustix::io::Errno;
 use rustix::path::Arg;
 
+use super::hidden::Hidden;
 use super::resolver::Resolver;
 use crate::entry::{Mode as EntryMode, Mtime};
 use crate::fault::{Call, Fault};
@@ -33,15 +34,24 @@ type Result<T> = std::result::Result<T, Errno>;
 
 impl Sys {
     pub(super) fn new(fault: Fault) -> Self {
+        Self::hiding(fault, Hidden::default())
+    }
+
+    /// A system in which some things are as if they were not there.
+    pub(super) fn hiding(fault: Fault, hidden: Hidden) -> Self {
         Self {
             fault,
-            resolver: Resolver::default(),
+            resolver: Resolver::hiding(hidden),
         }
     }
 
     /// The same system, for another directory.
     pub(super) fn another(&self) -> Self {
-        Self::new(self.fault.clone())
+        Self::hiding(self.fault.clone(), self.hidden().clone())
+    }
+
+    fn hidden(&self) -> &Hidden {
+        &self.resolver.hidden
     }
 
     fn ask(&self, call: Call) -> Result<()> {
@@ -55,6 +65,13 @@ impl Sys {
         self.ask(Call::Open)?;
         let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
         fs::openat(CWD, path, flags, Mode::empty())
+    }
+
+    /// What a path leads to, links in it followed. It need not be one that may be opened: a
+    /// confined process sees what is above its root, and opens nothing there.
+    pub(super) fn look_at(&self, path: &Path) -> Result<Stat> {
+        self.ask(Call::Stat)?;
+        fs::stat(path)
     }
 
     /// Opens what is at `path` beneath `root`.
@@ -91,6 +108,7 @@ impl Sys {
 
     pub(super) fn make_dir(&self, directory: &OwnedFd, name: &str, mode: EntryMode) -> Result<()> {
         self.ask(Call::MakeDir)?;
+        self.hidden().look_away(directory, &name)?;
         fs::mkdirat(directory, name, Mode::from_bits_truncate(mode.bits()))
     }
 
@@ -106,6 +124,7 @@ impl Sys {
 
     pub(super) fn stat_in(&self, directory: &OwnedFd, name: impl Arg) -> Result<Stat> {
         self.ask(Call::Stat)?;
+        self.hidden().look_away(directory, &name)?;
         fs::statat(directory, name, AtFlags::SYMLINK_NOFOLLOW)
     }
 
@@ -214,6 +233,7 @@ impl Sys {
         (to, new): (&OwnedFd, &str),
     ) -> Result<()> {
         self.ask(Call::Rename)?;
+        self.hidden().look_away(to, &new)?;
         match fs::renameat_with(from, name, to, new, RenameFlags::NOREPLACE) {
             // A file system without the flag: a link refuses just as atomically.
             Err(Errno::INVAL | Errno::NOSYS) => {
@@ -231,6 +251,7 @@ impl Sys {
         (to, new): (&OwnedFd, &str),
     ) -> Result<()> {
         self.ask(Call::Rename)?;
+        self.hidden().look_away(to, &new)?;
         fs::renameat(from, name, to, new)
     }
 
@@ -243,6 +264,9 @@ impl Sys {
     ) -> Result<()> {
         let renamed = self
             .ask(Call::Rename)
+            .and_then(|()| self.hidden().look_away(from, &name))
+            .and_then(|()| self.hidden().hold_in_place(from, name))
+            .and_then(|()| self.hidden().look_away(to, &new))
             .and_then(|()| fs::renameat_with(from, name, to, new, RenameFlags::NOREPLACE));
         match renamed {
             // A link, as for a file that is published, is not to be had of a directory.
@@ -257,11 +281,13 @@ impl Sys {
 
     pub(super) fn unlink(&self, directory: &OwnedFd, name: impl Arg) -> Result<()> {
         self.ask(Call::Unlink)?;
+        self.hidden().look_away(directory, &name)?;
         fs::unlinkat(directory, name, AtFlags::empty())
     }
 
     pub(super) fn remove_dir(&self, directory: &OwnedFd, name: impl Arg) -> Result<()> {
         self.ask(Call::Unlink)?;
+        self.hidden().look_away(directory, &name)?;
         fs::unlinkat(directory, name, AtFlags::REMOVEDIR)
     }
 

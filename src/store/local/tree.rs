@@ -195,7 +195,11 @@ impl ReadAt for LocalReader {
 impl Held {
     /// Holds the directory at `path`; links in `path` itself are followed.
     pub(super) fn open(path: &Path, fault: Fault) -> Result<Arc<Self>, Error> {
-        let sys = Sys::new(fault);
+        Self::of(path, Sys::new(fault))
+    }
+
+    /// The same, where a system is there already.
+    pub(super) fn of(path: &Path, sys: Sys) -> Result<Arc<Self>, Error> {
         let root = sys.open_root(path).map_err(|errno| Error::Root {
             action: Action::Open,
             path: path.to_owned(),

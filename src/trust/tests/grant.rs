@@ -104,6 +104,9 @@ fn sizes_and_ends_are_written_as_people_write_them() {
     let moment = Utc::parse("2025-11-22T01:02:03Z");
     assert_eq!(parse_end("2025-11-22T01:02:03Z"), moment);
     assert_eq!(parse_end("tomorrow"), None);
+    // The day after it has five digits in its year, and could not be read back.
+    let last = Utc::parse("9999-12-31T23:59:59Z");
+    assert_eq!(parse_end("9999-12-31"), last);
 }
 
 #[test]

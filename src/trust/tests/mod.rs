@@ -3,6 +3,8 @@
 mod access_file;
 mod grant;
 mod grants;
+mod invitations;
+mod ledger;
 
 use std::fs;
 use std::io::Write;

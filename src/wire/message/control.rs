@@ -5,6 +5,7 @@ use minicbor::{Decode, Encode};
 use super::{Request, encoded};
 use crate::code::Code;
 use crate::offer::{EntryId, TransferId};
+use crate::token::Token;
 
 /// Opens a conversation. The client does not wait for the answer to send more.
 #[derive(Clone, Debug, PartialEq, Encode, Decode)]
@@ -16,6 +17,10 @@ pub struct Hello {
     /// Program and version, for the other side's log, which keeps 64 characters of it.
     #[n(1)]
     pub agent: String,
+    /// By which invitation the client comes, if by any. It is said inside encryption alone,
+    /// to the server whose key the link has.
+    #[n(2)]
+    pub token: Option<Token>,
 }
 
 /// Answers [`Hello`].
@@ -73,6 +78,31 @@ impl Rights {
     pub const ALL: Self = Self(15);
     /// To list and fetch.
     pub const READ: Self = Self(1);
+
+    /// To offer and make.
+    pub const WRITE: Self = Self(2);
+    /// To replace files.
+    pub const REPLACE: Self = Self(4);
+    /// To remove, and with [`Rights::WRITE`] to rename.
+    pub const DELETE: Self = Self(8);
+
+    /// Those of these that come to something. Whoever may write and not read has a drop
+    /// box, and nothing beside it: what is replaced, removed or renamed tells of what is
+    /// there.
+    #[must_use]
+    pub fn in_force(self) -> Self {
+        if self.is_drop_box() {
+            Self::WRITE
+        } else {
+            self
+        }
+    }
+
+    /// Whether these are to write without seeing what is there.
+    #[must_use]
+    pub fn is_drop_box(self) -> bool {
+        self.include(Self::WRITE) && !self.include(Self::READ)
+    }
 
     /// Whether all of `wanted` are among these.
     #[must_use]

@@ -8,6 +8,7 @@ use haul::content::{Algorithm, Checksum, Node};
 use haul::entry::{Cursor, Entry, Kind, LinkTarget, Mode, Mtime, Version};
 use haul::offer::{Compare, EntryId, OnExisting, Reason, Ticket, TransferId, Verdict};
 use haul::path::RemotePath;
+use haul::token::{InvitationId, Secret, Token};
 use haul::wire::Message;
 use haul::wire::message::{
     Above, Answered, Block, Commit, Committed, Done, Drop, End, Entries, Exception, Fail, Fetch,
@@ -28,6 +29,13 @@ const SIZE: u64 = 1025;
 
 fn ticket() -> Ticket {
     Ticket::new(&[0x77; 24]).unwrap()
+}
+
+fn token() -> Token {
+    Token {
+        id: InvitationId([0x3f, 0x9a, 0x01, 0xbc]),
+        secret: Secret::new(TRANSFER.0),
+    }
 }
 
 fn path(text: &str) -> RemotePath {
@@ -143,7 +151,8 @@ pub(super) fn counterparts() -> Vec<Row> {
 
 fn around_files() -> Vec<Row> {
     table! {
-        "hello" Hello { request: 0, agent: "example/1".into() }
+        "hello" Hello { request: 0, agent: "example/1".into(), token: None }
+        "hello-invited" Hello { request: 0, agent: "example/1".into(), token: Some(token()) }
         "welcome" Welcome {
             request: 0, agent: "haul/0.1.0".into(), rights: Rights::ALL,
             segment: 8 << 20, store: StoreId([0xb2; 16]), durable: true,

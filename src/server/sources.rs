@@ -1,0 +1,363 @@
+//! Where connections come from, and whose openings go wrong.
+//!
+//! Whoever reaches the port may open a connection, and each costs a thread and a handshake
+//! before anybody knows who it is. So a source that spoils one opening after the other is
+//! refused as soon as it is accepted, which costs next to nothing. What it spoiled is a
+//! debt that time forgives at a fixed rate, and every attempt adds to it, also those that
+//! are refused: the longer somebody goes on, the longer they stay out. Debts are forgotten
+//! so fast that a million sources cannot make the table large: those that have none take no
+//! place in it.
+
+use std::collections::HashMap;
+use std::net::{IpAddr, Ipv6Addr};
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
+
+/// How much may be spent on connections that have not been let in yet.
+#[derive(Clone, Copy, Debug)]
+pub struct OpeningLimits {
+    /// Such connections at once, but at most half of all that there may be. When another
+    /// one comes, one of them is dropped by lot: as an honest opening is over soon, it is
+    /// seldom the one.
+    pub at_once: usize,
+    /// Of these, those from one source: an IPv4 address, or an IPv6 network of 64 bits.
+    pub of_a_source: usize,
+    /// How many openings a source may spoil at once before it is refused.
+    pub spoiled: u32,
+    /// The time in which one spoiled opening is forgiven.
+    pub forgiven_in: Duration,
+    /// How long a source is refused at most, once it no longer tries.
+    pub refused_for: Duration,
+    /// How many times as much a source may spoil that somebody was let in from lately.
+    pub known_factor: u32,
+    /// How long that counts as lately.
+    pub known_for: Duration,
+}
+
+impl Default for OpeningLimits {
+    fn default() -> Self {
+        Self {
+            at_once: 512,
+            // One client opens 64 at most, and several may be behind one address.
+            of_a_source: 256,
+            spoiled: 256,
+            forgiven_in: Duration::from_millis(100),
+            refused_for: Duration::from_secs(300),
+            known_factor: 8,
+            known_for: Duration::from_secs(3600),
+        }
+    }
+}
+
+/// What one party is taken to connect from.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub(super) struct Source(IpAddr);
+
+/// What is remembered of sources.
+#[derive(Debug)]
+pub(super) struct Sources {
+    limits: OpeningLimits,
+    table: Mutex<Table>,
+}
+
+#[derive(Debug, Default)]
+struct Table {
+    marks: HashMap<Source, Mark>,
+    swept: Option<Instant>,
+}
+
+/// What is remembered of one.
+#[derive(Debug)]
+struct Mark {
+    /// When all that it spoiled will be forgiven.
+    forgiven: Instant,
+    /// Until when it is known.
+    known: Option<Instant>,
+    is_refused: bool,
+}
+
+/// What is made of a source.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Repute {
+    /// Somebody was let in from there lately.
+    Known,
+    /// Nobody was, and nothing speaks against it.
+    Unknown,
+    /// It has spoiled too much.
+    Refused {
+        /// Whether it was not when it came the last time.
+        anew: bool,
+    },
+}
+
+/// Most sources that anything is remembered of, at less than a hundred bytes each. Beyond
+/// that nothing new is: the bounds on connections at once hold for all of them together.
+const MARKS_MAX: usize = 1 << 14;
+
+/// Least time between two looks through the whole table.
+const SWEEP: Duration = Duration::from_secs(1);
+
+impl Source {
+    /// An IPv4 address is one party. Of IPv6 addresses everybody has a network of 2^64.
+    pub(super) fn of(address: IpAddr) -> Self {
+        Self(match address.to_canonical() {
+            IpAddr::V4(address) => address.into(),
+            IpAddr::V6(address) => {
+                let network = address.to_bits() & (u128::MAX << 64);
+                Ipv6Addr::from_bits(network).into()
+            }
+        })
+    }
+}
+
+impl Sources {
+    pub(super) fn new(limits: OpeningLimits) -> Self {
+        Self {
+            limits,
+            table: Mutex::default(),
+        }
+    }
+
+    fn table(&self) -> MutexGuard<'_, Table> {
+        self.table.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Notes that a connection has come, and says what is made of its source.
+    pub(super) fn knocks(&self, source: Source, now: Instant) -> Repute {
+        let mut table = self.table();
+        let Some(mark) = table.marks.get_mut(&source) else {
+            return Repute::Unknown;
+        };
+        let is_known = mark.is_known(now);
+        let patience = self.patience(is_known);
+        let was_refused = mark.is_refused;
+        mark.is_refused = mark.debt(now) > patience;
+        if mark.is_refused {
+            mark.owe(
+                self.limits.forgiven_in,
+                patience + self.limits.refused_for,
+                now,
+            );
+            return Repute::Refused { anew: !was_refused };
+        }
+        if is_known {
+            Repute::Known
+        } else {
+            Repute::Unknown
+        }
+    }
+
+    /// Notes that an opening came to nothing by its source's doing.
+    pub(super) fn spoiled(&self, source: Source, now: Instant) {
+        let limits = self.limits;
+        if let Some(mark) = self.table().mark(source, now) {
+            let most = self.patience(mark.is_known(now)) + limits.refused_for;
+            mark.owe(limits.forgiven_in, most, now);
+        }
+    }
+
+    /// Notes that somebody was let in.
+    pub(super) fn let_in(&self, source: Source, now: Instant) {
+        if let Some(mark) = self.table().mark(source, now) {
+            mark.known = Some(now + self.limits.known_for);
+        }
+    }
+
+    /// The debt up to which a source is not refused.
+    fn patience(&self, is_known: bool) -> Duration {
+        let factor = if is_known {
+            self.limits.known_factor
+        } else {
+            1
+        };
+        self.limits.forgiven_in * self.limits.spoiled.saturating_mul(factor)
+    }
+}
+
+impl Table {
+    /// What is remembered of a source, noted from now on if there is room.
+    fn mark(&mut self, source: Source, now: Instant) -> Option<&mut Mark> {
+        let is_due = |swept: Instant| now.saturating_duration_since(swept) >= SWEEP;
+        if self.marks.len() >= MARKS_MAX && self.swept.is_none_or(is_due) {
+            self.marks.retain(|_, mark| mark.matters(now));
+            self.swept = Some(now);
+        }
+        if self.marks.len() >= MARKS_MAX && !self.marks.contains_key(&source) {
+            return None;
+        }
+        Some(self.marks.entry(source).or_insert(Mark {
+            forgiven: now,
+            known: None,
+            is_refused: false,
+        }))
+    }
+}
+
+impl Mark {
+    fn debt(&self, now: Instant) -> Duration {
+        self.forgiven.saturating_duration_since(now)
+    }
+
+    /// Adds to what it owes, up to `most`.
+    fn owe(&mut self, more: Duration, most: Duration, now: Instant) {
+        self.forgiven = now + (self.debt(now) + more).min(most);
+    }
+
+    fn is_known(&self, now: Instant) -> bool {
+        self.known.is_some_and(|until| until > now)
+    }
+
+    fn matters(&self, now: Instant) -> bool {
+        self.is_known(now) || !self.debt(now).is_zero()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const SECOND: Duration = Duration::from_secs(1);
+
+    fn source(address: &str) -> Source {
+        Source::of(address.parse().unwrap())
+    }
+
+    fn refused(sources: &Sources, source: Source, now: Instant) -> bool {
+        matches!(sources.knocks(source, now), Repute::Refused { .. })
+    }
+
+    /// Spoils so many openings at one moment.
+    fn spoil(sources: &Sources, source: Source, count: u32, now: Instant) {
+        for _ in 0..count {
+            sources.spoiled(source, now);
+        }
+    }
+
+    /// The first second after `from` in which a source that no longer tries is let in.
+    #[track_caller]
+    fn let_in_after(sources: &Sources, source: Source, from: Instant) -> u32 {
+        let is_free = |seconds: &u32| {
+            let table = sources.table();
+            let mark = &table.marks[&source];
+            mark.debt(from + SECOND * *seconds) <= sources.patience(mark.is_known(from))
+        };
+        (0..100_000).find(is_free).expect("it is never let in")
+    }
+
+    #[test]
+    fn an_ipv4_address_is_one_source_and_an_ipv6_network_another() {
+        for (one, other, is_one) in [
+            ("127.0.0.1", "127.0.0.2", false),
+            ("192.0.2.1", "::ffff:192.0.2.1", true),
+            ("192.0.2.1", "192.0.2.2", false),
+            ("2001:db8::1", "2001:db8::ffff:0:0:2", true),
+            ("2001:db8::1", "2001:db8:0:1::1", false),
+            ("::1", "::2", true),
+            ("::1", "127.0.0.1", false),
+        ] {
+            assert_eq!(source(one) == source(other), is_one, "{one} {other}");
+        }
+    }
+
+    #[test]
+    fn a_source_that_spoils_too_many_openings_is_refused_and_no_other() {
+        let (sources, now) = (Sources::new(OpeningLimits::default()), Instant::now());
+        let (noisy, other) = (source("127.0.0.2"), source("127.0.0.1"));
+        spoil(&sources, noisy, 256, now);
+        assert_eq!(sources.knocks(noisy, now), Repute::Unknown);
+        spoil(&sources, noisy, 1, now);
+        assert_eq!(sources.knocks(noisy, now), Repute::Refused { anew: true });
+        assert_eq!(sources.knocks(noisy, now), Repute::Refused { anew: false });
+        assert_eq!(sources.knocks(other, now), Repute::Unknown);
+    }
+
+    #[test]
+    fn one_that_spoils_no_more_than_is_forgiven_is_never_refused() {
+        let (sources, began) = (Sources::new(OpeningLimits::default()), Instant::now());
+        let checker = source("192.0.2.1");
+        for number in 0..10_000 {
+            let now = began + Duration::from_millis(100) * number;
+            assert!(!refused(&sources, checker, now), "{number}");
+            sources.spoiled(checker, now);
+        }
+    }
+
+    #[test]
+    fn the_longer_a_source_goes_on_the_longer_it_stays_out_up_to_a_bound() {
+        let (sources, now) = (Sources::new(OpeningLimits::default()), Instant::now());
+        let noisy = source("127.0.0.2");
+        spoil(&sources, noisy, 257, now);
+        let mut out = vec![let_in_after(&sources, noisy, now)];
+        for attempts in [100, 1000, 10_000, 100_000] {
+            for _ in 0..attempts {
+                assert!(refused(&sources, noisy, now));
+            }
+            out.push(let_in_after(&sources, noisy, now));
+        }
+        assert_eq!(out, [1, 11, 111, 300, 300]);
+        let later = now + SECOND * 300;
+        assert_eq!(sources.knocks(noisy, later), Repute::Unknown);
+        // What is left of the debt makes it short.
+        spoil(&sources, noisy, 1, later);
+        assert!(refused(&sources, noisy, later));
+        assert!(!refused(&sources, noisy, later + SECOND * 400));
+    }
+
+    #[test]
+    fn one_that_somebody_was_let_in_from_may_spoil_more_and_not_without_end() {
+        let (sources, now) = (Sources::new(OpeningLimits::default()), Instant::now());
+        let office = source("192.0.2.1");
+        sources.let_in(office, now);
+        spoil(&sources, office, 8 * 256, now);
+        assert_eq!(sources.knocks(office, now), Repute::Known);
+        spoil(&sources, office, 1, now);
+        assert!(refused(&sources, office, now));
+        // Known no longer, it is as any other.
+        let later = now + SECOND * 3600;
+        assert_eq!(sources.knocks(office, later), Repute::Unknown);
+        spoil(&sources, office, 257, later);
+        assert!(refused(&sources, office, later));
+    }
+
+    #[test]
+    fn a_refused_source_that_is_let_in_by_another_way_is_known_again() {
+        let (sources, now) = (Sources::new(OpeningLimits::default()), Instant::now());
+        let office = source("192.0.2.1");
+        spoil(&sources, office, 300, now);
+        assert!(refused(&sources, office, now));
+        // A connection that was there before has come through.
+        sources.let_in(office, now);
+        assert_eq!(sources.knocks(office, now), Repute::Known);
+    }
+
+    #[test]
+    fn a_million_sources_take_no_more_places_than_there_are() {
+        let (sources, began) = (Sources::new(OpeningLimits::default()), Instant::now());
+        let numbered = |number: u32| Source::of(IpAddr::V4(number.into()));
+        let noisy = source("127.0.0.2");
+        for number in 0..1_000_000 {
+            // A hundred thousand a second, which is more than any server hears out.
+            let now = began + Duration::from_micros(10) * number;
+            sources.spoiled(numbered(number), now);
+            assert!(sources.table().marks.len() <= MARKS_MAX);
+        }
+        // Among them one that matters is noted as soon as the others are forgiven.
+        let now = began + SECOND * 12;
+        spoil(&sources, noisy, 257, now);
+        assert!(refused(&sources, noisy, now));
+        assert_eq!(sources.table().marks.len(), 1);
+    }
+
+    #[test]
+    fn what_is_known_of_a_source_outlives_a_flood_of_others() {
+        let (sources, now) = (Sources::new(OpeningLimits::default()), Instant::now());
+        let (office, noisy) = (source("192.0.2.1"), source("127.0.0.2"));
+        sources.let_in(office, now);
+        spoil(&sources, noisy, 300, now);
+        for number in 0..50_000_u32 {
+            sources.spoiled(Source::of(IpAddr::V4(number.into())), now);
+        }
+        assert_eq!(sources.knocks(office, now), Repute::Known);
+        assert!(refused(&sources, noisy, now));
+    }
+}
