@@ -20,6 +20,7 @@ use rustix::process::{Pid, PidfdFlags, Signal, kill_process_group, pidfd_open};
 use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
 
 use crate::line::Line;
+use crate::processors::busy;
 
 /// How long a client may take: far beyond any of the works.
 const PATIENCE: Duration = Duration::from_secs(1800);
@@ -222,14 +223,10 @@ impl Running {
         self.status("VmRSS:")
     }
 
-    /// What it, and the processes of its group, have had of the processors so far, with what
-    /// their children had that have ended.
+    /// What it and those that descend from it have had of the processors so far, with those
+    /// that have ended and were waited for.
     pub fn busy(&self) -> Duration {
-        let group = self.child.id().to_string();
-        let all = fs::read_dir("/proc").into_iter().flatten().flatten();
-        let stats = all.filter_map(|item| fs::read_to_string(item.path().join("stat")).ok());
-        let ticks = stats.filter_map(|stat| ticks(&stat, &group)).sum::<u64>();
-        Duration::from_millis(10 * ticks)
+        busy(self.child.id())
     }
 
     fn status(&self, field: &str) -> Option<u64> {
@@ -253,16 +250,6 @@ impl Drop for Running {
         let _ = kill_process_group(group, Signal::KILL);
         let _ = self.child.wait();
     }
-}
-
-/// Ticks, a hundred of which Linux tells a second, of a process in this group.
-fn ticks(stat: &str, group: &str) -> Option<u64> {
-    // The name, the only field that could have a blank, ends with the last bracket.
-    let fields: Vec<&str> = stat.rsplit_once(") ")?.1.split(' ').collect();
-    // Behind state and parent: proc(5) counts from one, and two fields more.
-    let is_of_group = fields.get(2) == Some(&group);
-    let times = fields.get(11..15).filter(|_| is_of_group)?;
-    times.iter().map(|ticks| ticks.parse::<u64>().ok()).sum()
 }
 
 #[expect(

@@ -25,6 +25,7 @@ mod material;
 mod memory;
 mod meter;
 mod ours;
+mod processors;
 mod race;
 mod report;
 mod rsync;
