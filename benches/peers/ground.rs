@@ -38,9 +38,12 @@ impl Ground {
             std::env::temp_dir()
         };
         let dir = |under: &Path| {
-            let made = tempfile::Builder::new()
-                .prefix("haul-peers-")
-                .tempdir_in(under);
+            // Nobody who is told of it stands here.
+            let made = fs::canonicalize(under).and_then(|under| {
+                tempfile::Builder::new()
+                    .prefix("haul-peers-")
+                    .tempdir_in(under)
+            });
             made.with_context(|| under.display().to_string())
         };
         Ok(Self {

@@ -38,7 +38,7 @@ impl Line {
     }
 
     /// The command, to lead a process group. Nothing of this environment speaks to any of the
-    /// programs.
+    /// programs, and what they leave where they stand is gone with this run.
     pub fn command(&self) -> Command {
         let mut command = Command::new(&self.words[0]);
         command
@@ -47,6 +47,7 @@ impl Line {
             .env("PATH", search_path())
             .env("HOME", &self.home)
             .env("LC_ALL", "C")
+            .current_dir(&self.home)
             .stdin(Stdio::null())
             .process_group(0);
         command
