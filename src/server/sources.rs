@@ -4,9 +4,10 @@
 //! before anybody knows who it is. So a source that spoils one opening after the other is
 //! refused as soon as it is accepted, which costs next to nothing. What it spoiled is a
 //! debt that time forgives at a fixed rate, and every attempt adds to it, also those that
-//! are refused: the longer somebody goes on, the longer they stay out. Debts are forgotten
-//! so fast that a million sources cannot make the table large: those that have none take no
-//! place in it.
+//! are refused: the longer somebody goes on, the longer they stay out. A source that
+//! somebody was let in from lately is trusted with more, and once refused, only for as long
+//! as it goes on. Debts are forgotten so fast that a million sources cannot make the table
+//! large: those that have none take no place in it.
 
 use std::collections::HashMap;
 use std::net::{IpAddr, Ipv6Addr};
@@ -26,9 +27,11 @@ pub struct OpeningLimits {
     pub spoiled: u32,
     /// The time in which one spoiled opening is forgiven.
     pub forgiven_in: Duration,
-    /// How long a source is refused at most, once it no longer tries.
+    /// How long a source is refused at most once it no longer tries; one that is known is
+    /// not at all, then.
     pub refused_for: Duration,
-    /// How many times as much a source may spoil that somebody was let in from lately.
+    /// How many times as much a source may spoil that is known: somebody was let in from
+    /// there lately.
     pub known_factor: u32,
     /// How long that counts as lately.
     pub known_for: Duration,
@@ -132,18 +135,17 @@ impl Sources {
         let patience = self.patience(is_known);
         let was_refused = mark.is_refused;
         mark.is_refused = mark.debt(now) > patience;
-        if mark.is_refused {
-            mark.owe(
-                self.limits.forgiven_in,
-                patience + self.limits.refused_for,
-                now,
-            );
-            return Repute::Refused { anew: !was_refused };
-        }
-        if is_known {
-            Repute::Known
-        } else {
-            Repute::Unknown
+        match (mark.is_refused, is_known) {
+            (false, true) => Repute::Known,
+            (false, false) => Repute::Unknown,
+            (true, _) => {
+                // Who shares an address with somebody noisy gets in again when that ends.
+                if !is_known {
+                    let most = patience + self.limits.refused_for;
+                    mark.owe(self.limits.forgiven_in, most, now);
+                }
+                Repute::Refused { anew: !was_refused }
+            }
         }
     }
 
@@ -311,7 +313,11 @@ mod tests {
         spoil(&sources, office, 8 * 256, now);
         assert_eq!(sources.knocks(office, now), Repute::Known);
         spoil(&sources, office, 1, now);
-        assert!(refused(&sources, office, now));
+        for _ in 0..10_000 {
+            assert!(refused(&sources, office, now));
+        }
+        let soon = now + Duration::from_millis(100);
+        assert_eq!(sources.knocks(office, soon), Repute::Known);
         // Known no longer, it is as any other.
         let later = now + SECOND * 3600;
         assert_eq!(sources.knocks(office, later), Repute::Unknown);

@@ -5,7 +5,7 @@ use std::fmt::Write;
 use crate::both_ways::{WAYS, Way};
 use crate::landscape::{file, link};
 use crate::place::Place;
-use crate::program::{Running, limited};
+use crate::program::{Running, in_shell};
 use crate::rig::visible;
 
 /// What a job is given to do with.
@@ -17,8 +17,8 @@ const DIRECTORIES: usize = 1000;
 /// Runs a line with few descriptors, and checks that all of it is done.
 #[track_caller]
 fn is_done(place: &Place, line: &str) {
-    let limited = limited(&format!("-n {DESCRIPTORS}"), &place.haul(line));
-    let ended = Running::start(limited).finish();
+    let told = format!("ulimit -n {DESCRIPTORS}");
+    let ended = Running::start(in_shell(&told, &place.haul(line))).finish();
     let said = &ended.stderr;
     assert_eq!(ended.code, Some(0), "{line:.100}: {said:.2000}");
 }

@@ -46,14 +46,14 @@ impl Place {
         Self { dir, server, user }
     }
 
-    /// The same with a server that the shell's `ulimit` was told of beforehand.
-    pub fn limited(limit: &str, flags: &str) -> Self {
+    /// The same with a server that a shell starts, which is told this first.
+    pub fn in_shell(told: &str, flags: &str) -> Self {
         let dir = tempfile::tempdir().unwrap();
         for name in ["root", "here"] {
             fs::create_dir(dir.path().join(name)).unwrap();
         }
         let command = Served::command(&dir.path().join("root"), &home_in(&dir), flags);
-        let server = Served::of(program::limited(limit, &command));
+        let server = Served::of(program::in_shell(told, &command));
         let user = User::Ours;
         Self { dir, server, user }
     }

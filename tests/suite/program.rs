@@ -83,10 +83,10 @@ pub fn on_its_own(command: &mut Command) -> &mut Command {
         .env("HOME", home)
 }
 
-/// A command that the shell's `ulimit` is told of beforehand.
-pub fn limited(limit: &str, typed: &Command) -> Command {
+/// A command that a shell runs, which is told this first.
+pub fn in_shell(told: &str, typed: &Command) -> Command {
     let mut command = Command::new("sh");
-    command.args(["-c", &format!("ulimit {limit}; exec \"$0\" \"$@\"")]);
+    command.args(["-c", &format!("{told}; exec \"$0\" \"$@\"")]);
     command.arg(typed.get_program()).args(typed.get_args());
     if let Some(here) = typed.get_current_dir() {
         command.current_dir(here);
