@@ -81,7 +81,7 @@ pub(super) const ENVIRONMENT: [(&str, &str); 6] = [
 ];
 
 /// What is typed, and what it does; the command is the second word.
-pub(super) const EXAMPLES: [(&str, &str); 24] = [
+pub(super) const EXAMPLES: [(&str, &str); 25] = [
     (
         "haul serve /srv/files",
         "Serve a directory to this machine, until stopped.",
@@ -94,6 +94,10 @@ pub(super) const EXAMPLES: [(&str, &str); 24] = [
     (
         "haul put report.pdf nas/2025/",
         "Upload a file into a directory, which is made where it is missing.",
+    ),
+    (
+        "haul put --retries 20 disk.img nas",
+        "Upload a large file over a link that is often lost.",
     ),
     (
         "haul put --overwrite notes nas/notes.txt",

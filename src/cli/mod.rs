@@ -69,6 +69,7 @@ use clap::ArgMatches;
 
 pub use failure::{code_of, explain};
 
+use crate::client::Retry;
 use crate::code::Code;
 
 use args::{Command, Errand, Verb};
@@ -120,7 +121,10 @@ pub fn run(line: impl IntoIterator<Item = OsString>) -> anyhow::Result<Option<Co
 fn run_verb(verb: Verb, matches: &ArgMatches, report: &mut Report) -> anyhow::Result<Option<Code>> {
     match verb {
         Verb::Errand(errand) => {
-            let errands = Errands::begin(report.manner().secrecy)?;
+            let Manner {
+                secrecy, retries, ..
+            } = report.manner();
+            let errands = Errands::begin(secrecy, Retry::times(retries))?;
             run_errand(errand, matches, &Vantage::Anywhere, &errands, report)
         }
         Verb::Shell(args) => shell::run(&shell::settings(&args)?, report),

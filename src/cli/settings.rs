@@ -38,6 +38,8 @@ pub(super) struct Manner {
     pub(super) format: Format,
     pub(super) color: bool,
     pub(super) secrecy: Secrecy,
+    /// How often to connect again when a connection is lost.
+    pub(super) retries: u32,
 }
 
 /// Whether anybody on the way can listen in.
@@ -57,6 +59,7 @@ impl Manner {
             format,
             color: false,
             secrecy: Secrecy::Encrypted,
+            retries: 0,
         }
     }
 
@@ -183,6 +186,7 @@ pub(super) fn manner(args: Everywhere, matches: &ArgMatches) -> anyhow::Result<M
         } else {
             Secrecy::Encrypted
         },
+        retries: args.retries,
     })
 }
 

@@ -10,7 +10,8 @@
 //! What happens is told as [`Event`]s on a channel, once a file; bytes are counted in
 //! [`Progress`], which a screen reads when it likes. A job returns when all is done or has
 //! failed: what failed alone is in its [`Summary`], and an [`Error`] is what ended the
-//! whole job. [`Cancel`] ends it from another thread.
+//! whole job. [`Cancel`] ends it from another thread, and [`Retry`] says how often it connects
+//! again when its last connection is lost.
 //!
 //! ```
 //! # use haul::{fault::Fault, server::{Config, Server}, store::{Durability, LocalStore}};
@@ -43,6 +44,7 @@ mod into_itself;
 mod job;
 mod meeting;
 mod monitor;
+mod outage;
 mod pull;
 mod push;
 mod route;
@@ -56,6 +58,7 @@ use std::time::Duration;
 pub use error::Error;
 pub use meeting::meet;
 pub use monitor::{Cancel, Event, Monitor, Progress, Skip, Status, Summary};
+pub use outage::{Attempt, Retry};
 pub use push::LocalFiles;
 
 pub use crate::store::{Parents, Removal};
@@ -84,6 +87,9 @@ pub struct Options {
     /// How connections are encrypted, and whose they must be; without it everything is
     /// there to be read and changed by whoever is on the way.
     pub encryption: Option<ClientSide>,
+    /// How often a job that moves something connects again when its last connection is
+    /// lost; what it was told to do once stays done.
+    pub retry: Retry,
     /// What becomes of a connection that no job uses.
     pub idle: Idle,
     /// Where a test may make a call fail.
@@ -123,6 +129,7 @@ impl Default for Options {
             deadlines: Deadlines::default(),
             cancel: Cancel::default(),
             encryption: None,
+            retry: Retry::default(),
             idle: Idle::default(),
             fault: Fault::default(),
         }

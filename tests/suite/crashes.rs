@@ -43,13 +43,13 @@ enum Moment {
     Publishing,
 }
 
-/// Starts a job and kills one side at a moment that is seen in a directory. The server runs
-/// again afterwards.
+/// Starts a job, which does not try again, and kills one side at a moment that is seen in a
+/// directory. The server runs again afterwards.
 #[track_caller]
 fn kill(place: &mut Place, victim: Victim, line: &str, (at, moment): (&Path, Moment)) -> Ended {
     let watch = Watch::on(at);
     let was = seen(&at.join("x"));
-    let job = Running::start(place.haul(line));
+    let job = Running::start(place.haul(&format!("--retries 0 {line}")));
     match moment {
         Moment::Staged(bytes) => watch.until_staged(bytes, &job),
         Moment::Publishing => watch.until_replaced("x", was, &job),

@@ -27,6 +27,7 @@ fn path_of(event: &Event) -> &str {
         | Event::Placed { path, .. }
         | Event::Skipped { path, .. }
         | Event::Failed { path, .. } => path.as_str(),
+        Event::Lost(attempt) => panic!("{attempt:?}"),
     }
 }
 
@@ -175,7 +176,9 @@ impl Sweep<'_> {
             }
             Event::Failed { .. } => assert!(there == old, "{what}: {name} failed, and is visible"),
             Event::Started { .. } => {}
-            Event::Placed { .. } | Event::Skipped { .. } => panic!("{what}: {event:?}"),
+            Event::Placed { .. } | Event::Skipped { .. } | Event::Lost(_) => {
+                panic!("{what}: {event:?}")
+            }
         }
     }
 }

@@ -3,10 +3,11 @@
 use std::fs;
 use std::io::{self, IoSlice};
 use std::net::TcpStream;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
-use haul::client::{Client, JobOptions, Options};
+use haul::client::{Client, JobOptions, Options, Retry};
 use haul::net::Transport;
 use haul::net::plain::Plain;
 use haul::server::Config;
@@ -143,6 +144,45 @@ fn a_get_goes_on_over_the_other_connections() {
             goes_well(&outcome, &what);
             assert!(fs::read(&source).unwrap() == fs::read(into.join("here")).unwrap());
         }
+    }
+}
+
+/// So many tries, without a pause.
+fn at_once(most: u32) -> Retry {
+    Retry {
+        most,
+        first: Duration::ZERO,
+        longest: Duration::ZERO,
+    }
+}
+
+/// A client of which every connection is lost after so many bytes, and how many it opened.
+fn mortal(rig: &Rig, bytes: usize, most: u32) -> (Client, Arc<AtomicUsize>) {
+    let address = rig.address.clone();
+    let opened = Arc::<AtomicUsize>::default();
+    let count = Arc::clone(&opened);
+    let connect = move || -> io::Result<Box<dyn Transport>> {
+        count.fetch_add(1, Ordering::SeqCst);
+        let inner = Plain::new(TcpStream::connect(&address)?)?;
+        Ok(Box::new(Mortal { inner, left: bytes }))
+    };
+    let options = Options {
+        connections: 3,
+        retry: at_once(most),
+        ..Options::default()
+    };
+    (Client::over(connect, options), opened)
+}
+
+#[test]
+fn a_server_that_never_welcomed_anybody_is_not_asked_again() {
+    for bytes in [1, 60] {
+        let rig = rig();
+        let source = rig.file("source", 1000);
+        let (client, opened) = mortal(&rig, bytes, 5);
+        let outcome = put(&client, &[(&source, "there")], &JobOptions::default());
+        assert_eq!(outcome.code(), 3, "{bytes}: {outcome:?}");
+        assert_eq!(opened.load(Ordering::SeqCst), 1, "{bytes}");
     }
 }
 

@@ -55,6 +55,7 @@ mod outputs;
 mod own_keys;
 mod pages;
 mod person;
+mod picking_up;
 mod place;
 mod planted;
 mod program;

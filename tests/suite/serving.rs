@@ -206,7 +206,7 @@ fn a_server_that_is_told_to_stop_ends_and_its_clients_notice() {
     place.sparse("a", 2 << 30);
     for signal in [Signal::INT, Signal::TERM].repeat(4) {
         let watch = Watch::on(&place.root());
-        let put = Running::start(place.haul("put a [ADDRESS]"));
+        let put = Running::start(place.haul("put --retries 0 a [ADDRESS]"));
         watch.until_staged(1, &put);
         place.server.running.signal(signal);
         let ended = put.finish_within(AT_ONCE);

@@ -24,17 +24,18 @@ use std::thread;
 use crossbeam_channel::{Sender, unbounded};
 
 use super::job::{Job, SEGMENT_MIN};
-use super::monitor::Status;
+use super::monitor::{Event, Status};
+use super::outage::Outages;
 use super::route::Route;
 use super::session::random_transfer;
 use super::{Download, Error, JobOptions, Monitor, Options, Summary};
 use crate::entry::Kind;
 use crate::offer::{Offering, TransferId};
 use crate::path::RemotePath;
-use crate::store::Store;
+use crate::store::{LocalStore, Store};
 use crate::transfer::Reception;
 use crate::wire::message::Welcome;
-use crew::Crew;
+use crew::{Begun, Crew};
 use incoming_file::{Incoming, Work};
 use landing::Landing;
 use root::Root;
@@ -87,20 +88,25 @@ pub(super) fn run(
     let roots: Vec<Root> = downloads.into_iter().map(Root::new).collect();
     let open = roots.len();
     let mut batches = looking::batches(roots.clone()).into_iter();
-    let mut session = route.open(options)?;
-    let mut asked = VecDeque::new();
-    looking::look(&mut session, batches.next().unwrap_or_default(), &mut asked);
+    let first = batches.next().unwrap_or_default();
+    let outages = Outages::new(options.retry, 1);
     // Nothing is made here before the server has spoken.
-    let welcome = session.welcome();
-    let welcome = welcome.map_err(|error| route.explain(error, options))?;
+    let (begun, welcome) = loop {
+        let error = match begin::<LocalStore>(route, options, &first) {
+            Ok(begun) => break begun,
+            Err(error) => error,
+        };
+        let tell = |attempt| monitor.tell(Event::Lost(attempt));
+        outages.pick_up(error, (route, &options.cancel), 0, || false, tell)?;
+    };
     let segment = welcome.segment.max(SEGMENT_MIN);
     let landing = Landing::find(into);
     roots
         .iter()
-        .try_for_each(|root| landing.is_beside(root, welcome))?;
+        .try_for_each(|root| landing.is_beside(root, &welcome))?;
     let transfer = random_transfer();
     let store = landing::receive(into, get.effect, transfer, options)?;
-    let (job, work) = Job::new(monitor, 1);
+    let (job, work) = Job::new(monitor, 1, options.retry);
     let pull = Pull {
         job,
         route,
@@ -139,10 +145,24 @@ pub(super) fn run(
             work,
             whole,
         };
-        crew.bring(0, Some((session, asked)));
+        crew.bring(0, Some(begun));
     });
     pull.settle();
     pull.job.into_summary()
+}
+
+/// Opens the first connection, and asks for the first places there.
+fn begin<S: Store>(
+    route: &Route,
+    options: &Options,
+    first: &[Root],
+) -> Result<(Begun<S>, Welcome), Error> {
+    let mut session = route.open(options)?;
+    let mut asked = VecDeque::new();
+    looking::look(&mut session, first.to_vec(), &mut asked);
+    let welcome = session.welcome().cloned();
+    let welcome = welcome.map_err(|error| route.explain(error, options))?;
+    Ok(((session, asked), welcome))
 }
 
 impl<S: Store> Pull<'_, S> {

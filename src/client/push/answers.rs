@@ -241,11 +241,21 @@ impl<S: Source> Worker<'_, '_, S> {
         }
     }
 
-    /// Settles a file as failed, unless it is settled already.
+    /// Settles a file as failed, unless it is settled already. What the server has only let
+    /// go of is offered again.
     pub(super) fn fail(&mut self, file: &Shared<S>, code: Code, text: String) {
-        if file.settle() {
-            self.push.job.unmoved(file.take_back(u64::MAX));
-            self.push.job.fail(&file.subject(), code, text);
+        if !file.settle() {
+            return;
+        }
+        let job = &self.push.job;
+        job.unmoved(file.take_back(u64::MAX));
+        if code == Code::Connection && file.item.lost < self.push.retries {
+            let mut item = file.item.clone();
+            item.lost += 1;
+            let again = Outgoing::new(self.push.next_entry(), item, self.number);
+            job.hand_out(Work::Again(Arc::new(again)));
+        } else {
+            job.fail(&file.subject(), code, text);
         }
     }
 

@@ -20,6 +20,8 @@ pub(super) struct Item<S> {
     pub(super) version: Option<Version>,
     /// What it is to be on the server.
     pub(super) offering: Offering,
+    /// How often the server has let go of it though it was to be stored.
+    pub(super) lost: u32,
 }
 
 impl<S> Item<S> {
@@ -37,6 +39,7 @@ impl<S> Clone for Item<S> {
             from: self.from.clone(),
             version: self.version,
             offering: self.offering.clone(),
+            lost: self.lost,
         }
     }
 }
