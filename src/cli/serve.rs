@@ -29,6 +29,7 @@ pub(super) fn run(serve: &Serve, manner: Manner) -> anyhow::Result<Option<Code>>
     let door = door::of(serve, manner.secrecy)?;
     start_log(serve.log, manner.loudness);
     let store = LocalStore::serve(&serve.root, serve.durability, Fault::default())?;
+    store.keep_partials(serve.keep_partials);
     let listen: Vec<String> = serve.listen.iter().map(Address::to_string).collect();
     let config = Config {
         admit: Arc::clone(&door.admit),

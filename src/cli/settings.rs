@@ -5,6 +5,7 @@
 
 use std::ffi::OsStr;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use anyhow::Context;
 use clap::ArgMatches;
@@ -30,6 +31,9 @@ use super::serve_args::{AnonymousArg, DurabilityArg, LogArg, ServeArgs};
 use super::terminal;
 use super::tree_args::LsArgs;
 use super::vantage::Vantage;
+
+/// The longest between two sweeps of a server, however long it keeps things.
+const SWEEP_MAX: Duration = Duration::from_secs(3600);
 
 /// How to talk: the same for every command.
 #[derive(Clone, Copy, Debug)]
@@ -102,6 +106,8 @@ pub(super) struct Serve {
     pub(super) strangers: Option<Rights>,
     /// Whether root may serve others.
     pub(super) may_be_root: bool,
+    /// How long what was broken off is kept.
+    pub(super) keep_partials: Duration,
     pub(super) server: server::Config,
     pub(super) log: LogArg,
 }
@@ -220,10 +226,12 @@ pub(super) fn serve(args: ServeArgs, matches: &ArgMatches) -> anyhow::Result<Ser
         rights,
         strangers: args.anonymous.map(|AnonymousArg::Read| Rights::READ),
         may_be_root: args.allow_root,
+        keep_partials: args.keep_partials,
         server: server::Config {
             max_connections: args.max_connections.get(),
             deadlines,
             drain: args.drain,
+            sweep: args.keep_partials.clamp(Duration::from_secs(1), SWEEP_MAX),
             ..server::Config::default()
         },
         log: args.log,

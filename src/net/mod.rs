@@ -11,4 +11,4 @@ pub mod stream;
 pub mod tls;
 
 pub use listen::{Accepted, Listener, Waker};
-pub use stream::{Phase, Stream, Transport};
+pub use stream::{Phase, Silence, Stream, Transport};

@@ -7,6 +7,8 @@
 
 use std::fmt;
 use std::io::{self, ErrorKind, IoSlice, Read, Write};
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, LazyLock};
 use std::time::{Duration, Instant};
 
 use super::keys::PublicKey;
@@ -105,10 +107,38 @@ impl<T: Transport + ?Sized> Transport for Box<T> {
     }
 }
 
+/// Since when a connection's owner waits for the peer in vain, for any thread to see.
+/// Clones are of the same connection.
+#[derive(Clone, Debug, Default)]
+pub struct Silence(Arc<AtomicU64>);
+
+/// What [`Silence`] counts from.
+static BEGAN: LazyLock<Instant> = LazyLock::new(Instant::now);
+
+impl Silence {
+    /// How long the wait lasts that is under way; no time where there is none.
+    #[must_use]
+    pub fn length(&self) -> Duration {
+        match self.0.load(Ordering::Relaxed) {
+            0 => Duration::ZERO,
+            since => BEGAN.elapsed().saturating_sub(Duration::from_millis(since)),
+        }
+    }
+
+    fn during<T>(&self, wait: impl FnOnce() -> T) -> T {
+        let now = BEGAN.elapsed().as_millis() as u64;
+        self.0.store(now.max(1), Ordering::Relaxed);
+        let came = wait();
+        self.0.store(0, Ordering::Relaxed);
+        came
+    }
+}
+
 /// One connection. One thread owns it.
 pub struct Stream {
     transport: Box<dyn Transport>,
     fault: Fault,
+    silence: Silence,
     reading: Bound,
     writing: Bound,
 }
@@ -128,6 +158,7 @@ impl Stream {
         Self {
             transport: Box::new(transport),
             fault,
+            silence: Silence::default(),
             reading: bound,
             writing: bound,
         }
@@ -162,6 +193,12 @@ impl Stream {
     /// Whatever the transport reports.
     pub fn is_readable(&mut self) -> io::Result<bool> {
         self.transport.is_readable()
+    }
+
+    /// What shows how long the peer was waited for.
+    #[must_use]
+    pub fn silence(&self) -> Silence {
+        self.silence.clone()
     }
 
     /// Who the peer is.
@@ -233,7 +270,8 @@ impl Read for Stream {
     fn read(&mut self, into: &mut [u8]) -> io::Result<usize> {
         self.fault.ask(Call::SocketRead)?;
         let transport = &mut self.transport;
-        self.reading.wait(|wait| transport.read(into, wait))
+        let read = || self.reading.wait(|wait| transport.read(into, wait));
+        self.silence.during(read)
     }
 }
 
@@ -245,13 +283,13 @@ impl Write for Stream {
     fn write_vectored(&mut self, slices: &[IoSlice<'_>]) -> io::Result<usize> {
         self.fault.ask(Call::SocketWrite)?;
         let transport = &mut self.transport;
-        self.writing
-            .wait(|wait| match transport.write(slices, wait) {
-                // A peer that is gone may leave its window closed: nothing would ever
-                // come back, and no write ever fail.
-                Err(e) if is_wait(&e) && transport.has_left()? => Err(ErrorKind::BrokenPipe.into()),
-                other => other,
-            })
+        let attempt = |wait| match transport.write(slices, wait) {
+            // A peer that is gone may leave its window closed: nothing would ever
+            // come back, and no write ever fail.
+            Err(e) if is_wait(&e) && transport.has_left()? => Err(ErrorKind::BrokenPipe.into()),
+            other => other,
+        };
+        self.silence.during(|| self.writing.wait(attempt))
     }
 
     fn flush(&mut self) -> io::Result<()> {

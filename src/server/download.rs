@@ -122,6 +122,7 @@ impl<S: Store> Sending<'_, S> {
             geometry,
             blocks: wanted.first..end,
             tag: None,
+            here: Vec::new(),
         };
         let stop = Cell::new(false);
         let is_end = |message: &Message| match message {
@@ -137,7 +138,7 @@ impl<S: Store> Sending<'_, S> {
             self.link,
             &run,
             self.buffer,
-            |_, _, len| *bytes += len as u64,
+            |_, _, len, _| *bytes += len as u64,
             |link| Session::<S>::hear(link, queue, is_end),
         )?;
         Ok(match ended {

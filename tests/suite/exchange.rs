@@ -7,6 +7,7 @@ use std::fs;
 use std::path::Path;
 use std::sync::{Arc, Mutex};
 use std::thread;
+use std::time::Duration;
 
 use haul::client::{Client, Download, JobOptions, Options, Upload};
 use haul::fault::Fault;
@@ -15,27 +16,33 @@ use haul::server::{Config, Server};
 use haul::store::{Durability, LocalStore, Tree};
 
 use crate::memory::{Damage, Side, Wire};
-use crate::rig::{Outcome, noise, outcome, remote, visible};
+use crate::rig::{Outcome, forget_partials, noise, outcome, remote, visible};
 use crate::wrapped::{Deaf, Wrapped};
 
 /// Three blocks, the last of them short.
 const LEN: usize = 2 * 1024 + 300;
 
 /// A server and a client that are joined by one connection in memory at a time.
-struct Exchange {
-    dir: tempfile::TempDir,
+pub struct Exchange {
+    pub dir: tempfile::TempDir,
     server: Server<Wrapped<LocalStore, Deaf>>,
     content: Vec<u8>,
 }
 
 /// What an exchange came to, and how much each side has said.
-struct Ran {
-    outcome: Outcome,
-    said: [usize; 2],
+pub struct Ran {
+    pub outcome: Outcome,
+    pub said: [usize; 2],
 }
 
 impl Exchange {
+    /// One in which nothing is kept from one round to the next: they say the same.
     fn new() -> Self {
+        Self::keeping(Duration::ZERO)
+    }
+
+    /// One whose server keeps what was broken off for so long.
+    pub fn keeping(keep: Duration) -> Self {
         let dir = tempfile::tempdir().unwrap();
         let content = noise(LEN);
         for name in ["root", "into"] {
@@ -45,6 +52,7 @@ impl Exchange {
         fs::write(dir.path().join("root/there"), &content).unwrap();
         let root = dir.path().join("root");
         let store = LocalStore::serve(&root, Durability::Batch, Fault::default()).unwrap();
+        store.keep_partials(keep);
         let store = Wrapped::new(store, 1024, Deaf);
         let server = Server::bind(store, &[], Config::default()).unwrap();
         Self {
@@ -78,7 +86,7 @@ impl Exchange {
         Ran { outcome, said }
     }
 
-    fn put(&self, from: Side, damage: Damage) -> Ran {
+    pub fn put(&self, from: Side, damage: Damage) -> Ran {
         let tree = Tree::open(self.dir.path(), Fault::default()).unwrap();
         let source = Arc::new(Wrapped::new(tree, 1024, Deaf));
         let upload = Upload {
@@ -90,7 +98,7 @@ impl Exchange {
         })
     }
 
-    fn get(&self, from: Side, damage: Damage) -> Ran {
+    pub fn get(&self, from: Side, damage: Damage) -> Ran {
         let download = Download {
             from: Some(remote("there")),
             to: Some(remote("new")),
@@ -104,7 +112,7 @@ impl Exchange {
     /// Takes away what an exchange has published, and says whether it was there:
     /// the whole right file, or nothing.
     #[track_caller]
-    fn published(&self, directory: &str, beside: &[&str], what: &str) -> bool {
+    pub fn published(&self, directory: &str, beside: &[&str], what: &str) -> bool {
         let directory = self.dir.path().join(directory);
         let there = visible(&directory).iter().any(|name| name == "new");
         if there {
@@ -159,7 +167,8 @@ fn get_is_damaged(from: Side) {
             let published = exchange.published("into", &[], &what);
             assert_ne!(ran.outcome.code(), 0, "{what}: {:?}", ran.outcome);
             assert!(!published, "{what}: published without an end");
-            assert!(!exchange.dir.path().join("into/.haul").exists(), "{what}");
+            is_swept(&exchange.dir.path().join("into/.haul/staging"), &what);
+            forget_partials(&exchange.dir.path().join("into"));
         }
     }
     exchange.get(from, Damage::None).outcome.is_fine();

@@ -5,7 +5,7 @@ use haul::code::Code;
 use haul::content::Checksum;
 use haul::offer::{EntryId, Reason, Verdict};
 use haul::transfer::Deadlines;
-use haul::wire::message::{Fail, Range, Receipt, SumIs, Want, Working};
+use haul::wire::message::{Fail, Nodes, NodesAre, Range, Receipt, SumIs, Want, Working};
 use haul::wire::{Message, preface};
 
 use crate::evil::{LARGE, SMALL, exception, page, puts, puts_until, receipt, takes, ticket_for};
@@ -71,12 +71,78 @@ fn verdicts_that_do_not_answer_the_offer_end_the_put() {
     check("no ticket for a large file", LARGE, |want| {
         want.verdicts[0].verdict = Verdict::Send(None);
     });
-    check("a part of it is there", LARGE, |want| {
+    check("a part of a small file is there", SMALL, |want| {
         want.verdicts[0].verdict = Verdict::Partly(ticket_for(LARGE).unwrap());
     });
     check("what it would be, though it was meant", SMALL, |want| {
         want.verdicts[0].verdict = Verdict::Replace;
     });
+}
+
+/// Says that a part of a large file is here, and hears what is asked of it.
+fn is_partly_here(raw: &mut Raw) -> Nodes {
+    let offer = raw.hear_offer();
+    raw.say(&want(&offer, |size| {
+        Verdict::Partly(ticket_for(size).unwrap())
+    }));
+    match raw.hear_message() {
+        Message::Nodes(nodes) => nodes,
+        other => panic!("{other:?}"),
+    }
+}
+
+#[test]
+fn nodes_that_do_not_answer_what_was_asked_end_the_put() {
+    let check = |case, change: fn(&mut NodesAre)| {
+        ends(case, 9, &[LARGE], move |raw| {
+            let asked = is_partly_here(raw);
+            let mut nodes = NodesAre {
+                request: asked.request,
+                first: 0,
+                more: false,
+                nodes: vec![None; 3],
+            };
+            change(&mut nodes);
+            raw.say(&nodes);
+        });
+    };
+    check("for another request", |nodes| nodes.request += 1);
+    check("from another block on", |nodes| nodes.first = 1);
+    check("too few", |nodes| nodes.nodes.truncate(2));
+    check("too many", |nodes| nodes.nodes.push(None));
+    check("more than all", |nodes| nodes.more = true);
+    check("a page of none", |nodes| {
+        nodes.nodes.clear();
+        nodes.more = true;
+    });
+    ends("nobody asked", 9, &[SMALL], |raw| {
+        raw.hear_offer();
+        raw.say(&NodesAre {
+            request: 1,
+            first: 0,
+            more: false,
+            nodes: vec![None],
+        });
+    });
+}
+
+#[test]
+fn a_server_that_does_not_say_what_it_has_gets_all_of_it() {
+    let outcome = puts(patient(), &[LARGE], |raw| {
+        let asked = is_partly_here(raw);
+        raw.say(&Fail::request(asked.request, Code::Usage, "why"));
+        let mut blocks = Vec::new();
+        let commit = loop {
+            match raw.hear() {
+                Heard::Block(header, _) => blocks.push(header.index),
+                Heard::Message(Message::Commit(commit)) => break commit,
+                other => panic!("{other:?}"),
+            }
+        };
+        assert_eq!(blocks, [0, 1, 2]);
+        raw.say(&receipt(commit.request, vec![]));
+    });
+    assert_eq!(outcome.is_fine().statuses().len(), 1);
 }
 
 #[test]

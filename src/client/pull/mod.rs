@@ -11,6 +11,7 @@ mod incoming_file;
 mod landing;
 mod looking;
 mod publisher;
+mod resuming;
 mod root;
 mod stage;
 mod worker;
@@ -20,6 +21,7 @@ use std::path::Path;
 use std::sync::atomic::{AtomicU64, AtomicUsize};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread;
+use std::time::Duration;
 
 use crossbeam_channel::{Sender, unbounded};
 
@@ -29,6 +31,7 @@ use super::outage::Outages;
 use super::route::Route;
 use super::session::random_transfer;
 use super::{Download, Error, JobOptions, Monitor, Options, Summary};
+use crate::code::Code;
 use crate::entry::Kind;
 use crate::offer::{Offering, TransferId};
 use crate::path::RemotePath;
@@ -113,7 +116,8 @@ pub(super) fn run(
         connect: options,
         options: *get,
         transfer,
-        reception: Arc::default(),
+        // What is received here is nobody else's.
+        reception: Arc::new(Reception::of(transfer, Duration::MAX)),
         landing,
         store,
         looking: Mutex::new(Looking {
@@ -148,7 +152,12 @@ pub(super) fn run(
         crew.bring(0, Some(begun));
     });
     pull.settle();
-    pull.job.into_summary()
+    let summary = pull.job.into_summary();
+    if summary.as_ref().is_err_and(|error| !goes_on(error)) {
+        // What came from a server that is not to be trusted is of no use.
+        pull.reception.discard();
+    }
+    summary
 }
 
 /// Opens the first connection, and asks for the first places there.
@@ -163,6 +172,11 @@ fn begin<S: Store>(
     let welcome = session.welcome().cloned();
     let welcome = welcome.map_err(|error| route.explain(error, options))?;
     Ok(((session, asked), welcome))
+}
+
+/// Whether another try can go on where this one has ended.
+fn goes_on(error: &Error) -> bool {
+    matches!(error.code(), Code::Connection | Code::Interrupted)
 }
 
 impl<S: Store> Pull<'_, S> {

@@ -25,6 +25,7 @@ impl<S: Source> Worker<'_, '_, S> {
         match message {
             Message::Want(want) => self.wanted(want),
             Message::Receipt(receipt) => self.receipted(&receipt),
+            Message::NodesAre(page) => self.told(page),
             Message::Fail(fail) => self.failed(&fail),
             Message::Working(_) => Ok(()),
             other => Err(Error::OutOfOrder(other.kind())),
@@ -80,6 +81,9 @@ impl<S: Source> Worker<'_, '_, S> {
             (Verdict::Replace, Effect::Dry) => self.would(file, Status::WouldReplace),
             (Verdict::Send(Some(ticket)), Effect::Real) if file.is_large() => {
                 self.begin(file, ticket)?;
+            }
+            (Verdict::Partly(ticket), Effect::Real) if file.is_large() => {
+                self.recover(file, ticket)?;
             }
             (Verdict::Send(None), Effect::Real) if file.is_large() => return Err(unasked),
             (Verdict::Send(None), Effect::Real) if is_file => {
@@ -225,6 +229,7 @@ impl<S: Source> Worker<'_, '_, S> {
                 }
                 return Ok(());
             }
+            (None, None) if self.not_told(fail.request)? => return Ok(()),
             (None, None) => return Err(Error::from(fail.clone())),
         };
         for file in request.into_iter().flat_map(|(_, files)| files) {
@@ -267,6 +272,7 @@ impl<S: Source> Worker<'_, '_, S> {
     /// that went over it may have arrived or not, so it is offered anew.
     pub(super) fn give_back(&mut self) {
         let ours = self.number;
+        self.recovering.clear();
         if let Some(item) = self.carried.take() {
             let file = Arc::new(Outgoing::new(self.push.next_entry(), item, ours));
             self.push.job.hand_out(Work::Again(file));

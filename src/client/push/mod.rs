@@ -11,6 +11,7 @@ mod feeding;
 mod local_files;
 mod outgoing_file;
 mod requests;
+mod resuming;
 mod search;
 mod worker;
 

@@ -12,9 +12,13 @@ mod directories;
 mod flush;
 mod judging;
 mod named;
+mod partial_files;
+mod partial_label;
+mod partials;
 mod places;
 mod publish;
 mod resolver;
+mod resuming;
 mod sealing;
 mod settling;
 mod staging;
@@ -22,26 +26,29 @@ mod staging_area;
 mod sys;
 mod tree;
 mod tree_removal;
+mod under_way;
 mod walk;
 
-use std::collections::HashMap;
 use std::ops::Deref;
 use std::path::Path;
-use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
 
 pub use staging::LocalStaged;
 pub use tree::{LocalReader, Tree};
 pub use walk::Walk;
 
 use flush::{FlushPoint, SharedPoint};
+use partials::Partials;
+use resuming::may_be_sent;
 use staging_area::{Area, Keeper};
 use sys::DIRECTORY;
 use tree::Held;
+use under_way::UnderWay;
 
 use super::error::{Action, Error};
 use super::{Changes, Claim, Durability, Parents, Place, Published, Removal, Source, Staged};
-use super::{Standing, Store};
+use super::{Standing, Store, Swept};
 use crate::entry::{Cursor, Entry, Kind, Version};
 use crate::fault::Fault;
 use crate::identity::Identity;
@@ -57,18 +64,13 @@ pub struct LocalStore {
     by: Identity,
 }
 
-/// Blocks that may be under way at once in one store: 4 TiB of files in 1 MiB blocks, in
-/// at most 200 MiB of memory.
-const BLOCKS_MAX: usize = 1 << 22;
-
-/// While no more blocks than these are under way, small files keep their descriptors.
-const KEEP_MAX: usize = 64;
-
 /// A store as seen from one of its directories: names lead beneath that, and nowhere
 /// else.
 #[derive(Debug)]
 struct Shared {
     tree: Arc<Held>,
+    /// Where that is in the store; none for its top.
+    under: Option<RemotePath>,
     core: Arc<Core>,
 }
 
@@ -93,10 +95,9 @@ struct Core {
     /// Made with the first file that is staged, so that a tree that is only read
     /// stays untouched.
     area: Mutex<Option<Arc<Area>>>,
-    live: Mutex<HashMap<u64, Weak<LocalStaged>>>,
+    partials: Partials,
+    under_way: UnderWay,
     publishing: Mutex<()>,
-    /// Blocks whose state is held in memory.
-    blocks: AtomicUsize,
     key: [u8; 32],
 }
 
@@ -129,7 +130,15 @@ impl LocalStore {
     /// [`Error::Root`] where it cannot be opened.
     pub fn receive(path: &Path, job: TransferId, fault: Fault) -> Result<Self, Error> {
         let tree = Held::open(path, fault)?;
-        Self::new(tree, Keeper::Job(job.to_string()), Durability::Batch)
+        let store = Self::new(tree, Keeper::Job(job.to_string()), Durability::Batch)?;
+        store.sweep();
+        Ok(store)
+    }
+
+    /// Keeps what arrived and was not finished for so long: a week, unless this says
+    /// otherwise. With no time at all it goes with its sender's connections.
+    pub fn keep_partials(&self, keep: Duration) {
+        self.shared.partials.set_keep(keep);
     }
 
     fn new(tree: Arc<Held>, keeper: Keeper, durability: Durability) -> Result<Self, Error> {
@@ -146,16 +155,17 @@ impl LocalStore {
         Ok(Self {
             shared: Arc::new(Shared {
                 tree: Arc::clone(&tree),
+                under: None,
                 core: Arc::new(Core {
+                    partials: Partials::new(&tree, &keeper),
                     top: tree,
                     keeper,
                     durability,
                     reporting,
                     point: SharedPoint::default(),
                     area: Mutex::new(None),
-                    live: Mutex::new(HashMap::new()),
+                    under_way: UnderWay::default(),
                     publishing: Mutex::new(()),
-                    blocks: AtomicUsize::new(0),
                     key,
                 }),
             }),
@@ -192,9 +202,14 @@ impl LocalStore {
         if entry.kind == Kind::Dir {
             return Err(Error::NotStorable(entry.path.clone()));
         }
+        // It may be publishing what is offered again.
+        let partial = self.partial(entry).inspect(|it| self.await_commit(it));
         let standing = self.judge(entry, terms)?;
+        let partial = partial.filter(|_| may_be_sent(standing, terms.on));
+        let there = partial.as_ref();
+        let there = there.and_then(|it| self.shared.partials.stands(it));
         if matches!(standing, Standing::Absent | Standing::Replaces(_)) {
-            let needed = entry.size();
+            let needed = entry.size().saturating_sub(there.unwrap_or(0));
             *free = free.checked_sub(needed).ok_or_else(|| Error::NoRoom {
                 path: entry.path.clone(),
                 needed,
@@ -206,11 +221,12 @@ impl LocalStore {
             (area, flush),
             offering,
             (standing, terms.on),
+            (partial, there.is_some()),
             |number| self.seal(number),
         );
         let staged = Arc::new(staged);
         if staged.ticket().is_some() {
-            self.shared.remember(&staged);
+            self.shared.under_way.remember(&staged);
         }
         Ok(staged)
     }
@@ -247,39 +263,6 @@ impl Core {
         let area = Arc::new(Area::open(&self.top, &self.keeper)?);
         *current = Some(Arc::clone(&area));
         Ok(area)
-    }
-
-    fn live(&self) -> MutexGuard<'_, HashMap<u64, Weak<LocalStaged>>> {
-        self.live.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    fn remember(&self, staged: &Arc<LocalStaged>) {
-        self.live().insert(staged.number(), Arc::downgrade(staged));
-    }
-
-    /// Counts the blocks of a file that begins to arrive, if there is memory for them.
-    fn remember_blocks(&self, entry: &Entry, blocks: u64) -> Result<usize, Error> {
-        let count = usize::try_from(blocks).unwrap_or(usize::MAX);
-        let held = self.blocks.load(Ordering::Relaxed);
-        if count > BLOCKS_MAX.saturating_sub(held) {
-            return Err(Error::TooManyBlocks(entry.path.clone()));
-        }
-        // Two files that begin at once may both fit where only one should.
-        self.blocks.fetch_add(count, Ordering::Relaxed);
-        Ok(count)
-    }
-
-    fn forget_blocks(&self, count: usize) {
-        self.blocks.fetch_sub(count, Ordering::Relaxed);
-    }
-
-    /// Whether a small file's descriptor may be kept until its commit.
-    fn may_keep(&self) -> bool {
-        self.blocks.load(Ordering::Relaxed) <= KEEP_MAX
-    }
-
-    fn forget(&self, number: u64) {
-        self.live().remove(&number);
     }
 }
 
@@ -342,9 +325,12 @@ impl Store for LocalStore {
             root,
             path: tree.path.join(under.as_path()),
         };
+        let above = self.shared.under.as_ref();
+        let under = RemotePath::beneath(above, under.as_str());
         Ok(Self {
             shared: Arc::new(Shared {
                 tree: Arc::new(held),
+                under: Some(under.map_err(|_| Error::NoStaging)?),
                 core: Arc::clone(&self.shared.core),
             }),
             by: self.by.clone(),
@@ -376,12 +362,20 @@ impl Store for LocalStore {
         if self.seal(number) != *ticket {
             return Err(Error::NoStaging);
         }
-        let staged = self.shared.live().get(&number).and_then(Weak::upgrade);
-        staged.ok_or(Error::NoStaging)
+        self.shared.under_way.find(number).ok_or(Error::NoStaging)
     }
 
     fn commit(&self, batch: Vec<(Arc<LocalStaged>, Claim)>) -> Vec<Result<Published, Error>> {
-        publish::commit(&self.shared, batch)
+        let all: Vec<Arc<LocalStaged>> = batch.iter().map(|(it, _)| Arc::clone(it)).collect();
+        let published = publish::commit(&self.shared, batch);
+        for (staged, published) in all.iter().zip(&published) {
+            staged.committed(published.is_ok());
+        }
+        published
+    }
+
+    fn sweep(&self) -> Swept {
+        self.shared.partials.sweep()
     }
 
     fn settle(&self, directories: &[Offering]) -> Vec<Result<(), Error>> {
