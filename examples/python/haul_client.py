@@ -27,7 +27,7 @@ import time
 from contextlib import closing, suppress
 
 from haul_messages import (
-    CODES, FILE, HERE, MOST_BLOCK, PREFACE, REASONS, REFUSED, SAME_IF, SEND, Problem, Refused,
+    CODES, FILE, HERE, MOST_BLOCK, PARTLY, PREFACE, REASONS, REFUSED, SAME_IF, SEND, Problem, Refused,
     block_count, is_path, merge, must, node, read_message, write_message)
 
 STALL, FLOOR, WORKING = 60, 1024, 3600  # "Deadlines": seconds, bytes a second, seconds
@@ -179,7 +179,10 @@ def put(name, address, overwrite, content):
         if verdict["which"] == REFUSED:
             why = REASONS.get(verdict.get("reason"), CODES[verdict["code"]])
             raise Problem(verdict["code"], f"{place}: {why}")
-        must(verdict["which"] in (SEND, HERE, SAME_IF), "a verdict that the offer does not allow")
+        must(verdict["which"] in (SEND, HERE, SAME_IF, PARTLY),
+             "a verdict that the offer does not allow")
+        if verdict["which"] == PARTLY:  # what is there of it is sent again: that is allowed
+            verdict["which"] = SEND
         done, committed = "already there", {"number": 0}
         if verdict["which"] == SAME_IF:
             committed["checksum"] = [1, source.checksum(connection.keep_waiting)]

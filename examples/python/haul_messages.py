@@ -289,7 +289,7 @@ def entry_rule(entry):
 
 
 FILE, LINK = 1, 3
-SEND, HERE, SAME_IF, REFUSED = 0, 1, 2, 4  # verdicts; below, what may go with each
+SEND, HERE, SAME_IF, PARTLY, REFUSED = 0, 1, 2, 3, 4  # verdicts; below, what may go with each
 WITH_VERDICT = [
     [set(), {"ticket"}], [set()], [{"checksum"}, {"ticket", "checksum"}], [{"ticket"}],
     [{"code"}, {"code", "reason"}], [set()], [set()]]
@@ -345,7 +345,8 @@ KINDS = {
     13: listing("Fetch", "request:uint transfer:id16",
                 Record("number:uint path:path version:id16 block_size:uint first:uint count:uint")),
     14: listing("Sent", "request:uint", Record("number:uint code:code text:text")),
-    15: Kind("Nodes", Record("request:uint path:path version:id16 first:uint count:uint")),
+    15: Kind("Nodes", Record("request:uint path:path? version:id16? first:uint count:uint "
+                          "transfer:id16? entry:uint?")),
     16: Kind("NodesAre", Record("request:uint first:uint more:bool"), None, MOST_LIST),
     17: Kind("Stop", Record("request:uint")),
     18: Kind("Working", Record("")),

@@ -124,6 +124,15 @@ pub(super) struct Everywhere {
     /// Do without encryption: whoever is on the way can read and change everything
     #[arg(long, global = true, env = "HAUL_PLAINTEXT", value_parser = BoolishValueParser::new())]
     pub(super) plaintext: bool,
+    /// How often to connect again, after growing pauses, when the connection is lost
+    #[arg(
+        long,
+        global = true,
+        env = "HAUL_RETRIES",
+        value_name = "N",
+        default_value = "5"
+    )]
+    pub(super) retries: u32,
     /// When to use colors
     #[arg(
         long,

@@ -12,7 +12,7 @@ use std::path::{Path, PathBuf};
 
 use anyhow::Context;
 
-use crate::client::{Event, JobOptions, Options};
+use crate::client::{Event, JobOptions, Options, Retry};
 use crate::code::Code;
 use crate::content::Checksum;
 use crate::entry::Kind;
@@ -48,7 +48,7 @@ struct Receipts {
 
 pub(super) fn run(paths: Vec<PathBuf>, report: &mut Report) -> anyhow::Result<Option<Code>> {
     let scratch = Scratch::new().map_err(|error| unwritable(&error))?;
-    let errands = Errands::begin(Secrecy::Plain)?;
+    let errands = Errands::begin(Secrecy::Plain, Retry::NEVER)?;
     let sources = if paths.is_empty() {
         report.notice("making sample files");
         vec![samples(&scratch).map_err(|error| unwritable(&error))?]
@@ -119,7 +119,10 @@ impl Receipts {
             Event::Placed { path, kind, .. } => {
                 self.others.insert(path.clone(), kind.clone());
             }
-            Event::Started { .. } | Event::Skipped { .. } | Event::Failed { .. } => {}
+            Event::Started { .. }
+            | Event::Skipped { .. }
+            | Event::Failed { .. }
+            | Event::Lost(_) => {}
         }
     }
 }

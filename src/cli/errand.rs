@@ -3,10 +3,11 @@
 //! Of several short questions a failure of one is told and is no obstacle to the next; all
 //! failures together are the exit code. Only a person who asks to stop ends them all.
 
-use crate::client::{Cancel, Client, Options};
+use crate::client::{Cancel, Client, Error, Options, Retry};
 use crate::code::Code;
 
 use super::failure::code_of;
+use super::output;
 use super::peer::Peer;
 use super::report::Report;
 use super::servers;
@@ -18,6 +19,7 @@ use super::signals::Interrupts;
 pub(super) struct Errands<'s> {
     cancel: Cancel,
     secrecy: Secrecy,
+    retry: Retry,
     /// The server that all of them go to, where its connection is kept.
     server: Option<&'s Client>,
     _interrupts: Option<Interrupts>,
@@ -25,11 +27,12 @@ pub(super) struct Errands<'s> {
 
 impl<'s> Errands<'s> {
     /// Those of a program that does nothing else, and ends with them.
-    pub(super) fn begin(secrecy: Secrecy) -> anyhow::Result<Self> {
+    pub(super) fn begin(secrecy: Secrecy, retry: Retry) -> anyhow::Result<Self> {
         let interrupts = Interrupts::listen()?;
         Ok(Self {
             cancel: interrupts.begin(),
             secrecy,
+            retry,
             server: None,
             _interrupts: Some(interrupts),
         })
@@ -37,10 +40,15 @@ impl<'s> Errands<'s> {
 
     /// Those of one command of several: with a server whose connection outlives it, until
     /// `cancel` ends them.
-    pub(super) fn with(server: &'s Client, secrecy: Secrecy, cancel: Cancel) -> Self {
+    pub(super) fn with(
+        server: &'s Client,
+        (secrecy, retry): (Secrecy, Retry),
+        cancel: Cancel,
+    ) -> Self {
         Self {
             cancel,
             secrecy,
+            retry,
             server: Some(server),
             _interrupts: None,
         }
@@ -55,17 +63,79 @@ impl<'s> Errands<'s> {
         let options = Options {
             connections,
             cancel: self.cancel.clone(),
+            retry: self.retry,
             ..Options::default()
         };
         match self.server {
-            Some(server) => Ok(server.for_jobs(connections, options.cancel)),
+            Some(server) => {
+                let client = server.for_jobs(connections, options.cancel);
+                Ok(client.retrying(self.retry))
+            }
             None => servers::client(peer, self.secrecy, options),
+        }
+    }
+
+    /// Asks a question, and once more where another try may have an answer.
+    pub(super) fn ask<T>(
+        &self,
+        client: &Client,
+        report: &mut Report,
+        mut question: impl FnMut(&mut Report) -> Result<T, Unanswered>,
+    ) -> anyhow::Result<T> {
+        let mut number = 0;
+        loop {
+            let Unanswered { error, again } = match question(report) {
+                Ok(answer) => return Ok(answer),
+                Err(unanswered) => unanswered,
+            };
+            number += 1;
+            let is_untaken = matches!(error, Error::Refused { .. });
+            let may =
+                client.is_worth_another_try(&error) && (is_untaken || again == Again::WheneverLost);
+            let attempt = self.retry.attempt(number, &error).filter(|_| may);
+            let Some(attempt) = attempt else {
+                return Err(error.into());
+            };
+            if let Some(line) = report.lost(&attempt) {
+                output::say(&line);
+            }
+            if self.cancel.wait(attempt.pause) {
+                return Err(Error::Interrupted.into());
+            }
         }
     }
 
     /// What ends them.
     pub(super) fn cancel(&self) -> &Cancel {
         &self.cancel
+    }
+}
+
+/// A question without an answer, and when it may be asked again.
+#[derive(Debug)]
+pub(super) struct Unanswered {
+    error: Error,
+    again: Again,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Again {
+    WheneverLost,
+    IfNotTaken,
+}
+
+impl Unanswered {
+    /// Its answer may just be lost: to be asked twice changes nothing.
+    pub(super) fn harmless(error: Error) -> Self {
+        let again = Again::WheneverLost;
+        Self { error, again }
+    }
+
+    /// It may be done, and to do it twice would fail, or be wrong: it is asked again only
+    /// where the server said that it would not hear it.
+    pub(super) fn once(error: Error) -> Self {
+        let again = Again::IfNotTaken;
+        Self { error, again }
     }
 }
 

@@ -1,6 +1,6 @@
 //! What is told of each thing that a put or a get moves.
 
-use crate::client::{Effect, Event, Skip, Status};
+use crate::client::{Attempt, Effect, Event, Skip, Status};
 use crate::code::Code;
 use crate::content::Checksum;
 use crate::entry::Kind;
@@ -26,6 +26,7 @@ impl Report {
             } => self.finished((path, *size), *checksum, *status),
             Event::Placed { path, kind, status } => self.placed(path, kind, *status),
             Event::Skipped { path, why } => self.skipped(path, *why),
+            Event::Lost(attempt) => self.lost(attempt),
             Event::Failed { path, code, text } => {
                 if self.effect == Effect::Dry {
                     self.would("refuse", path, "");
@@ -109,6 +110,30 @@ impl Report {
         }
         (self.manner.loudness != Loudness::Quiet)
             .then(|| format!("skipped {}: {why}", escape::name(path.as_str())))
+    }
+
+    /// Tells that the server is lost, and looked for again.
+    pub(super) fn lost(&mut self, attempt: &Attempt) -> Option<String> {
+        let Attempt {
+            number,
+            most,
+            pause,
+            why,
+        } = attempt;
+        if self.manner.format == Format::Json {
+            let line = Line::event("retry")
+                .number("attempt", u64::from(*number))
+                .number("retries", u64::from(*most))
+                .seconds("pause", *pause)
+                .text("message", why.as_str());
+            self.print(line);
+            return None;
+        }
+        let pause = quantity::time(*pause);
+        (self.manner.loudness != Loudness::Quiet).then(|| {
+            let why = escape::message(why);
+            format!("{why}: trying again in {pause}, {number} of {most}")
+        })
     }
 
     /// Prints what would be done.

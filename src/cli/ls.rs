@@ -10,7 +10,7 @@ use crate::client::{Cancel, Error, Listing};
 use crate::code::Code;
 use crate::entry::{Entry, Kind};
 
-use super::errand::Errands;
+use super::errand::{Errands, Unanswered};
 use super::escape;
 use super::failure::failure;
 use super::quantity;
@@ -23,7 +23,9 @@ pub(super) fn run(ls: &Ls, errands: &Errands, report: &mut Report) -> anyhow::Re
         Depth::One => Some(1),
         Depth::Whole => None,
     };
-    let listing = client.list(ls.remote.path.as_ref(), depth)?;
+    let path = ls.remote.path.as_ref();
+    let ask = |_: &mut Report| client.list(path, depth).map_err(Unanswered::harmless);
+    let listing = errands.ask(&client, report, ask)?;
     show(&listing, (ls.detail, ls.depth), errands.cancel(), report)
 }
 

@@ -1,7 +1,7 @@
 //! What the manual says beyond the flags, which it has from `args`.
 
 /// What haul is, a paragraph each.
-pub(super) const DESCRIPTION: [&str; 5] = [
+pub(super) const DESCRIPTION: [&str; 6] = [
     "haul moves files between machines. One side serves a directory, the other puts files \
      there and gets them. Every block that arrives is verified; a file gets its name only \
      once it is whole, proved and flushed to disk, so under a name there is always one whole \
@@ -13,6 +13,9 @@ pub(super) const DESCRIPTION: [&str; 5] = [
     "Spelling decides where things go, never what happens to exist: HOST alone, and a path \
      that ends in a slash or a dot, mean into that directory; any other path means exactly \
      that name.",
+    "What arrived of a file above 1 MiB is kept when put or get is broken off, whatever the reason, \
+     and the same command sends only what is missing. While it runs, a client that loses its \
+     connection tries again by itself, after growing pauses.",
     "Everything is encrypted (TLS 1.3), and both sides are known by their keys. On one machine \
      a user's own commands and servers know each other. Others are admitted by authorize, and \
      a server on another machine is known once trust has been told of its key, or a person has \
@@ -87,7 +90,7 @@ pub(super) const ENVIRONMENT: [(&str, &str); 6] = [
 ];
 
 /// What is typed, and what it does; the command is the second word.
-pub(super) const EXAMPLES: [(&str, &str); 28] = [
+pub(super) const EXAMPLES: [(&str, &str); 30] = [
     (
         "haul serve /srv/files",
         "Serve a directory to this machine, until stopped.",
@@ -102,8 +105,16 @@ pub(super) const EXAMPLES: [(&str, &str); 28] = [
         "Serve a directory and record who does what there, in a directory of its own.",
     ),
     (
+        "haul serve --keep-partials 12h /srv/files",
+        "Keep what was broken off for half a day, in place of a week.",
+    ),
+    (
         "haul put report.pdf nas/2025/",
         "Upload a file into a directory, which is made where it is missing.",
+    ),
+    (
+        "haul put --retries 20 disk.img nas",
+        "Upload a large file over a link that is often lost.",
     ),
     (
         "haul put --overwrite notes nas/notes.txt",

@@ -3,7 +3,7 @@
 use crate::client::Parents;
 use crate::code::Code;
 
-use super::errand::{Errands, each};
+use super::errand::{Errands, Unanswered, each};
 use super::escape;
 use super::failure::failure;
 use super::report::Report;
@@ -18,12 +18,21 @@ pub(super) fn run(
         let client = errands.client(&target.peer, 1)?;
         match (&target.path, mkdir.parents) {
             (Some(path), parents) => {
-                client.make_dir(path, parents)?;
+                let unanswered = match parents {
+                    Parents::Make => Unanswered::harmless,
+                    Parents::Expect => Unanswered::once,
+                };
+                let ask = |_: &mut Report| client.make_dir(path, parents).map_err(unanswered);
+                errands.ask(&client, report, ask)?;
                 report.detail(&format!("made {}", escape::name(path.as_str())));
             }
             // Whoever answers has a root; whether anybody does is worth asking.
             (None, Parents::Make) => {
-                client.list(None, Some(0))?;
+                let ask = |_: &mut Report| {
+                    let answer = client.list(None, Some(0));
+                    answer.map_err(Unanswered::harmless)
+                };
+                errands.ask(&client, report, ask)?;
             }
             (None, Parents::Expect) => {
                 let text = format!("{} is served, so its root exists", target.peer);

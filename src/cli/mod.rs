@@ -76,6 +76,7 @@ use clap::ArgMatches;
 pub use failure::{code_of, explain};
 pub use links::hide_links;
 
+use crate::client::Retry;
 use crate::code::Code;
 use crate::json;
 use crate::path::RemotePath;
@@ -160,7 +161,7 @@ fn run_verb(
     };
     match verb {
         Verb::Errand(errand) => {
-            let errands = Errands::begin(manner.secrecy)?;
+            let errands = Errands::begin(manner.secrecy, Retry::times(manner.retries))?;
             let from = from(errand.bearings())?;
             run_errand(errand, matches, &from, &errands, report)
         }

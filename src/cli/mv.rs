@@ -5,14 +5,16 @@ use std::slice;
 use crate::code::Code;
 
 use super::destination::Place;
-use super::errand::{Errands, each};
+use super::errand::{Errands, Unanswered, each};
 use super::escape;
 use super::report::Report;
 use super::tree_settings::Mv;
 
 pub(super) fn run(mv: &Mv, errands: &Errands, report: &mut Report) -> anyhow::Result<Option<Code>> {
     let code = each(slice::from_ref(mv), report, |mv, report| {
-        errands.client(&mv.peer, 1)?.rename(&mv.from, &mv.to)?;
+        let client = errands.client(&mv.peer, 1)?;
+        let ask = |_: &mut Report| client.rename(&mv.from, &mv.to).map_err(Unanswered::once);
+        errands.ask(&client, report, ask)?;
         let [from, to] = [&mv.from, &mv.to].map(|path| escape::name(path.as_str()));
         report.detail(&format!("renamed {from} to {to}"));
         Ok(None)

@@ -47,6 +47,8 @@ pub(super) struct Bars {
     all: MultiProgress,
     total: ProgressBar,
     files: HashMap<RemotePath, (ProgressBar, Arc<AtomicU64>)>,
+    /// What keeps the job from moving, and how much had moved before.
+    trouble: Option<(String, u64)>,
 }
 
 impl Screen {
@@ -73,7 +75,19 @@ impl Screen {
             Event::Finished { path, .. }
             | Event::Failed { path, .. }
             | Event::Skipped { path, .. } => bars.end(path),
-            Event::Placed { .. } => {}
+            Event::Placed { .. } | Event::Lost(_) => {}
+        }
+    }
+
+    /// Tells what a person is to know of an event. Trouble is drawn where the rate was, as
+    /// long as it lasts.
+    pub(super) fn tell(&mut self, event: &Event, line: String, progress: &Progress) {
+        match (event, self) {
+            (Event::Lost(_), Self::Bars(bars)) => {
+                let moved = progress.bytes_done.load(Ordering::Relaxed);
+                bars.trouble = Some((line, moved));
+            }
+            (_, screen) => screen.say(&line),
         }
     }
 
@@ -124,6 +138,7 @@ impl Bars {
             all,
             total,
             files: HashMap::new(),
+            trouble: None,
         }
     }
 
@@ -145,13 +160,17 @@ impl Bars {
         }
     }
 
-    fn draw(&self, count: &Count) {
+    fn draw(&mut self, count: &Count) {
+        self.trouble.take_if(|(_, moved)| count.bytes_done > *moved);
         for (bar, done) in self.files.values() {
             bar.set_position(done.load(Ordering::Relaxed));
         }
         self.total.set_length(count.bytes);
         self.total.set_position(count.bytes_done);
-        self.total.set_message(count.of_files());
+        self.total.set_message(match &self.trouble {
+            Some((trouble, _)) => format!("{}, {trouble}", count.of_files()),
+            None => count.of_files(),
+        });
     }
 }
 

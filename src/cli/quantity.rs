@@ -64,6 +64,18 @@ pub(super) fn parse_time(text: &str) -> Result<Duration, &'static str> {
         .map_err(|_| "a time is written as 30, 30s or 5m")
 }
 
+/// Reads a time as [`parse_time`] does, or hours with an `h`, or days with a `d`.
+pub(super) fn parse_long_time(text: &str) -> Result<Duration, &'static str> {
+    let units = [('h', 3600), ('d', 24 * 3600)];
+    let number = |(unit, seconds)| Some((text.strip_suffix(unit)?, seconds));
+    let Some((number, unit)) = units.into_iter().find_map(number) else {
+        return parse_time(text).map_err(|_| "a time is written as 30, 30s, 5m, 12h or 7d");
+    };
+    let number = number.parse::<u32>();
+    let time = number.map(|number| Duration::from_secs(u64::from(number) * unit));
+    time.map_err(|_| "a time is written as 30, 30s, 5m, 12h or 7d")
+}
+
 /// Reads a time that is not nothing.
 pub(super) fn parse_some_time(text: &str) -> Result<Duration, &'static str> {
     match parse_time(text)? {
@@ -142,5 +154,22 @@ mod tests {
         written("5h", None);
         written("-1", None);
         assert!(parse_some_time("0").is_err());
+    }
+
+    #[test]
+    fn long_times_may_say_hours_and_days() {
+        for (text, seconds) in [
+            ("30", Some(30)),
+            ("5m", Some(300)),
+            ("12h", Some(12 * 3600)),
+            ("7d", Some(7 * 24 * 3600)),
+            ("0", Some(0)),
+            ("d", None),
+            ("1w", None),
+            ("1.5h", None),
+        ] {
+            let read = parse_long_time(text).ok();
+            assert_eq!(read, seconds.map(Duration::from_secs), "{text}");
+        }
     }
 }

@@ -267,6 +267,7 @@ mod tests {
             format,
             color: false,
             secrecy: Secrecy::Encrypted,
+            retries: 0,
         };
         let output = Output::to(Box::new(reader.clone()));
         (Report::to(output, manner), reader)

@@ -3,7 +3,7 @@
 use crate::client::Removal;
 use crate::code::Code;
 
-use super::errand::{Errands, each};
+use super::errand::{Errands, Unanswered, each};
 use super::escape;
 use super::failure::{code_of, failure};
 use super::report::Report;
@@ -14,9 +14,12 @@ const GOES_ON: &str = "interrupted: a directory that the server has begun to rem
 
 pub(super) fn run(rm: &Rm, errands: &Errands, report: &mut Report) -> anyhow::Result<Option<Code>> {
     let result = each(&rm.targets, report, |target, report| {
-        errands
-            .client(&target.peer, 1)?
-            .remove(&target.path, rm.removal)?;
+        let client = errands.client(&target.peer, 1)?;
+        let ask = |_: &mut Report| {
+            let removed = client.remove(&target.path, rm.removal);
+            removed.map_err(Unanswered::once)
+        };
+        errands.ask(&client, report, ask)?;
         let shown = escape::name(target.path.as_str());
         report.detail(&format!("removed {shown}"));
         Ok(None)

@@ -38,6 +38,7 @@ pub(super) fn run(serve: &Serve, manner: Manner) -> anyhow::Result<Option<Code>>
     start_log(serve.log, manner.loudness);
     let hidden = door.own.hidden();
     let store = LocalStore::serve_without(&serve.root, hidden, serve.durability, Fault::default())?;
+    store.keep_partials(serve.keep_partials);
     let audit = match &serve.audit {
         Some(path) => Some(Arc::new(AuditFile::open(path)?)),
         None => None,

@@ -78,6 +78,15 @@ pub(super) struct ServeArgs {
     /// Record every request in a file, a line of JSON each; SIGHUP has it opened anew
     #[arg(long, env = "HAUL_AUDIT", value_name = "FILE")]
     pub(super) audit: Option<PathBuf>,
+    /// How long to keep uploads that were broken off, as 12h or 7d; 0 keeps none
+    #[arg(
+        long,
+        env = "HAUL_KEEP_PARTIALS",
+        value_name = "TIME",
+        default_value = "7d",
+        value_parser = quantity::parse_long_time
+    )]
+    pub(super) keep_partials: Duration,
     /// The form of the log on standard error
     #[arg(long, env = "HAUL_LOG", value_enum, default_value_t)]
     pub(super) log: LogArg,

@@ -6,6 +6,7 @@
 use std::ffi::OsStr;
 use std::num::NonZeroUsize;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use anyhow::Context;
 use clap::ArgMatches;
@@ -34,6 +35,9 @@ use super::tree_args::LsArgs;
 use super::trust_settings::check_rights;
 use super::vantage::Vantage;
 
+/// The longest between two sweeps of a server, however long it keeps things.
+const SWEEP_MAX: Duration = Duration::from_secs(3600);
+
 /// How to talk: the same for every command.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Manner {
@@ -41,6 +45,8 @@ pub(super) struct Manner {
     pub(super) format: Format,
     pub(super) color: bool,
     pub(super) secrecy: Secrecy,
+    /// How often to connect again when a connection is lost.
+    pub(super) retries: u32,
 }
 
 /// Whether anybody on the way can listen in.
@@ -60,6 +66,7 @@ impl Manner {
             format,
             color: false,
             secrecy: Secrecy::Encrypted,
+            retries: 0,
         }
     }
 
@@ -106,6 +113,8 @@ pub(super) struct Serve {
     pub(super) may_be_root: bool,
     /// Where every request is recorded.
     pub(super) audit: Option<PathBuf>,
+    /// How long what was broken off is kept.
+    pub(super) keep_partials: Duration,
     pub(super) server: server::Config,
     pub(super) log: LogArg,
 }
@@ -190,6 +199,7 @@ pub(super) fn manner(args: Everywhere, matches: &ArgMatches) -> anyhow::Result<M
         } else {
             Secrecy::Encrypted
         },
+        retries: args.retries,
     })
 }
 
@@ -231,11 +241,13 @@ pub(super) fn serve(args: ServeArgs, matches: &ArgMatches) -> anyhow::Result<Ser
         strangers: args.anonymous.map(|AnonymousArg::Read| Rights::READ),
         may_be_root: args.allow_root,
         audit: args.audit,
+        keep_partials: args.keep_partials,
         server: server::Config {
             max_connections: args.max_connections.get(),
             max_per_source: args.max_per_source.map_or(usize::MAX, NonZeroUsize::get),
             deadlines,
             drain: args.drain,
+            sweep: args.keep_partials.clamp(Duration::from_secs(1), SWEEP_MAX),
             ..server::Config::default()
         },
         log: args.log,

@@ -6,7 +6,7 @@
 use crate::code::Code;
 use crate::entry::{Entry, Kind};
 
-use super::errand::{Errands, each};
+use super::errand::{Errands, Unanswered, each};
 use super::escape;
 use super::report::Report;
 use super::settings::Format;
@@ -20,7 +20,9 @@ pub(super) fn run(
     let mut is_first = true;
     each(&stat.targets, report, |target, report| {
         let client = errands.client(&target.peer, 1)?;
-        let entry = client.stat(target.path.as_ref())?;
+        let path = target.path.as_ref();
+        let ask = |_: &mut Report| client.stat(path).map_err(Unanswered::harmless);
+        let entry = errands.ask(&client, report, ask)?;
         if report.manner().format == Format::Json {
             match &entry {
                 Some(entry) => report.entry(entry),

@@ -5,12 +5,13 @@
 
 use std::io::{self, IsTerminal};
 
+use crate::client::Error;
 use crate::code::Code;
 use crate::content::Checksum;
 use crate::entry::Entry;
 use crate::path::RemotePath;
 
-use super::errand::{Errands, each};
+use super::errand::{Errands, Unanswered, each};
 use super::escape;
 use super::ls::tell_gaps;
 use super::output;
@@ -28,29 +29,56 @@ pub(super) fn run(
         let path = target.path.as_ref();
         let mut codes = Vec::new();
         let client = errands.client(&target.peer, 1)?;
-        let rest = client.sum(path, sum.algorithm, |entry, checksum| {
-            let name = entry.path.as_str();
-            match checksum {
-                Ok(checksum) if report.manner().format == Format::Json => report.entry(&Entry {
-                    checksum: Some(checksum),
-                    ..entry
-                }),
-                Ok(checksum) => {
-                    report.data(&line(checksum, relative(&entry.path, path), is_shown));
-                }
-                Err(error) => {
-                    codes.push(error.code());
-                    if let Some(line) = report.failed(name, error.code(), &error.to_string()) {
-                        output::say(&line);
-                    }
-                }
-            }
-            // A large file takes its time, and whoever waits is to see what there is.
-            report.flush();
-        })?;
+        let mut is_begun = false;
+        let ask = |report: &mut Report| {
+            let rest = client.sum(path, sum.algorithm, |entry, checksum| {
+                is_begun = true;
+                codes.extend(tell(report, (entry, checksum), path, is_shown));
+            });
+            // Asked again in the middle, the server would read once more what is told.
+            let unanswered = if is_begun {
+                Unanswered::once
+            } else {
+                Unanswered::harmless
+            };
+            rest.map_err(unanswered)
+        };
+        let rest = errands.ask(&client, report, ask)?;
         codes.extend(tell_gaps(&rest, report).map(|error| report.refused(&error)));
         Ok(Code::of_all(codes))
     })
+}
+
+/// Tells of one file, and returns its code where it has no checksum.
+fn tell(
+    report: &mut Report,
+    (entry, checksum): (Entry, Result<Checksum, Error>),
+    asked: Option<&RemotePath>,
+    is_shown: bool,
+) -> Option<Code> {
+    let code = match checksum {
+        Ok(checksum) if report.manner().format == Format::Json => {
+            report.entry(&Entry {
+                checksum: Some(checksum),
+                ..entry
+            });
+            None
+        }
+        Ok(checksum) => {
+            report.data(&line(checksum, relative(&entry.path, asked), is_shown));
+            None
+        }
+        Err(error) => {
+            let text = error.to_string();
+            if let Some(line) = report.failed(entry.path.as_str(), error.code(), &text) {
+                output::say(&line);
+            }
+            Some(error.code())
+        }
+    };
+    // A large file takes its time, and whoever waits is to see what there is.
+    report.flush();
+    code
 }
 
 /// A name as it is seen from what was asked for: of a single file the last component.

@@ -43,7 +43,7 @@ pub(super) fn run(
                     hear(&event);
                     screen.hear(&event);
                     if let Some(line) = report.event(&event) {
-                        screen.say(&line);
+                        screen.tell(&event, line, &progress);
                     }
                 }
                 Err(RecvTimeoutError::Timeout) => {}

@@ -1,13 +1,15 @@
 //! The work of one job: handed out, given back, and counted until none is left.
 
 use std::collections::VecDeque;
-use std::sync::atomic::Ordering;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use crossbeam_channel::{Receiver, Sender, unbounded};
 
 use super::error::Error;
-use super::monitor::{Event, Monitor, Skip, Status, Summary};
+use super::monitor::{Cancel, Event, Monitor, Skip, Status, Summary};
+use super::outage::{Outages, Retry};
+use super::route::Route;
 use crate::code::Code;
 use crate::content::{Checksum, Geometry};
 use crate::entry::Kind;
@@ -20,6 +22,9 @@ use crate::path::RemotePath;
 pub(super) struct Job<'m, W> {
     monitor: &'m Monitor,
     ledger: Mutex<Ledger<W>>,
+    /// The most bytes that had moved at any time: what was given back had moved too.
+    most: AtomicU64,
+    outages: Outages,
 }
 
 struct Ledger<W> {
@@ -71,7 +76,7 @@ pub(super) fn unnamed() -> RemotePath {
 
 impl<'m, W> Job<'m, W> {
     /// A job for so many workers, and the channel that they take work from.
-    pub(super) fn new(monitor: &'m Monitor, workers: usize) -> (Self, Receiver<W>) {
+    pub(super) fn new(monitor: &'m Monitor, workers: usize, retry: Retry) -> (Self, Receiver<W>) {
         // What it holds is bounded by what was granted and not yet sent.
         let (work, receiver) = unbounded();
         let ledger = Mutex::new(Ledger {
@@ -83,7 +88,13 @@ impl<'m, W> Job<'m, W> {
             summary: Summary::default(),
             ended: None,
         });
-        (Self { monitor, ledger }, receiver)
+        let job = Self {
+            monitor,
+            ledger,
+            most: AtomicU64::new(0),
+            outages: Outages::new(retry, workers),
+        };
+        (job, receiver)
     }
 
     fn ledger(&self) -> MutexGuard<'_, Ledger<W>> {
@@ -97,10 +108,9 @@ impl<'m, W> Job<'m, W> {
 
     /// Counts bytes that have moved.
     pub(super) fn moved(&self, bytes: u64) {
-        self.monitor
-            .progress
-            .bytes_done
-            .fetch_add(bytes, Ordering::Relaxed);
+        let done = &self.monitor.progress.bytes_done;
+        let before = done.fetch_add(bytes, Ordering::Relaxed);
+        self.most.fetch_max(before + bytes, Ordering::Relaxed);
     }
 
     /// Takes back bytes that have to move again, or never will.
@@ -233,7 +243,31 @@ impl<'m, W> Job<'m, W> {
 
     /// One worker more takes part.
     pub(super) fn enlist(&self) {
+        self.outages.enlist();
         self.ledger().workers += 1;
+    }
+
+    /// A worker's connection has ended in this error, and what it had under way is given
+    /// back: waits until it is worth connecting again.
+    ///
+    /// # Errors
+    ///
+    /// The same error where it is not, or that the job was interrupted.
+    pub(super) fn pick_up(
+        &self,
+        error: Error,
+        route: &Route,
+        cancel: &Cancel,
+    ) -> Result<(), Error> {
+        let files = self.monitor.progress.files_done.load(Ordering::Relaxed);
+        let done = files + self.most.load(Ordering::Relaxed);
+        self.outages.pick_up(
+            error,
+            (route, cancel),
+            done,
+            || self.ledger().work.is_none(),
+            |attempt| self.tell(Event::Lost(attempt)),
+        )
     }
 
     /// A worker has ended. The job ends with the error of the last one, or at once

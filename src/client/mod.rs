@@ -10,7 +10,8 @@
 //! What happens is told as [`Event`]s on a channel, once a file; bytes are counted in
 //! [`Progress`], which a screen reads when it likes. A job returns when all is done or has
 //! failed: what failed alone is in its [`Summary`], and an [`Error`] is what ended the
-//! whole job. [`Cancel`] ends it from another thread.
+//! whole job. [`Cancel`] ends it from another thread, and [`Retry`] says how often it connects
+//! again when its last connection is lost.
 //!
 //! ```
 //! # use haul::{fault::Fault, server::{Config, Server}, store::{Durability, LocalStore}};
@@ -43,6 +44,8 @@ mod into_itself;
 mod job;
 mod meeting;
 mod monitor;
+mod options;
+mod outage;
 mod pull;
 mod push;
 mod route;
@@ -51,63 +54,23 @@ mod sum;
 
 use std::path::Path;
 use std::sync::Arc;
-use std::time::Duration;
 
 pub use error::Error;
 pub use meeting::meet;
 pub use monitor::{Cancel, Event, Monitor, Progress, Skip, Status, Summary};
+pub use options::{Effect, Idle, JobOptions, Links, Options};
+pub use outage::{Attempt, Retry};
 pub use push::LocalFiles;
 
 pub use crate::store::{Parents, Removal};
 
-use crate::content::Algorithm;
 use crate::entry::Entry;
-use crate::fault::Fault;
 use crate::net::Transport;
-use crate::net::tls::ClientSide;
-use crate::offer::{Compare, OnExisting};
 use crate::path::RemotePath;
 use crate::store::{Source, Tree};
-use crate::token::Token;
-use crate::transfer::{self, Deadlines};
+use crate::transfer;
 
 use route::{Route, Said, Way};
-
-/// How a client connects.
-#[derive(Clone, Debug)]
-pub struct Options {
-    /// Most connections of one job, 1 to 64; with less work, or fewer granted, there are fewer.
-    pub connections: usize,
-    /// How long the server may take.
-    pub deadlines: Deadlines,
-    /// Ends whatever the client is doing.
-    pub cancel: Cancel,
-    /// How connections are encrypted, and whose they must be; without it everything is
-    /// there to be read and changed by whoever is on the way.
-    pub encryption: Option<ClientSide>,
-    /// By which invitation the client comes. It is said to the server that
-    /// [`encryption`](Self::encryption) expects, and without encryption to none.
-    pub token: Option<Token>,
-    /// What becomes of a connection that no job uses.
-    pub idle: Idle,
-    /// Where a test may make a call fail.
-    pub fault: Fault,
-}
-
-/// What becomes of a connection when its job is done.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum Idle {
-    /// It is ended.
-    #[default]
-    End,
-    /// One is kept, and the next job begins on it. Where it turns out dead, a new one
-    /// takes its place.
-    Keep {
-        /// How long it may have rested to be taken for alive where it says nothing: one
-        /// that rested longer is asked first, which costs a round trip.
-        trust: Duration,
-    },
-}
 
 /// What a client found when it made sure of a connection.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -118,57 +81,6 @@ pub enum Connected {
     Anew,
     /// The one that was kept is lost, and there is another.
     Again,
-}
-
-impl Default for Options {
-    fn default() -> Self {
-        Self {
-            connections: 4,
-            deadlines: Deadlines::default(),
-            cancel: Cancel::default(),
-            encryption: None,
-            token: None,
-            idle: Idle::default(),
-            fault: Fault::default(),
-        }
-    }
-}
-
-/// How files are moved.
-#[derive(Clone, Copy, Debug, Default)]
-pub struct JobOptions {
-    /// What to do where a file exists with other content.
-    pub on_existing: OnExisting,
-    /// When a file that exists is the same.
-    pub compare: Compare,
-    /// What becomes of symbolic links.
-    pub links: Links,
-    /// Whether a second checksum is proved on both sides.
-    pub checksum: Algorithm,
-    /// Whether anything is moved at all.
-    pub effect: Effect,
-}
-
-/// What becomes of symbolic links in a tree.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum Links {
-    /// Those that stay in the tree are links on the other side too; others are skipped.
-    #[default]
-    Keep,
-    /// What they lead to is moved in their place.
-    Follow,
-    /// They are skipped.
-    Skip,
-}
-
-/// Whether a job does what it says.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum Effect {
-    /// It does.
-    #[default]
-    Real,
-    /// It only finds out what it would do.
-    Dry,
 }
 
 /// One file or tree to put.

@@ -4,7 +4,8 @@ use std::collections::{BTreeMap, HashMap};
 use std::fmt;
 use std::net::{Shutdown, TcpStream};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
 
 use crossbeam_channel::{Receiver, Sender, unbounded};
 
@@ -12,6 +13,8 @@ use crate::code::Code;
 use crate::content::Checksum;
 use crate::entry::Kind;
 use crate::path::RemotePath;
+
+use super::outage::Attempt;
 
 /// Where a job tells what happens.
 #[derive(Clone, Debug)]
@@ -60,6 +63,8 @@ pub enum Event {
         /// Why.
         why: Skip,
     },
+    /// The last connection was lost; the job connects again.
+    Lost(Attempt),
     /// A file has failed; the job goes on.
     Failed {
         /// Its name on the server.
@@ -194,6 +199,7 @@ pub struct Cancel(Arc<CancelParts>);
 struct CancelParts {
     cancelled: AtomicBool,
     sockets: Mutex<HashMap<u64, Arc<TcpStream>>>,
+    woken: Condvar,
     next: AtomicU64,
 }
 
@@ -205,6 +211,22 @@ impl Cancel {
             // It may have ended by itself.
             let _ = socket.shutdown(Shutdown::Both);
         }
+        self.0.woken.notify_all();
+    }
+
+    /// Waits for so long, or until it is cancelled. Says whether it was.
+    pub fn wait(&self, time: Duration) -> bool {
+        let end = Instant::now() + time;
+        let mut sockets = self.sockets();
+        while !self.is_cancelled() {
+            let left = end.saturating_duration_since(Instant::now());
+            if left.is_zero() {
+                break;
+            }
+            let waited = self.0.woken.wait_timeout(sockets, left);
+            sockets = waited.unwrap_or_else(PoisonError::into_inner).0;
+        }
+        self.is_cancelled()
     }
 
     /// Whether [`Cancel::cancel`] was called.

@@ -9,9 +9,11 @@
 
 use std::fmt;
 use std::io::{self, Cursor};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Instant;
 
+use crate::code::Code;
 use crate::net::plain::Plain;
 use crate::net::tls::{Encrypted, InClear};
 use crate::net::{Stream, Transport, connect};
@@ -27,6 +29,8 @@ use super::{Connected, Idle, Options, error};
 pub(super) struct Route {
     way: Way,
     kept: Mutex<Option<Kept>>,
+    /// Whether a server has ever welcomed us here.
+    met: Arc<AtomicBool>,
 }
 
 /// How a server is reached.
@@ -57,6 +61,7 @@ impl From<Way> for Route {
         Self {
             way,
             kept: Mutex::new(None),
+            met: Arc::default(),
         }
     }
 }
@@ -119,7 +124,8 @@ impl Route {
                 })?;
         let stream = Stream::new(transport, options.fault.clone(), opening);
         let link = Link::new(stream, options.deadlines);
-        Ok(Session::begin(link, hold, self.token(options)))
+        let met = Arc::clone(&self.met);
+        Ok(Session::begin(link, hold, self.token(options), met))
     }
 
     /// The token that may be said: nobody on the way must hear it, and only a server whose
@@ -128,6 +134,15 @@ impl Route {
     fn token(&self, options: &Options) -> Option<Token> {
         let is_private = matches!(self.way, Way::Tcp(_)) && options.encryption.is_some();
         options.token.filter(|_| is_private)
+    }
+
+    /// Whether another try may do better than one that ended like this: where the connection
+    /// was lost, or the server said that it is full or being stopped. One that has never
+    /// welcomed anybody may be none at all.
+    pub(super) fn is_worth_another_try(&self, error: &error::Error) -> bool {
+        let is_its_word = matches!(error, error::Error::Refused { .. });
+        let is_met = self.met.load(Ordering::Relaxed);
+        error.code() == Code::Connection && (is_met || is_its_word)
     }
 
     fn transport(&self, options: &Options) -> io::Result<(Box<dyn Transport>, Option<Hold>)> {

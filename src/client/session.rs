@@ -1,6 +1,8 @@
 //! One connection to the server: ask, and be answered.
 
 use std::io;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Instant;
 
 use crate::entry::{Cursor, Entry};
@@ -30,12 +32,19 @@ pub(super) struct Session {
     over: bool,
     /// Ends the connection with the session, however that ends.
     hold: Option<Hold>,
+    /// Set once the server has welcomed us.
+    met: Arc<AtomicBool>,
 }
 
 impl Session {
     /// Begins a conversation, as a guest where there is a token. Preface and `Hello` are
     /// queued, to leave with the first request.
-    pub(super) fn begin(mut link: Link, hold: Option<Hold>, token: Option<Token>) -> Self {
+    pub(super) fn begin(
+        mut link: Link,
+        hold: Option<Hold>,
+        token: Option<Token>,
+        met: Arc<AtomicBool>,
+    ) -> Self {
         link.greet();
         link.say(&Hello {
             request: 0,
@@ -49,6 +58,7 @@ impl Session {
             working: None,
             over: false,
             hold,
+            met,
         }
     }
 
@@ -115,7 +125,10 @@ impl Session {
     fn be_welcomed(&mut self) -> Result<Welcome, Error> {
         self.link.be_greeted()?;
         match self.link.next(Wait::Opening)?.ok_or(Error::Ended)? {
-            Incoming::Message(Message::Welcome(welcome)) => Ok(welcome),
+            Incoming::Message(Message::Welcome(welcome)) => {
+                self.met.store(true, Ordering::Relaxed);
+                Ok(welcome)
+            }
             Incoming::Message(Message::Fail(fail)) => Err(fail.into()),
             other => Err(out_of_order(&other)),
         }

@@ -7,8 +7,10 @@ pub mod connect;
 pub mod keys;
 pub mod listen;
 pub mod plain;
+mod silence;
 pub mod stream;
 pub mod tls;
 
 pub use listen::{Accepted, Listener, Waker};
+pub use silence::Silence;
 pub use stream::{Phase, Stream, Transport};

@@ -10,6 +10,7 @@ use std::io::{self, ErrorKind, IoSlice, Read, Write};
 use std::time::{Duration, Instant};
 
 use super::keys::PublicKey;
+use super::silence::Silence;
 use crate::fault::{Call, Fault};
 
 /// Longest single wait in the system, so that a deadline that moves closer is seen.
@@ -131,6 +132,7 @@ impl<T: Transport + ?Sized> Transport for Box<T> {
 pub struct Stream {
     transport: Box<dyn Transport>,
     fault: Fault,
+    silence: Silence,
     reading: Bound,
     writing: Bound,
     /// Whether a write was given up.
@@ -152,6 +154,7 @@ impl Stream {
         Self {
             transport: Box::new(transport),
             fault,
+            silence: Silence::default(),
             reading: bound,
             writing: bound,
             is_cut: false,
@@ -196,7 +199,14 @@ impl Stream {
     ///
     /// Whatever the transport reports.
     pub fn await_input(&mut self, moment: Duration) -> io::Result<bool> {
-        self.transport.await_input(moment.min(self.reading.left()))
+        self.silence.begin();
+        let came = self
+            .transport
+            .await_input(moment.min(self.reading.left()))?;
+        if came {
+            self.silence.end();
+        }
+        Ok(came)
     }
 
     /// Waits as long as a read may until one would return at once, with next to no memory
@@ -207,16 +217,25 @@ impl Stream {
     /// `TimedOut`, naming the phase, once the deadline has passed; else what the transport
     /// reports.
     pub fn rest(&mut self) -> io::Result<()> {
-        self.transport.rest();
-        loop {
-            let left = self.reading.left();
-            if self.transport.await_input(left)? {
-                return Ok(());
+        let (transport, reading) = (&mut self.transport, &self.reading);
+        transport.rest();
+        self.silence.during(|| {
+            loop {
+                let left = reading.left();
+                if transport.await_input(left)? {
+                    return Ok(());
+                }
+                if left.is_zero() {
+                    return Err(reading.passed());
+                }
             }
-            if left.is_zero() {
-                return Err(self.reading.passed());
-            }
-        }
+        })
+    }
+
+    /// What shows how long the peer was waited for.
+    #[must_use]
+    pub fn silence(&self) -> Silence {
+        self.silence.clone()
     }
 
     /// Who the peer is.
@@ -297,7 +316,8 @@ impl Read for Stream {
     fn read(&mut self, into: &mut [u8]) -> io::Result<usize> {
         self.fault.ask(Call::SocketRead)?;
         let transport = &mut self.transport;
-        self.reading.wait(|wait| transport.read(into, wait))
+        let read = || self.reading.wait(|wait| transport.read(into, wait));
+        self.silence.during(read)
     }
 }
 
@@ -314,14 +334,13 @@ impl Write for Stream {
             return Err(ErrorKind::BrokenPipe.into());
         }
         let transport = &mut self.transport;
-        let written = self
-            .writing
-            .wait(|wait| match transport.write(slices, wait) {
-                // A peer that is gone may leave its window closed: nothing would ever
-                // come back, and no write ever fail.
-                Err(e) if is_wait(&e) && transport.has_left()? => Err(ErrorKind::BrokenPipe.into()),
-                other => other,
-            });
+        let attempt = |wait| match transport.write(slices, wait) {
+            // A peer that is gone may leave its window closed: nothing would ever
+            // come back, and no write ever fail.
+            Err(e) if is_wait(&e) && transport.has_left()? => Err(ErrorKind::BrokenPipe.into()),
+            other => other,
+        };
+        let written = self.silence.during(|| self.writing.wait(attempt));
         self.is_cut = matches!(&written, Err(e) if e.kind() != ErrorKind::Interrupted);
         written
     }

@@ -96,6 +96,17 @@ impl<S: Store> Access<S> {
         self.trail.begin(asked, || Subject::at(path))
     }
 
+    /// They ask what is here of something that they store: that is recorded, and needs no
+    /// more than storing it does.
+    ///
+    /// # Errors
+    ///
+    /// Where they may not, or it cannot be recorded.
+    pub(super) fn go_on(&self, path: &RemotePath) -> Result<(), Error> {
+        let act = self.begin(Asked::Nodes, Some(path));
+        act.with(self.writing().map(drop))
+    }
+
     /// What they are granted at this moment, where they are.
     fn grant(&self) -> Option<Grant> {
         let grant = self.admit.grant(&self.visitor).ok()?;

@@ -11,7 +11,7 @@ use crate::content::{Node, Verified};
 use crate::entry::Entry;
 use crate::offer::{OnExisting, Ticket};
 use crate::path::RemotePath;
-use crate::store::{Error, Published, Staged, Standing};
+use crate::store::{Error, Holder, Published, Staged, Standing};
 use crate::trust::{Amount, Hold, Limit, Quota, Refusal};
 
 /// What is staged on behalf of somebody. With the last user of it goes what is kept for it.
@@ -134,5 +134,21 @@ impl<T: Staged> Staged for Admitted<T> {
 
     fn ticket(&self) -> Option<Ticket> {
         self.staged.ticket()
+    }
+
+    fn belongs_to(&self, holder: &Arc<dyn Holder>) {
+        self.staged.belongs_to(holder);
+    }
+
+    fn is_partly_here(&self) -> bool {
+        self.staged.is_partly_here()
+    }
+
+    fn recover(&self, blocks: Range<u64>) -> Result<Vec<Option<Node>>, Error> {
+        self.staged.recover(blocks)
+    }
+
+    fn discard(&self) {
+        self.staged.discard();
     }
 }

@@ -68,6 +68,8 @@ pub enum Asked {
     Sum,
     /// Whether a file is wanted: one record for each.
     Offer,
+    /// Which blocks of a file are here from an earlier try.
+    Nodes,
     /// To have a file published: one record for each.
     Commit,
     /// A file's content, or a part of it: one record for each.
@@ -91,6 +93,7 @@ impl Asked {
             Self::List => "list",
             Self::Sum => "sum",
             Self::Offer => "offer",
+            Self::Nodes => "nodes",
             Self::Commit => "commit",
             Self::Fetch => "fetch",
             Self::MakeDir => "mkdir",

@@ -143,6 +143,7 @@ impl<S: Store> Sending<'_, S> {
             geometry,
             blocks: wanted.first..end,
             tag: None,
+            here: Vec::new(),
         };
         let stop = Cell::new(false);
         let is_end = |message: &Message| match message {
@@ -158,7 +159,7 @@ impl<S: Store> Sending<'_, S> {
             self.link,
             &run,
             self.buffer,
-            |_, _, len| {
+            |_, _, len, _| {
                 *bytes += len as u64;
                 act.read(len as u64);
             },

@@ -42,9 +42,11 @@ mod changes;
 mod download;
 mod keyed;
 mod listing;
+mod resuming;
 mod session;
 mod slots;
 mod sources;
+mod sweeping;
 mod trail;
 mod upload;
 
@@ -56,12 +58,14 @@ use std::sync::{Arc, Mutex, PoisonError, Weak};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
+use crossbeam_channel::{Sender, bounded};
+
 use crate::fault::Fault;
 use crate::identity::Identity;
 use crate::net::tls::ServerSide;
 use crate::net::{Listener, Stream, Transport, Waker};
 use crate::offer::TransferId;
-use crate::store::{Source, Store};
+use crate::store::{Source, Store, Swept};
 use crate::transfer::{self, Deadlines, Link, Reception};
 use crate::wire::message::{Above, Rights, StoreId};
 
@@ -97,6 +101,12 @@ pub struct Config {
     pub deadlines: Deadlines,
     /// How long running transfers may go on after a stop.
     pub drain: Duration,
+    /// How long a client may be silent on all its connections before another of the same
+    /// identity may go on with the uploads that it has begun. A client says every five
+    /// seconds that it is there. One that is heard for a third of this has them to itself.
+    pub takeover: Duration,
+    /// How often what nobody came back for is swept.
+    pub sweep: Duration,
     /// Bytes in a segment, the unit of work that one connection takes.
     pub segment: u64,
     /// Where a test may make a socket call fail.
@@ -114,6 +124,8 @@ impl Default for Config {
             openings: OpeningLimits::default(),
             deadlines: Deadlines::default(),
             drain: Duration::from_secs(30),
+            takeover: Duration::from_secs(15),
+            sweep: Duration::from_secs(3600),
             segment: 8 << 20,
             fault: Fault::default(),
         }
@@ -139,6 +151,7 @@ pub struct Stop(Arc<StopParts>);
 
 #[derive(Debug)]
 struct StopParts {
+    sweeping: Sender<()>,
     wakers: Vec<Waker>,
     stopping: Arc<AtomicBool>,
     slots: Arc<Slots>,
@@ -226,7 +239,10 @@ impl<S: Store + 'static> Server<S> {
     /// When a thread or descriptor cannot be had.
     pub fn start(self) -> io::Result<Handle> {
         let wakers: io::Result<Vec<Waker>> = self.listeners.iter().map(Listener::waker).collect();
+        let (sweeping, stopped) = bounded(1);
+        sweeping::sweep(&self.shared);
         let stop = Stop(Arc::new(StopParts {
+            sweeping,
             wakers: wakers?,
             stopping: Arc::clone(&self.shared.stopping),
             slots: Arc::clone(&self.shared.slots),
@@ -243,6 +259,10 @@ impl<S: Store + 'static> Server<S> {
                 .spawn(move || accept::run(&shared, &listener))?;
             handle.accepting.push(thread);
         }
+        let sweeping = std::thread::Builder::new()
+            .name("sweep".to_owned())
+            .spawn(move || sweeping::run(&self.shared, &stopped))?;
+        handle.accepting.push(sweeping);
         Ok(handle)
     }
 }
@@ -297,9 +317,14 @@ impl<S: Store> Shared<S> {
         }
         // Those that ended are few; they go when a new one comes.
         all.retain(|_, reception| reception.strong_count() > 0);
-        let new = Arc::new(Reception::default());
+        let new = Arc::new(Reception::of(transfer, self.config.takeover));
         all.insert(key, Arc::downgrade(&new));
         new
+    }
+
+    /// Removes what nobody came back for.
+    fn sweep(&self) -> Swept {
+        self.store.sweep()
     }
 
     fn is_stopping(&self) -> bool {
@@ -329,6 +354,8 @@ impl Stop {
     /// for the drain time.
     pub fn stop(&self) {
         self.0.stopping.store(true, Ordering::SeqCst);
+        // Told once, it is on its way.
+        let _ = self.0.sweeping.try_send(());
         for waker in &self.0.wakers {
             waker.wake();
         }

@@ -11,7 +11,7 @@ use super::access::Access;
 use super::allowance::Admitted;
 use super::slots::{Slot, Stage};
 use super::trail::Trail;
-use super::{Acquaintance, Shared, Visitor, changes, download, ids_of, listing, upload};
+use super::{Acquaintance, Shared, Visitor, changes, download, ids_of, listing, resuming, upload};
 use crate::code::Code;
 use crate::offer::TransferId;
 use crate::store::{Durability, Store};
@@ -251,10 +251,7 @@ impl<S: Store> Session<'_, S> {
             Message::Rename(asked) => changes::rename(self, &asked),
             Message::Remove(asked) => changes::remove(self, &asked),
             Message::End(end) => upload::end(self, end),
-            Message::Nodes(nodes) => {
-                self.refuse(nodes.request, Code::Usage, "nodes are not given out here");
-                Ok(())
-            }
+            Message::Nodes(nodes) => resuming::nodes(self, &nodes),
             // A stop or a failure that came after its stream had ended, or patience.
             Message::Stop(_) | Message::Working(_) => Ok(()),
             Message::Fail(fail) if fail.entry.is_some() => Ok(()),
@@ -300,8 +297,15 @@ impl<S: Store> Session<'_, S> {
             return Err(Error::Broken("too many transfers on one connection"));
         }
         let reception = self.shared.reception(self.access.identity(), transfer);
-        self.transfers.insert(transfer, reception.attach());
+        let attached = reception.attach(self.link.silence());
+        self.transfers.insert(transfer, attached);
         Ok(reception)
+    }
+
+    /// How many commits of a transfer there were before this connection took part.
+    pub(super) fn commits_before(&self, transfer: TransferId) -> u64 {
+        let attached = self.transfers.get(&transfer);
+        attached.map_or(0, Attachment::commits_before)
     }
 
     /// Hears what the other side says while an answer is being sent to it.

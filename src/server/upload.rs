@@ -37,7 +37,9 @@ pub(super) fn offer<S: Store>(session: &mut Session<'_, S>, offer: Offer) -> Res
         receive::look(access, offer.entries, terms, || say_working(link))?
     } else {
         let reception = session.reception(offer.transfer)?;
+        let before = session.commits_before(offer.transfer);
         let (access, link, ..) = session.sending();
+        receive::await_commits(&reception, before, || say_working(link))?;
         let refuse = |error: &store::Error| {
             refused += 1;
             why.get_or_insert_with(|| error.to_string());
@@ -87,7 +89,10 @@ pub(super) fn block<S: Store>(
 
 /// Forgets an entry whose source failed.
 pub(super) fn drop<S: Store>(session: &mut Session<'_, S>, drop: &Drop) -> Result<(), Error> {
-    session.reception(drop.transfer)?.take(drop.entry);
+    let dropped = session.reception(drop.transfer)?.take(drop.entry);
+    if let Some(Slot::Staged(staged)) = dropped {
+        staged.discard();
+    }
     info!(peer = session.peer, entry = drop.entry.0, "drop");
     Ok(())
 }

@@ -8,8 +8,10 @@ pub mod changes;
 pub mod error;
 pub mod local;
 
+use std::fmt;
 use std::ops::Range;
 use std::sync::Arc;
+use std::time::Duration;
 
 pub use changes::{Changes, Parents, Removal};
 pub use error::{Action, Error};
@@ -18,7 +20,7 @@ pub use local::{LocalStore, Tree};
 use crate::content::{Checksum, Node, Verified};
 use crate::entry::{Cursor, Entry, Version};
 use crate::identity::Identity;
-use crate::offer::{Offering, OnExisting, Terms, Ticket};
+use crate::offer::{Offering, OnExisting, Terms, Ticket, TransferId};
 use crate::path::RemotePath;
 
 /// A file that is open for reading.
@@ -159,6 +161,33 @@ pub trait Store: Changes + Sized {
     /// A store that [tells nothing](Telling::Nothing) makes what is not there, and leaves
     /// modes and times as they are: what has one already would be changed by a stranger.
     fn settle(&self, directories: &[Offering]) -> Vec<Result<Option<Aside>, Error>>;
+
+    /// Removes what arrived and was not finished, where nobody came back for it in time.
+    fn sweep(&self) -> Swept {
+        Swept::default()
+    }
+}
+
+/// What was swept.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Swept {
+    /// How many files.
+    pub files: u64,
+    /// What they took on the disk, in bytes.
+    pub bytes: u64,
+}
+
+/// Who sends what is staged: one job, over however many connections.
+pub trait Holder: fmt::Debug + Send + Sync {
+    /// Which job it is.
+    fn transfer(&self) -> TransferId;
+
+    /// How long it was waited for, on all of its connections, without a byte.
+    fn silence(&self) -> Duration;
+
+    /// How long it may be silent before another job of the same identity may go on with
+    /// what it has sent. One that is heard for a third of it is there to stay.
+    fn patience(&self) -> Duration;
 }
 
 /// A file or link on its way into a store.
@@ -189,6 +218,28 @@ pub trait Staged: Send + Sync {
 
     /// What reopens it, for a file above one block.
     fn ticket(&self) -> Option<Ticket>;
+
+    /// Says who sends it. What the same job had staged before under this name goes on here.
+    fn belongs_to(&self, _holder: &Arc<dyn Holder>) {}
+
+    /// Whether some of it may be here, from an earlier try.
+    fn is_partly_here(&self) -> bool {
+        false
+    }
+
+    /// Finds out which of some blocks are here, and their nodes: what an earlier try has left
+    /// is read again first. It may be taken over from a job that is not heard any more, and
+    /// is waited for until then.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::NoStaging`] where the staging has ended.
+    fn recover(&self, blocks: Range<u64>) -> Result<Vec<Option<Node>>, Error> {
+        Ok(blocks.map(|_| None).collect())
+    }
+
+    /// Ends it: nothing of it is kept for a later try.
+    fn discard(&self) {}
 }
 
 /// How an entry stands against what exists under its name.

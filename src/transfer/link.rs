@@ -1,9 +1,9 @@
 //! One connection: whole messages in and out, each under its deadline.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use crate::net::keys::PublicKey;
-use crate::net::{Phase, Stream};
+use crate::net::{Phase, Silence, Stream};
 use crate::wire::frame::LIST_MAX;
 use crate::wire::message::{Block, Encoded, Fail};
 use crate::wire::{self, Frames, Incoming, preface};
@@ -65,6 +65,8 @@ pub struct Link {
     frames: Frames<Stream>,
     deadlines: Deadlines,
     queued: usize,
+    /// When something was said for the last time.
+    said: Instant,
 }
 
 impl Link {
@@ -75,6 +77,7 @@ impl Link {
             frames: Frames::new(stream),
             deadlines,
             queued: 0,
+            said: Instant::now(),
         }
     }
 
@@ -87,6 +90,11 @@ impl Link {
     /// Who the peer is.
     pub fn peer(&mut self) -> String {
         self.frames.io().peer()
+    }
+
+    /// What shows how long the peer was waited for.
+    pub fn silence(&mut self) -> Silence {
+        self.frames.io().silence()
     }
 
     /// The key that the peer has proved to hold; none without encryption.
@@ -124,6 +132,13 @@ impl Link {
     pub fn say<M: Encoded>(&mut self, message: &M) {
         self.frames.queue(message);
         self.queued += LIST_MAX;
+        self.said = Instant::now();
+    }
+
+    /// How long nothing was said to the peer.
+    #[must_use]
+    pub fn silent_for(&self) -> Duration {
+        self.said.elapsed()
     }
 
     /// Sends what is queued.
@@ -147,6 +162,7 @@ impl Link {
         let within = self.within(self.queued + body.len());
         self.frames.io().allow_write(self.deadlines.stall, within);
         self.queued += body.len();
+        self.said = Instant::now();
         Ok(self.frames.send_block(header, body)?)
     }
 

@@ -4,11 +4,13 @@
 //! the other way round. So a byte is hashed, framed, verified and staged by one
 //! piece of code, whichever side it starts on. [`link`] is one connection as the
 //! engines see it; [`reception`] is what several connections receive together;
-//! [`heartbeat`] keeps a peer waiting while there is nothing to send.
+//! [`presence`] says whether the client is still heard whose that is; [`heartbeat`] keeps a
+//! peer waiting while there is nothing to send.
 
 pub mod error;
 pub mod heartbeat;
 pub mod link;
+pub mod presence;
 pub mod receive;
 pub mod reception;
 pub mod send;

@@ -21,6 +21,23 @@ const TEXT_MAX: usize = 256;
 /// Runs of missing blocks that one exception names: the rest is asked for next time.
 const MISSING_MAX: usize = 32;
 
+/// Waits until nothing is being published any more that was before a connection took part:
+/// it may be offered again what it has lost the receipt of.
+///
+/// # Errors
+///
+/// What `pulse` reports.
+pub fn await_commits<T>(
+    reception: &Reception<T>,
+    commits_before: u64,
+    mut pulse: impl FnMut() -> Result<(), Error>,
+) -> Result<(), Error> {
+    while !reception.await_commits_before(commits_before, PULSE) {
+        pulse()?;
+    }
+    Ok(())
+}
+
 /// Judges and stages what was offered; `refused` hears why an entry is not taken.
 ///
 /// `pulse` is called every few seconds while this takes long: a file without a
@@ -95,7 +112,10 @@ fn admit<T: Staged>(reception: &Reception<T>, entry: EntryId, staged: Arc<T>) ->
     let verdict = match staged.standing() {
         Standing::Same(_) => Verdict::Here,
         Standing::SameIf(_, checksum) => Verdict::SameIf(checksum, staged.ticket()),
-        Standing::Absent | Standing::Replaces(_) => Verdict::Send(staged.ticket()),
+        Standing::Absent | Standing::Replaces(_) => match staged.ticket() {
+            Some(ticket) if staged.is_partly_here() => Verdict::Partly(ticket),
+            ticket => Verdict::Send(ticket),
+        },
     };
     match reception.insert(entry, staged) {
         Ok(()) => verdict,
@@ -295,6 +315,7 @@ pub fn commit<S: Store>(
     let published = if batch.is_empty() {
         Vec::new()
     } else {
+        let _publishing = reception.publish();
         patiently("commit", move || store.commit(batch), &mut pulse)?
     };
     for (entry, result) in ids.into_iter().zip(published) {

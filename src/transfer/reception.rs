@@ -11,10 +11,12 @@ use std::collections::hash_map::Entry as Place;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
+use super::presence::Presence;
 use crate::code::Code;
 use crate::content::Verified;
-use crate::offer::EntryId;
-use crate::store::{self, Staged};
+use crate::net::Silence;
+use crate::offer::{EntryId, TransferId};
+use crate::store::{self, Holder, Staged};
 
 /// Entries that one transfer may have under way: offered and not yet committed.
 pub const UNDER_WAY_MAX: usize = 1 << 17;
@@ -22,6 +24,7 @@ pub const UNDER_WAY_MAX: usize = 1 << 17;
 /// What one transfer has under way at its receiving end.
 #[derive(Debug)]
 pub struct Reception<T> {
+    presence: Arc<Presence>,
     table: Mutex<Table<T>>,
     changed: Condvar,
 }
@@ -36,6 +39,9 @@ struct Table<T> {
     /// How many wait for blocks. Mostly nobody does, and to wake nobody is a system call
     /// all the same: two for each small file.
     waiting: usize,
+    /// Commits so far, and those of them that are being published.
+    commits: u64,
+    publishing: Vec<u64>,
 }
 
 /// What became of an entry so far.
@@ -68,28 +74,70 @@ pub enum Waited {
 
 /// One connection's part in a reception, which ends with it.
 #[derive(Debug)]
-pub struct Attachment<T>(Arc<Reception<T>>);
+pub struct Attachment<T> {
+    reception: Arc<Reception<T>>,
+    connection: u64,
+    /// Commits that there were when it began to take part.
+    commits: u64,
+}
 
-impl<T> Default for Reception<T> {
-    fn default() -> Self {
+/// A commit that is being published.
+#[derive(Debug)]
+pub struct Publishing<'r, T>(&'r Reception<T>, u64);
+
+impl<T> Reception<T> {
+    /// What this job has under way. It may be silent for `patience` before another may go on
+    /// with it.
+    #[must_use]
+    pub fn of(transfer: TransferId, patience: Duration) -> Self {
         Self {
+            presence: Arc::new(Presence::new(transfer, patience)),
             table: Mutex::new(Table {
                 slots: HashMap::new(),
                 departures: 0,
                 attached: 0,
                 blocks: 0,
                 waiting: 0,
+                commits: 0,
+                publishing: Vec::new(),
             }),
             changed: Condvar::new(),
         }
     }
-}
 
-impl<T> Reception<T> {
     /// Lets a connection take part.
-    pub fn attach(self: &Arc<Self>) -> Attachment<T> {
-        self.table().attached += 1;
-        Attachment(Arc::clone(self))
+    pub fn attach(self: &Arc<Self>, silence: Silence) -> Attachment<T> {
+        let mut table = self.table();
+        table.attached += 1;
+        Attachment {
+            reception: Arc::clone(self),
+            connection: self.presence.add(silence),
+            commits: table.commits,
+        }
+    }
+
+    /// Says that something is being published, for as long as the answer lives.
+    pub fn publish(&self) -> Publishing<'_, T> {
+        let mut table = self.table();
+        table.commits += 1;
+        let number = table.commits;
+        table.publishing.push(number);
+        Publishing(self, number)
+    }
+
+    /// Waits, `pulse` at most, until nothing is being published any more that was before a
+    /// connection took part. `false` where something still is.
+    ///
+    /// A connection that comes late comes in place of one that was lost, and offers again
+    /// what that one had committed.
+    pub fn await_commits_before(&self, commits: u64, pulse: Duration) -> bool {
+        let is_early = |table: &mut Table<T>| table.publishing.iter().any(|n| *n <= commits);
+        let (table, waited) = self
+            .changed
+            .wait_timeout_while(self.table(), pulse, is_early)
+            .unwrap_or_else(PoisonError::into_inner);
+        drop(table);
+        !waited.timed_out()
     }
 
     fn table(&self) -> MutexGuard<'_, Table<T>> {
@@ -114,6 +162,8 @@ impl<T: Staged> Reception<T> {
     /// [`Code::Protocol`] where its number is in use: one file's blocks would land in
     /// another; [`Code::Limit`] where too many entries are under way.
     pub fn insert(&self, entry: EntryId, staged: Arc<T>) -> Result<(), Code> {
+        let holder: Arc<dyn Holder> = Arc::clone(&self.presence) as _;
+        staged.belongs_to(&holder);
         let mut table = self.table();
         let (full, departures) = (table.slots.len() >= UNDER_WAY_MAX, table.departures);
         match table.slots.entry(entry) {
@@ -151,11 +201,27 @@ impl<T: Staged> Reception<T> {
         Ok(())
     }
 
-    /// Gives up an entry: what was staged of it is let go.
+    /// Gives up an entry: what was staged of it is let go, and nothing of it is kept.
     pub fn fail(&self, entry: EntryId, code: Code, text: String) {
+        let failed = (Slot::Failed(code, text), 0);
         let mut table = self.table();
-        table.slots.insert(entry, (Slot::Failed(code, text), 0));
+        let before = table.slots.insert(entry, failed);
         self.wake(table);
+        if let Some((Slot::Staged(staged), _)) = before {
+            staged.discard();
+        }
+    }
+
+    /// Gives up everything: nothing of it is kept.
+    pub fn discard(&self) {
+        let mut table = self.table();
+        let all = std::mem::take(&mut table.slots);
+        self.wake(table);
+        for (slot, _) in all.into_values() {
+            if let Slot::Staged(staged) = slot {
+                staged.discard();
+            }
+        }
     }
 
     /// Forgets an entry, and returns what became of it.
@@ -239,7 +305,13 @@ impl<T> Attachment<T> {
     /// What it takes part in.
     #[must_use]
     pub fn reception(&self) -> Arc<Reception<T>> {
-        Arc::clone(&self.0)
+        Arc::clone(&self.reception)
+    }
+
+    /// How many commits there were before it took part.
+    #[must_use]
+    pub fn commits_before(&self) -> u64 {
+        self.commits
     }
 }
 
@@ -247,15 +319,24 @@ impl<T> std::ops::Deref for Attachment<T> {
     type Target = Reception<T>;
 
     fn deref(&self) -> &Reception<T> {
-        &self.0
+        &self.reception
     }
 }
 
 impl<T> Drop for Attachment<T> {
     fn drop(&mut self) {
-        let mut table = self.0.table();
+        self.reception.presence.remove(self.connection);
+        let mut table = self.reception.table();
         table.departures += 1;
         table.attached -= 1;
+        self.reception.wake(table);
+    }
+}
+
+impl<T> Drop for Publishing<'_, T> {
+    fn drop(&mut self) {
+        let mut table = self.0.table();
+        table.publishing.retain(|number| *number != self.1);
         self.0.wake(table);
     }
 }

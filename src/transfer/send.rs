@@ -3,6 +3,7 @@
 use std::ops::{ControlFlow, Range};
 
 use super::error::Error;
+use super::heartbeat::{PULSE, say_working};
 use super::link::Link;
 use crate::content::{Algorithm, BlockIndex, Checksum, Geometry, Node, Pass, node_of};
 use crate::offer::{EntryId, Ticket, TransferId};
@@ -28,6 +29,9 @@ pub struct Run<'r, R> {
     pub blocks: Range<u64>,
     /// What the file's first block on a connection carries.
     pub tag: Option<Tag<'r>>,
+    /// The nodes of those that the receiver has, from the first of the run on: they need
+    /// not be sent if they are the same.
+    pub here: Vec<Option<Node>>,
 }
 
 /// What tells a receiver which staging a block belongs to.
@@ -37,6 +41,15 @@ pub struct Tag<'r> {
     pub ticket: &'r Ticket,
     /// The file's final path.
     pub path: &'r RemotePath,
+}
+
+/// What became of a block.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Passage {
+    /// It was sent.
+    Sent,
+    /// The receiver has it.
+    Spared,
 }
 
 /// How a run ended, while the connection is well.
@@ -50,10 +63,11 @@ pub enum Ended {
     SourceFailed(store::Error),
 }
 
-/// Sends a run of blocks.
+/// Sends a run of blocks, but for those that the receiver has.
 ///
-/// `sent` hears of each block's node and length; `heard` is called when the other
-/// side has said something, and says whether to go on.
+/// `passed` hears of each block's node and length; `heard` is called when the other
+/// side has said something, and says whether to go on. While there is nothing to send, the
+/// other side is told every few seconds that it is being worked on.
 ///
 /// The version is checked on the open descriptor after the last block, as it was when
 /// that was opened, so that what was sent is of one version, or is known not to be.
@@ -65,7 +79,7 @@ pub fn send<R: ReadAt>(
     link: &mut Link,
     run: &Run<'_, R>,
     buffer: &mut Vec<u8>,
-    mut sent: impl FnMut(BlockIndex, Node, usize),
+    mut passed: impl FnMut(BlockIndex, Node, usize, Passage),
     mut heard: impl FnMut(&mut Link) -> Result<ControlFlow<()>, Error>,
 ) -> Result<Ended, Error> {
     let mut tag = run.tag;
@@ -83,18 +97,26 @@ pub fn send<R: ReadAt>(
             return Ok(Ended::SourceFailed(error));
         }
         let node = node_of(run.geometry, index, bytes);
-        let tag = tag.take();
-        let header = Block {
-            transfer: run.transfer,
-            entry: run.entry,
-            index: number,
-            node,
-            ticket: tag.map(|tag| tag.ticket.clone()),
-            path: tag.map(|tag| tag.path.clone()),
-            size: tag.map(|_| run.geometry.size()),
-        };
-        link.send_block(&header, bytes)?;
-        sent(index, node, len);
+        let theirs = run.here.get((number - run.blocks.start) as usize);
+        if theirs.is_some_and(|theirs| *theirs == Some(node)) {
+            passed(index, node, len, Passage::Spared);
+            if link.silent_for() >= PULSE {
+                say_working(link)?;
+            }
+        } else {
+            let tag = tag.take();
+            let header = Block {
+                transfer: run.transfer,
+                entry: run.entry,
+                index: number,
+                node,
+                ticket: tag.map(|tag| tag.ticket.clone()),
+                path: tag.map(|tag| tag.path.clone()),
+                size: tag.map(|_| run.geometry.size()),
+            };
+            link.send_block(&header, bytes)?;
+            passed(index, node, len, Passage::Sent);
+        }
         while link.has_news()? {
             if heard(link)?.is_break() {
                 return Ok(Ended::Stopped);

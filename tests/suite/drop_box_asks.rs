@@ -358,8 +358,10 @@ pub const ASKS: [Ask; 22] = [
             });
             guest.raw.say(&Nodes {
                 request: 2,
-                path,
-                version,
+                transfer: None,
+                entry: None,
+                path: Some(path),
+                version: Some(version),
                 first: 0,
                 count: 1,
             });

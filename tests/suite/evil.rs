@@ -175,8 +175,11 @@ impl<'r> Giving<'r> {
         });
     }
 
+    /// Sends what is wanted.
     pub fn all(&mut self) {
-        (0..3).for_each(|index| self.send(index, |_, _| {}));
+        let wanted = &self.fetch.files[0];
+        let blocks = wanted.first..wanted.first + wanted.count;
+        blocks.for_each(|index| self.send(index, |_, _| {}));
         self.sent(vec![]);
     }
 }

@@ -8,6 +8,7 @@ use std::fs;
 use std::path::Path;
 use std::sync::{Arc, Mutex};
 use std::thread;
+use std::time::Duration;
 
 use haul::client::{Client, Download, JobOptions, Options, Upload};
 use haul::fault::Fault;
@@ -18,7 +19,7 @@ use haul::transfer::Deadlines;
 
 use crate::memory::{Damage, Side, Wire};
 use crate::raw::SOON;
-use crate::rig::{Outcome, noise, outcome, remote, visible};
+use crate::rig::{Outcome, forget_partials, noise, outcome, remote, visible};
 use crate::secrecy::{Keys, Secrecy, plain_and_encrypted};
 use crate::tampering::{Place, Tampered, place, places};
 use crate::wrapped::{Deaf, Wrapped};
@@ -34,8 +35,8 @@ plain_and_encrypted! {
 const LEN: usize = 2 * 1024 + 300;
 
 /// A server and a client that are joined by one connection at a time.
-struct Exchange {
-    dir: tempfile::TempDir,
+pub struct Exchange {
+    pub dir: tempfile::TempDir,
     server: Server<Wrapped<LocalStore, Deaf>>,
     content: Vec<u8>,
     keys: Keys,
@@ -43,9 +44,9 @@ struct Exchange {
 }
 
 /// What an exchange came to, and what each side has said.
-struct Ran {
-    outcome: Outcome,
-    said: [Vec<u8>; 2],
+pub struct Ran {
+    pub outcome: Outcome,
+    pub said: [Vec<u8>; 2],
 }
 
 /// Both ends of a connection, and what has passed between them.
@@ -56,11 +57,17 @@ struct Joined {
 }
 
 impl Exchange {
+    /// One in which nothing is kept from one round to the next: they say the same.
     fn new(secrecy: Secrecy) -> Self {
-        Self::within(secrecy, Deadlines::default())
+        Self::within(secrecy, Deadlines::default(), Duration::ZERO)
     }
 
-    fn within(secrecy: Secrecy, deadlines: Deadlines) -> Self {
+    /// One in clear whose server keeps what was broken off for so long.
+    pub fn keeping(keep: Duration) -> Self {
+        Self::within(Secrecy::Plain, Deadlines::default(), keep)
+    }
+
+    fn within(secrecy: Secrecy, deadlines: Deadlines, keep: Duration) -> Self {
         let dir = tempfile::tempdir().unwrap();
         let content = noise(LEN);
         for name in ["root", "into"] {
@@ -70,6 +77,7 @@ impl Exchange {
         fs::write(dir.path().join("root/there"), &content).unwrap();
         let root = dir.path().join("root");
         let store = LocalStore::serve(&root, Durability::Batch, Fault::default()).unwrap();
+        store.keep_partials(keep);
         let store = Wrapped::new(store, 1024, Deaf);
         let keys = Keys::of(secrecy);
         let config = keys.guard(Config {
@@ -134,7 +142,7 @@ impl Exchange {
         Ran { outcome, said }
     }
 
-    fn put(&self, from: Side, damage: Damage) -> Ran {
+    pub fn put(&self, from: Side, damage: Damage) -> Ran {
         let tree = Tree::open(self.dir.path(), Fault::default()).unwrap();
         let source = Arc::new(Wrapped::new(tree, 1024, Deaf));
         let upload = Upload {
@@ -146,7 +154,7 @@ impl Exchange {
         })
     }
 
-    fn get(&self, from: Side, damage: Damage) -> Ran {
+    pub fn get(&self, from: Side, damage: Damage) -> Ran {
         let download = Download {
             from: Some(remote("there")),
             to: Some(remote("new")),
@@ -160,7 +168,7 @@ impl Exchange {
     /// Takes away what an exchange has published, and says whether it was there:
     /// the whole right file, or nothing.
     #[track_caller]
-    fn published(&self, directory: &str, beside: &[&str], what: &str) -> bool {
+    pub fn published(&self, directory: &str, beside: &[&str], what: &str) -> bool {
         let directory = self.dir.path().join(directory);
         let there = visible(&directory).iter().any(|name| name == "new");
         if there {
@@ -191,7 +199,7 @@ impl Exchanges {
         Self {
             secrecy,
             patient: Exchange::new(secrecy),
-            hasty: Exchange::within(secrecy, hasty),
+            hasty: Exchange::within(secrecy, hasty, Duration::ZERO),
         }
     }
 
@@ -289,7 +297,8 @@ fn get_is_damaged(secrecy: Secrecy, from: Side) {
             ran.outcome.code() == 0,
             "{what}: published without an end"
         );
-        assert!(!exchange.dir.path().join("into/.haul").exists(), "{what}");
+        is_swept(&exchange.dir.path().join("into/.haul/staging"), &what);
+        forget_partials(&exchange.dir.path().join("into"));
     }
     exchanges.patient.get(from, Damage::None).outcome.is_fine();
 }

@@ -11,7 +11,7 @@ use haul::offer::OnExisting;
 use haul::server::Config;
 use haul::transfer::Deadlines;
 
-use crate::rig::{Outcome, Rig, get, noise, visible};
+use crate::rig::{Outcome, Rig, forget_partials, get, noise, visible};
 use crate::saboteur::{NESTED, Saboteur, put_all, sources};
 
 const MIB: usize = 1 << 20;
@@ -27,6 +27,7 @@ fn path_of(event: &Event) -> &str {
         | Event::Placed { path, .. }
         | Event::Skipped { path, .. }
         | Event::Failed { path, .. } => path.as_str(),
+        Event::Lost(attempt) => panic!("{attempt:?}"),
     }
 }
 
@@ -81,6 +82,8 @@ impl Sweep<'_> {
     /// Fails one call and checks what came of it; `false` where it was not made.
     #[track_caller]
     fn fails(&self, (call, n): (Call, usize), job: &mut impl FnMut() -> Outcome) -> bool {
+        // What the round before has left would have this one make fewer calls.
+        forget_partials(self.directory);
         for name in visible(self.directory) {
             let path = self.directory.join(name);
             let removed = if path.is_dir() {
@@ -175,7 +178,9 @@ impl Sweep<'_> {
             }
             Event::Failed { .. } => assert!(there == old, "{what}: {name} failed, and is visible"),
             Event::Started { .. } => {}
-            Event::Placed { .. } | Event::Skipped { .. } => panic!("{what}: {event:?}"),
+            Event::Placed { .. } | Event::Skipped { .. } | Event::Lost(_) => {
+                panic!("{what}: {event:?}")
+            }
         }
     }
 }

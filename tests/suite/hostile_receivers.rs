@@ -5,7 +5,7 @@ use haul::code::Code;
 use haul::content::Checksum;
 use haul::offer::{EntryId, Reason, Verdict};
 use haul::transfer::Deadlines;
-use haul::wire::message::{Fail, Range, Receipt, SumIs, Want, Working};
+use haul::wire::message::{Fail, Nodes, NodesAre, Range, Receipt, SumIs, Want, Working};
 use haul::wire::{Message, preface};
 
 use crate::evil::{LARGE, SMALL, exception, page, puts, puts_until, receipt, takes, ticket_for};
@@ -18,6 +18,8 @@ plain_and_encrypted! {
     an_honest_server_is_believed,
     what_does_not_speak_haul_is_sent_nothing,
     verdicts_that_do_not_answer_the_offer_end_the_put,
+    nodes_that_do_not_answer_what_was_asked_end_the_put,
+    a_server_that_does_not_say_what_it_has_gets_all_of_it,
     one_verdict_twice_in_place_of_another_ends_the_put,
     a_receipt_that_does_not_answer_the_commit_ends_the_put,
     a_refusal_at_any_point_is_the_file_s_outcome,
@@ -90,12 +92,76 @@ fn verdicts_that_do_not_answer_the_offer_end_the_put(secrecy: Secrecy) {
     check("no ticket for a large file", LARGE, |want| {
         want.verdicts[0].verdict = Verdict::Send(None);
     });
-    check("a part of it is there", LARGE, |want| {
+    check("a part of a small file is there", SMALL, |want| {
         want.verdicts[0].verdict = Verdict::Partly(ticket_for(LARGE).unwrap());
     });
     check("what it would be, though it was meant", SMALL, |want| {
         want.verdicts[0].verdict = Verdict::Replace;
     });
+}
+
+/// Says that a part of a large file is here, and hears what is asked of it.
+fn is_partly_here(raw: &mut Raw) -> Nodes {
+    let offer = raw.hear_offer();
+    raw.say(&want(&offer, |size| {
+        Verdict::Partly(ticket_for(size).unwrap())
+    }));
+    match raw.hear_message() {
+        Message::Nodes(nodes) => nodes,
+        other => panic!("{other:?}"),
+    }
+}
+
+fn nodes_that_do_not_answer_what_was_asked_end_the_put(secrecy: Secrecy) {
+    let check = |case, change: fn(&mut NodesAre)| {
+        ends(secrecy, case, 9, &[LARGE], move |raw| {
+            let asked = is_partly_here(raw);
+            let mut nodes = NodesAre {
+                request: asked.request,
+                first: 0,
+                more: false,
+                nodes: vec![None; 3],
+            };
+            change(&mut nodes);
+            raw.say(&nodes);
+        });
+    };
+    check("for another request", |nodes| nodes.request += 1);
+    check("from another block on", |nodes| nodes.first = 1);
+    check("too few", |nodes| nodes.nodes.truncate(2));
+    check("too many", |nodes| nodes.nodes.push(None));
+    check("more than all", |nodes| nodes.more = true);
+    check("a page of none", |nodes| {
+        nodes.nodes.clear();
+        nodes.more = true;
+    });
+    ends(secrecy, "nobody asked", 9, &[SMALL], |raw| {
+        raw.hear_offer();
+        raw.say(&NodesAre {
+            request: 1,
+            first: 0,
+            more: false,
+            nodes: vec![None],
+        });
+    });
+}
+
+fn a_server_that_does_not_say_what_it_has_gets_all_of_it(secrecy: Secrecy) {
+    let outcome = puts(secrecy, patient(), &[LARGE], |raw| {
+        let asked = is_partly_here(raw);
+        raw.say(&Fail::request(asked.request, Code::Usage, "why"));
+        let mut blocks = Vec::new();
+        let commit = loop {
+            match raw.hear() {
+                Heard::Block(header, _) => blocks.push(header.index),
+                Heard::Message(Message::Commit(commit)) => break commit,
+                other => panic!("{other:?}"),
+            }
+        };
+        assert_eq!(blocks, [0, 1, 2]);
+        raw.say(&receipt(commit.request, vec![]));
+    });
+    assert_eq!(outcome.is_fine().statuses().len(), 1);
 }
 
 fn one_verdict_twice_in_place_of_another_ends_the_put(secrecy: Secrecy) {

@@ -2,16 +2,22 @@
 
 use std::fs;
 use std::io::{self, IoSlice};
-use std::net::TcpStream;
+use std::net::{TcpListener, TcpStream};
+use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::thread;
 use std::time::Duration;
 
-use haul::client::{Client, JobOptions, Options};
+use haul::client::{Client, Event, JobOptions, Options, Retry};
 use haul::net::Transport;
 use haul::net::plain::Plain;
 use haul::server::Config;
+use haul::wire::message::Rights;
 
+use crate::both_ways::{WAYS, Way};
+use crate::raw::Raw;
 use crate::rig::{Outcome, Rig, get, put};
+use crate::secrecy::{Keys, Secrecy};
 
 const MIB: usize = 1 << 20;
 
@@ -143,6 +149,124 @@ fn a_get_goes_on_over_the_other_connections() {
             goes_well(&outcome, &what);
             assert!(fs::read(&source).unwrap() == fs::read(into.join("here")).unwrap());
         }
+    }
+}
+
+/// So many tries, without a pause.
+fn at_once(most: u32) -> Retry {
+    Retry {
+        most,
+        first: Duration::ZERO,
+        longest: Duration::ZERO,
+    }
+}
+
+/// A client of which every connection is lost after so many bytes, and how many it opened.
+fn mortal(rig: &Rig, bytes: usize, most: u32) -> (Client, Arc<AtomicUsize>) {
+    let address = rig.address.clone();
+    let opened = Arc::<AtomicUsize>::default();
+    let count = Arc::clone(&opened);
+    let connect = move || -> io::Result<Box<dyn Transport>> {
+        count.fetch_add(1, Ordering::SeqCst);
+        let inner = Plain::new(TcpStream::connect(&address)?)?;
+        Ok(Box::new(Mortal { inner, left: bytes }))
+    };
+    let options = Options {
+        connections: 3,
+        retry: at_once(most),
+        ..Options::default()
+    };
+    (Client::over(connect, options), opened)
+}
+
+#[test]
+fn a_job_that_gets_somewhere_goes_on_however_often_its_connections_are_lost() {
+    for way in WAYS {
+        let rig = rig();
+        let source = rig.file("source", 40 * MIB + 3);
+        fs::copy(&source, rig.root().join("old")).unwrap();
+        // A connection that is reset takes with it what the server has not read yet.
+    let (client, opened) = mortal(&rig, 3 * MIB + 77, 20);
+        let options = JobOptions::default();
+        let into = rig.dir.path().join("into");
+        let (outcome, target) = match way {
+            Way::Put => {
+                let outcome = put(&client, &[(&source, "there")], &options);
+                (outcome, rig.root().join("there"))
+            }
+            Way::Get => {
+                let outcome = get(&client, &[("old", "here")], &into, &options);
+                (outcome, into.join("here"))
+            }
+        };
+        goes_well(&outcome, &format!("{way:?}"));
+        assert_eq!(outcome.statuses().len(), 1, "{way:?}: it is told of once");
+        assert!(fs::read(&source).unwrap() == fs::read(target).unwrap());
+        let opened = opened.load(Ordering::SeqCst);
+        assert!(opened > 10, "{way:?}: {opened} connections");
+        let lost = |event: &&Event| matches!(event, Event::Lost(_));
+        assert!(outcome.events.iter().filter(lost).count() > 3, "{way:?}");
+    }
+}
+
+#[test]
+fn whoever_may_only_write_goes_on_with_what_is_their_own() {
+    let config = Config {
+        admit: Arc::new(Rights(2)),
+        ..Config::default()
+    };
+    let rig = Rig::with(config, haul::fault::Fault::default());
+    let source = rig.file("source", 12 * MIB + 3);
+    // A connection that is reset takes with it what the server has not read yet.
+    let (client, opened) = mortal(&rig, 3 * MIB + 77, 20);
+    let outcome = put(&client, &[(&source, "there")], &JobOptions::default());
+    goes_well(&outcome, "without the right to read");
+    assert!(fs::read(&source).unwrap() == fs::read(rig.root().join("there")).unwrap());
+    assert!(opened.load(Ordering::SeqCst) > 3);
+}
+
+#[test]
+fn a_job_that_gets_nowhere_is_given_up() {
+    for most in [0, 1, 5] {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let address = listener.local_addr().unwrap().to_string();
+        // It is friendly, and lets go of whoever has something for it.
+        let serve = move || {
+            for _ in 0..=most {
+                let socket = listener.accept().unwrap().0;
+                Raw::over(socket, &Keys::of(Secrecy::Plain)).hear_offer();
+            }
+            listener
+        };
+        let server = thread::spawn(serve);
+        let dir = tempfile::tempdir().unwrap();
+        let source = dir.path().join("source");
+        fs::write(&source, "source").unwrap();
+        let options = Options {
+            retry: at_once(most),
+            ..Options::default()
+        };
+        let client = Client::new(&address, options);
+        let outcome = put(&client, &[(&source, "there")], &JobOptions::default());
+        assert_eq!(outcome.code(), 3, "{most}: {outcome:?}");
+        let lost = |event: &&Event| matches!(event, Event::Lost(_));
+        let lost = outcome.events.iter().filter(lost).count();
+        assert_eq!(lost, most as usize, "{outcome:?}");
+        let listener = server.join().unwrap();
+        listener.set_nonblocking(true).unwrap();
+        assert!(listener.accept().is_err(), "{most}: one try too many");
+    }
+}
+
+#[test]
+fn a_server_that_never_welcomed_anybody_is_not_asked_again() {
+    for bytes in [1, 60] {
+        let rig = rig();
+        let source = rig.file("source", 1000);
+        let (client, opened) = mortal(&rig, bytes, 5);
+        let outcome = put(&client, &[(&source, "there")], &JobOptions::default());
+        assert_eq!(outcome.code(), 3, "{bytes}: {outcome:?}");
+        assert_eq!(opened.load(Ordering::SeqCst), 1, "{bytes}");
     }
 }
 

@@ -310,7 +310,7 @@ fn a_source_has_as_many_connections_as_it_may_and_another_its_own() {
 fn the_flag_bounds_what_one_address_may_have() {
     let place = Place::serving("--max-per-source 1");
     let held = connect("127.0.0.1", &place.server.address);
-    place.run("ls [ADDRESS]").is_full();
+    place.run("ls --retries 0 [ADDRESS]").is_full();
     drop(held);
     eventually("its place is free", || {
         place.run("ls [ADDRESS]").code == Some(0)

@@ -26,7 +26,8 @@ impl Putting {
             [
                 Answered {
                     entry: X,
-                    verdict: Verdict::Send(Some(ticket)),
+                    // What another has begun may still be there.
+                    verdict: Verdict::Send(Some(ticket)) | Verdict::Partly(ticket),
                 },
             ] => {
                 let ticket = ticket.clone();

@@ -74,6 +74,8 @@ fn lines_that_are_no_commands_are_refused() {
         ("put --overwrite --update a [ADDRESS]", "exclude each other"),
         ("-q -v ls [ADDRESS]", "exclude each other"),
         ("serve --idle-timeout 0", "--idle-timeout"),
+        ("serve --keep-partials 1w", "30, 30s, 5m, 12h or 7d"),
+        ("put a nas --retries many", "--retries"),
     ] {
         refused(&place, line, 2, words);
     }

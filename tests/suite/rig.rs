@@ -21,7 +21,7 @@ pub struct Rig {
     /// What whoever connects has to hold.
     pub keys: Keys,
     /// Stops the server when it is dropped.
-    _handle: Handle,
+    handle: Option<Handle>,
 }
 
 /// What a job came to, and what it told.
@@ -43,19 +43,37 @@ impl Rig {
     /// The same, or one that encrypts and admits its own clients only.
     pub fn guarded(secrecy: Secrecy, config: Config, fault: Fault) -> Self {
         let keys = Keys::of(secrecy);
-        let config = keys.guard(config);
         let dir = tempfile::tempdir().unwrap();
-        let root = dir.path().join("root");
-        fs::create_dir(&root).unwrap();
-        let store = LocalStore::serve(&root, Durability::Batch, fault).unwrap();
-        let server = Server::bind(store, &["127.0.0.1:0".to_owned()], config).unwrap();
-        let address = server.addresses().unwrap()[0].to_string();
-        Self {
+        fs::create_dir(dir.path().join("root")).unwrap();
+        let mut rig = Self {
             dir,
-            address,
+            address: String::new(),
             keys,
-            _handle: server.start().unwrap(),
-        }
+            handle: None,
+        };
+        rig.serve(config, fault);
+        rig
+    }
+
+    /// Serves the directory, at an address of its own.
+    fn serve(&mut self, config: Config, fault: Fault) {
+        let config = self.keys.guard(config);
+        let store = LocalStore::serve(&self.root(), Durability::Batch, fault).unwrap();
+        let server = Server::bind(store, &["127.0.0.1:0".to_owned()], config).unwrap();
+        self.address = server.addresses().unwrap()[0].to_string();
+        self.handle = Some(server.start().unwrap());
+    }
+
+    /// Stops the server, whatever is under way.
+    pub fn stop(&mut self) {
+        self.handle = None;
+    }
+
+    /// Stops the server, and serves the same directory at another address: what the one
+    /// before held in memory is gone.
+    pub fn restart(&mut self, config: Config) {
+        self.stop();
+        self.serve(config, Fault::default());
     }
 
     /// The served directory.
@@ -94,6 +112,15 @@ pub fn visible(directory: &Path) -> Vec<String> {
         .collect();
     names.sort();
     names
+}
+
+/// Removes what is kept in a directory of what was broken off.
+pub fn forget_partials(directory: &Path) {
+    let kept = fs::read_dir(directory.join(".haul/partial"));
+    for file in kept.into_iter().flatten() {
+        // Whoever keeps it may remove it at the same time.
+        let _ = fs::remove_file(file.unwrap().path());
+    }
 }
 
 /// Bytes that no compression or accident makes equal.

@@ -141,7 +141,7 @@ impl Sweep<'_> {
                     "{what}: {path:?} failed, and is visible"
                 );
             }
-            Event::Skipped { .. } => panic!("{what}: {event:?}"),
+            Event::Skipped { .. } | Event::Lost(_) => panic!("{what}: {event:?}"),
             Event::Started { .. } => {}
         }
     }

@@ -1,6 +1,7 @@
 //! A server to be harmed, and what shows that it was not.
 
 use std::fs;
+use std::path::Path;
 use std::time::Instant;
 
 use haul::client::JobOptions;
@@ -45,15 +46,16 @@ pub fn with_deadlines(secrecy: Secrecy, deadlines: Deadlines) -> Rig {
     served(secrecy, config)
 }
 
-/// Nothing new is visible, the old is intact, nothing stays staged, and the next
-/// put and get on the same server work.
+/// Nothing new is visible, the old is intact, nothing stays staged that nobody could go on
+/// with, and the next put and get on the same server work.
 #[track_caller]
 pub fn is_unharmed(rig: &Rig, case: &str) {
     is_untouched(rig, case);
     goes_on(rig, case);
 }
 
-/// Nothing new is visible, the old is intact, and nothing stays staged.
+/// Nothing new is visible, the old is intact, and nothing stays staged that nobody could
+/// go on with.
 #[track_caller]
 pub fn is_untouched(rig: &Rig, case: &str) {
     assert_eq!(rig.visible(), ["old"], "{case}");
@@ -76,9 +78,17 @@ pub fn goes_on(rig: &Rig, case: &str) {
     fs::remove_dir_all(into).unwrap();
 }
 
-/// How many files are staged.
+/// How many files are staged that nobody could go on with.
 pub fn staged(rig: &Rig) -> usize {
     fs::read_dir(rig.root().join(".haul/staging")).map_or(0, Iterator::count)
+}
+
+/// How many files are kept, or received so that they could be gone on with.
+pub fn kept(rig: &Rig) -> usize {
+    let files = fs::read_dir(rig.root().join(".haul/partial"));
+    let is_label = |path: &Path| path.extension().is_some_and(|end| end == "of");
+    let paths = files.into_iter().flatten().map(|file| file.unwrap().path());
+    paths.filter(|path| !is_label(path)).count()
 }
 
 /// Waits for what no event tells of: the end of another thread's cleaning up.

@@ -43,7 +43,7 @@ impl Watch {
         });
     }
 
-    /// Returns once nothing is staged.
+    /// Returns once nothing is staged, and nothing kept.
     #[track_caller]
     pub fn until_swept(&self) {
         self.until(&[], |directory| staged_files(directory).is_empty());
@@ -113,10 +113,13 @@ pub fn staged(directory: &Path) -> u64 {
         .sum()
 }
 
-/// What is in the staging directories of the server and of downloads.
+/// What is in the staging directories of the server and of downloads, and what is kept
+/// beside them; but not what only says of what that is a part.
 fn staged_files(directory: &Path) -> Vec<PathBuf> {
     let areas = children(&directory.join(".haul"));
-    areas.iter().flat_map(|area| children(area)).collect()
+    let files = areas.iter().flat_map(|area| children(area));
+    let is_label = |file: &PathBuf| file.extension().is_some_and(|end| end == "of");
+    files.filter(|file| !is_label(file)).collect()
 }
 
 /// What is in a directory that may go at any moment.

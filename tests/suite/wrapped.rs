@@ -8,7 +8,7 @@ use haul::identity::Identity;
 use haul::offer::{Offering, OnExisting, Terms, Ticket};
 use haul::path::RemotePath;
 use haul::store::{Aside, Changes, Claim, Durability, Error, Parents, Published, ReadAt, Removal};
-use haul::store::{Source, Staged, Standing, Store, Telling};
+use haul::store::{Holder, Source, Staged, Standing, Store, Swept, Telling};
 
 /// What a test hears of a store.
 pub trait Listener: Send + Sync + 'static {
@@ -169,6 +169,10 @@ where
         let unwrap = |(staged, claim): (Arc<Self::Staged>, Claim)| (Arc::clone(&staged.0), claim);
         self.inner.commit(batch.into_iter().map(unwrap).collect())
     }
+
+    fn sweep(&self) -> Swept {
+        self.inner.sweep()
+    }
 }
 
 impl<T: Staged, L: Listener> Staged for WrappedStaged<T, L> {
@@ -199,5 +203,21 @@ impl<T: Staged, L: Listener> Staged for WrappedStaged<T, L> {
 
     fn ticket(&self) -> Option<Ticket> {
         self.0.ticket()
+    }
+
+    fn belongs_to(&self, holder: &Arc<dyn Holder>) {
+        self.0.belongs_to(holder);
+    }
+
+    fn is_partly_here(&self) -> bool {
+        self.0.is_partly_here()
+    }
+
+    fn recover(&self, blocks: std::ops::Range<u64>) -> Result<Vec<Option<Node>>, Error> {
+        self.0.recover(blocks)
+    }
+
+    fn discard(&self) {
+        self.0.discard();
     }
 }

@@ -5,7 +5,7 @@ use std::time::Duration;
 use clap::ArgMatches;
 use clap::parser::ValueSource;
 
-use crate::client::{Cancel, Client, Connected, Effect, Idle, Options};
+use crate::client::{Cancel, Client, Connected, Effect, Idle, Options, Retry};
 use crate::code::Code;
 use crate::entry::Kind;
 use crate::path::RemotePath;
@@ -133,6 +133,11 @@ impl Shell {
                 self.manner.color
             },
             secrecy: self.manner.secrecy,
+            retries: if is_typed("retries") {
+                own.retries
+            } else {
+                self.manner.retries
+            },
         })
     }
 
@@ -150,7 +155,8 @@ impl Shell {
                     return Err(usage(format!("all commands here are for {peer}")));
                 }
                 self.reach(cancel, report)?;
-                let errands = Errands::with(&self.client, self.manner.secrecy, cancel.clone());
+                let ways = (self.manner.secrecy, Retry::times(report.manner().retries));
+                let errands = Errands::with(&self.client, ways, cancel.clone());
                 run_errand(errand, matches, &self.vantage(), &errands, report)?
             }
             Spoken::Cd(args) => {

@@ -71,7 +71,7 @@ where
                 .spawn_scoped(self.scope, move || {
                     let pull = crew.pull;
                     let _guard = pull.job.guard();
-                    let ended = work(crew, begun);
+                    let ended = work(&crew, begun);
                     pull.job.worker_ended(ended);
                 });
         if let Err(error) = spawned {
@@ -80,7 +80,26 @@ where
     }
 }
 
+/// Works over one connection after the other, until there is nothing left to do or none can
+/// be had any more.
 fn work<'env, S: Store + 'env>(
+    crew: &Crew<'_, 'env, S>,
+    mut begun: Option<Begun<S>>,
+) -> Result<(), Error>
+where
+    S::Staged: 'env,
+{
+    let pull = crew.pull;
+    loop {
+        let Err(error) = work_once(crew.clone(), begun.take()) else {
+            return Ok(());
+        };
+        let cancel = &pull.connect.cancel;
+        pull.job.pick_up(error, pull.route, cancel)?;
+    }
+}
+
+fn work_once<'env, S: Store + 'env>(
     crew: Crew<'_, 'env, S>,
     begun: Option<Begun<S>>,
 ) -> Result<(), Error>

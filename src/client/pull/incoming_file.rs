@@ -19,6 +19,8 @@ pub(super) enum Work<T> {
     Look(Vec<Root>),
     /// Some blocks of one file.
     Segment(Part<T>),
+    /// The same, where some of them may be here from an earlier try.
+    Recover(Part<T>),
     /// Several files of one block each.
     Small(Vec<Part<T>>),
     /// A checksum that the server is to compute.

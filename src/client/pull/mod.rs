@@ -11,6 +11,7 @@ mod incoming_file;
 mod landing;
 mod looking;
 mod publisher;
+mod resuming;
 mod root;
 mod stage;
 mod worker;
@@ -20,21 +21,24 @@ use std::path::Path;
 use std::sync::atomic::{AtomicU64, AtomicUsize};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread;
+use std::time::Duration;
 
 use crossbeam_channel::{Sender, unbounded};
 
 use super::job::{Job, SEGMENT_MIN};
-use super::monitor::Status;
+use super::monitor::{Event, Status};
+use super::outage::Outages;
 use super::route::Route;
 use super::session::random_transfer;
 use super::{Download, Error, JobOptions, Monitor, Options, Summary};
+use crate::code::Code;
 use crate::entry::Kind;
 use crate::offer::{Offering, TransferId};
 use crate::path::RemotePath;
-use crate::store::Store;
+use crate::store::{LocalStore, Store};
 use crate::transfer::Reception;
 use crate::wire::message::Welcome;
-use crew::Crew;
+use crew::{Begun, Crew};
 use incoming_file::{Incoming, Work};
 use landing::Landing;
 use root::Root;
@@ -87,27 +91,33 @@ pub(super) fn run(
     let roots: Vec<Root> = downloads.into_iter().map(Root::new).collect();
     let open = roots.len();
     let mut batches = looking::batches(roots.clone()).into_iter();
-    let mut session = route.open(options)?;
-    let mut asked = VecDeque::new();
-    looking::look(&mut session, batches.next().unwrap_or_default(), &mut asked);
+    let first = batches.next().unwrap_or_default();
+    let outages = Outages::new(options.retry, 1);
     // Nothing is made here before the server has spoken.
-    let welcome = session.welcome();
-    let welcome = welcome.map_err(|error| route.explain(error, options))?;
+    let (begun, welcome) = loop {
+        let error = match begin::<LocalStore>(route, options, &first) {
+            Ok(begun) => break begun,
+            Err(error) => error,
+        };
+        let tell = |attempt| monitor.tell(Event::Lost(attempt));
+        outages.pick_up(error, (route, &options.cancel), 0, || false, tell)?;
+    };
     let segment = welcome.segment.max(SEGMENT_MIN);
     let landing = Landing::find(into);
     roots
         .iter()
-        .try_for_each(|root| landing.is_beside(root, welcome))?;
+        .try_for_each(|root| landing.is_beside(root, &welcome))?;
     let transfer = random_transfer();
     let store = landing::receive(into, get.effect, transfer, options)?;
-    let (job, work) = Job::new(monitor, 1);
+    let (job, work) = Job::new(monitor, 1, options.retry);
     let pull = Pull {
         job,
         route,
         connect: options,
         options: *get,
         transfer,
-        reception: Arc::default(),
+        // What is received here is nobody else's.
+        reception: Arc::new(Reception::of(transfer, Duration::MAX)),
         landing,
         store,
         looking: Mutex::new(Looking {
@@ -139,10 +149,34 @@ pub(super) fn run(
             work,
             whole,
         };
-        crew.bring(0, Some((session, asked)));
+        crew.bring(0, Some(begun));
     });
     pull.settle();
-    pull.job.into_summary()
+    let summary = pull.job.into_summary();
+    if summary.as_ref().is_err_and(|error| !goes_on(error)) {
+        // What came from a server that is not to be trusted is of no use.
+        pull.reception.discard();
+    }
+    summary
+}
+
+/// Opens the first connection, and asks for the first places there.
+fn begin<S: Store>(
+    route: &Route,
+    options: &Options,
+    first: &[Root],
+) -> Result<(Begun<S>, Welcome), Error> {
+    let mut session = route.open(options)?;
+    let mut asked = VecDeque::new();
+    looking::look(&mut session, first.to_vec(), &mut asked);
+    let welcome = session.welcome().cloned();
+    let welcome = welcome.map_err(|error| route.explain(error, options))?;
+    Ok(((session, asked), welcome))
+}
+
+/// Whether another try can go on where this one has ended.
+fn goes_on(error: &Error) -> bool {
+    matches!(error.code(), Code::Connection | Code::Interrupted)
 }
 
 impl<S: Store> Pull<'_, S> {

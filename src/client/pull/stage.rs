@@ -278,13 +278,19 @@ impl<S: Store> Pull<'_, S> {
             done: Arc::clone(&file.done),
         });
         let segment = self.segment.load(Ordering::Relaxed);
+        let is_partly_here = file.staged.is_partly_here();
         for blocks in geometry.segments(segment) {
             let file = Arc::clone(file);
-            self.job.hand_out(Work::Segment(Part {
+            let part = Part {
                 file,
                 geometry,
                 blocks,
-            }));
+            };
+            self.job.hand_out(if is_partly_here {
+                Work::Recover(part)
+            } else {
+                Work::Segment(part)
+            });
         }
     }
 }

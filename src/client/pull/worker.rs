@@ -20,7 +20,7 @@ use crate::client::route::Said;
 use crate::client::session::Session;
 use crate::code::Code;
 use crate::content::Algorithm;
-use crate::store::Store;
+use crate::store::{Staged, Store};
 use crate::transfer::Error;
 use crate::transfer::heartbeat::{PULSE, say_working};
 use crate::transfer::receive::{self, Received};
@@ -80,11 +80,11 @@ where
             if self.pull.job.has_ended() {
                 return Ok(());
             }
-            while self.asked.len() < UNANSWERED {
-                match self.crew.work.try_recv() {
-                    Ok(work) => self.ask(work),
-                    Err(_) => break,
-                }
+            if self.asked.len() < UNANSWERED
+                && let Ok(work) = self.crew.work.try_recv()
+            {
+                self.take(work)?;
+                continue;
             }
             if !self.asked.is_empty() {
                 self.listen()?;
@@ -92,7 +92,7 @@ where
             }
             self.session.link.flush()?;
             match self.crew.work.recv_timeout(PULSE) {
-                Ok(work) => self.ask(work),
+                Ok(work) => self.take(work)?,
                 // The server must not take this connection for dead meanwhile.
                 Err(RecvTimeoutError::Timeout) => say_working(&mut self.session.link)?,
                 Err(RecvTimeoutError::Disconnected) => return Ok(()),
@@ -100,9 +100,9 @@ where
         }
     }
 
-    fn ask(&mut self, work: Work<S::Staged>) {
+    pub(super) fn ask(&mut self, work: Work<S::Staged>) {
         match work {
-            Work::Segment(part) => self.fetch(vec![part]),
+            Work::Segment(part) | Work::Recover(part) => self.fetch(vec![part]),
             Work::Small(parts) => self.fetch(parts),
             Work::Look(roots) => looking::look(&mut self.session, roots, &mut self.asked),
             Work::Sum(question) => {
@@ -137,7 +137,7 @@ where
         self.asked.push_back((request, Asked::Blocks(coming)));
     }
 
-    fn listen(&mut self) -> Result<(), Error> {
+    pub(super) fn listen(&mut self) -> Result<(), Error> {
         match self.session.next()? {
             wire::Incoming::Block(header, len) => self.block(&header, len),
             wire::Incoming::Message(Message::Sent(sent)) => self.sent(&sent),
@@ -321,7 +321,7 @@ where
     }
 
     /// All blocks of a file are written and vouched for.
-    fn complete(&mut self, file: &Arc<Incoming<S::Staged>>) {
+    pub(super) fn complete(&mut self, file: &Arc<Incoming<S::Staged>>) {
         if self.pull.options.checksum == Algorithm::Sha256 {
             self.pull.job.hand_out(Work::Sum(Question {
                 path: file.from.clone(),
@@ -334,10 +334,11 @@ where
         }
     }
 
-    fn fail(&mut self, file: &Arc<Incoming<S::Staged>>, code: Code, text: String) {
+    pub(super) fn fail(&mut self, file: &Arc<Incoming<S::Staged>>, code: Code, text: String) {
         if file.settle() {
             // Blocks of it that still come are skipped: it is settled.
             self.pull.reception.take(file.id);
+            file.staged.discard();
             self.pull.job.unmoved(file.done.load(Ordering::Relaxed));
             self.pull.job.fail(&file.subject(), code, text);
             self.pull.go_on_looking();

@@ -25,6 +25,7 @@ impl<S: Source> Worker<'_, '_, S> {
         match message {
             Message::Want(want) => self.wanted(want),
             Message::Receipt(receipt) => self.receipted(&receipt),
+            Message::NodesAre(page) => self.told(page),
             Message::Fail(fail) => self.failed(&fail),
             Message::Working(_) => Ok(()),
             other => Err(Error::OutOfOrder(other.kind())),
@@ -80,6 +81,9 @@ impl<S: Source> Worker<'_, '_, S> {
             (Verdict::Replace, Effect::Dry) => self.would(file, Status::WouldReplace),
             (Verdict::Send(Some(ticket)), Effect::Real) if file.is_large() => {
                 self.begin(file, ticket)?;
+            }
+            (Verdict::Partly(ticket), Effect::Real) if file.is_large() => {
+                self.recover(file, ticket)?;
             }
             (Verdict::Send(None), Effect::Real) if file.is_large() => return Err(unasked),
             (Verdict::Send(None), Effect::Real) if is_file => {
@@ -225,6 +229,7 @@ impl<S: Source> Worker<'_, '_, S> {
                 }
                 return Ok(());
             }
+            (None, None) if self.not_told(fail.request)? => return Ok(()),
             (None, None) => return Err(Error::from(fail.clone())),
         };
         for file in request.into_iter().flat_map(|(_, files)| files) {
@@ -241,11 +246,21 @@ impl<S: Source> Worker<'_, '_, S> {
         }
     }
 
-    /// Settles a file as failed, unless it is settled already.
+    /// Settles a file as failed, unless it is settled already. What the server has only let
+    /// go of is offered again.
     pub(super) fn fail(&mut self, file: &Shared<S>, code: Code, text: String) {
-        if file.settle() {
-            self.push.job.unmoved(file.take_back(u64::MAX));
-            self.push.job.fail(&file.subject(), code, text);
+        if !file.settle() {
+            return;
+        }
+        let job = &self.push.job;
+        job.unmoved(file.take_back(u64::MAX));
+        if code == Code::Connection && file.item.lost < self.push.retries {
+            let mut item = file.item.clone();
+            item.lost += 1;
+            let again = Outgoing::new(self.push.next_entry(), item, self.number);
+            job.hand_out(Work::Again(Arc::new(again)));
+        } else {
+            job.fail(&file.subject(), code, text);
         }
     }
 
@@ -257,6 +272,7 @@ impl<S: Source> Worker<'_, '_, S> {
     /// that went over it may have arrived or not, so it is offered anew.
     pub(super) fn give_back(&mut self) {
         let ours = self.number;
+        self.recovering.clear();
         if let Some(item) = self.carried.take() {
             let file = Arc::new(Outgoing::new(self.push.next_entry(), item, ours));
             self.push.job.hand_out(Work::Again(file));

@@ -80,7 +80,8 @@ impl<S: Source> Worker<'_, '_, S> {
         }
         match (options.effect, ticket, file.is_large()) {
             (Effect::Dry, ..) => self.would(file, Status::WouldReplace),
-            (Effect::Real, Some(ticket), true) => self.begin(file, ticket)?,
+            // An earlier try may have replaced it in part.
+            (Effect::Real, Some(ticket), true) => self.recover(file, ticket)?,
             (Effect::Real, None, false) => self.granted.push_back(Arc::clone(file)),
             (Effect::Real, ..) => {
                 return Err(Error::Broken("a verdict that this client did not ask for"));

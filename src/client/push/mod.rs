@@ -11,6 +11,7 @@ mod feeding;
 mod local_files;
 mod outgoing_file;
 mod requests;
+mod resuming;
 mod search;
 mod worker;
 
@@ -43,6 +44,8 @@ struct Push<'m, S: Source> {
     job: Job<'m, Work<S>>,
     transfer: TransferId,
     options: JobOptions,
+    /// How often a file is offered again that the server has let go of.
+    retries: u32,
     entries: AtomicU64,
     /// Files above one block that are offered, and not yet stored or failed.
     large: Arc<AtomicUsize>,
@@ -102,11 +105,12 @@ pub(super) fn run<S: Source>(
     let mut search = Search::new(uploads, put.links);
     let first = FirstLook::of(&mut search);
     let workers = first.connections(options.connections);
-    let (job, work) = Job::new(monitor, workers);
+    let (job, work) = Job::new(monitor, workers, options.retry);
     let push = Push {
         job,
         transfer: super::session::random_transfer(),
         options: *put,
+        retries: options.retry.most,
         entries: AtomicU64::new(0),
         large: Arc::default(),
         trees: Mutex::default(),
@@ -120,7 +124,7 @@ pub(super) fn run<S: Source>(
                 .name(format!("put-{number}"))
                 .spawn_scoped(scope, move || {
                     let _guard = push.job.guard();
-                    let ended = work_on(number, push, (route, options), feed, work);
+                    let ended = work_on(number, push, (route, options), &feed, &work);
                     push.job.worker_ended(ended);
                 });
             if let Err(error) = worker {
@@ -142,12 +146,29 @@ pub(super) fn run<S: Source>(
     push.job.into_summary()
 }
 
+/// Works over one connection after the other, until there is nothing left to do or none can
+/// be had any more.
 fn work_on<S: Source>(
     number: usize,
     push: &Push<'_, S>,
     (route, options): (&Route, &Options),
-    feed: Receiver<Item<S>>,
-    work: Receiver<Work<S>>,
+    feed: &Receiver<Item<S>>,
+    work: &Receiver<Work<S>>,
+) -> Result<(), Error> {
+    loop {
+        let channels = (feed.clone(), work.clone());
+        let Err(error) = work_once(number, push, (route, options), channels) else {
+            return Ok(());
+        };
+        push.job.pick_up(error, route, &options.cancel)?;
+    }
+}
+
+fn work_once<S: Source>(
+    number: usize,
+    push: &Push<'_, S>,
+    (route, options): (&Route, &Options),
+    (feed, work): (Receiver<Item<S>>, Receiver<Work<S>>),
 ) -> Result<(), Error> {
     let session = route.open(options)?;
     let mut worker = Worker::new(number, push, session, feed, work);

@@ -20,6 +20,8 @@ pub(super) struct Item<S> {
     pub(super) version: Option<Version>,
     /// What it is to be on the server.
     pub(super) offering: Offering,
+    /// How often the server has let go of it though it was to be stored.
+    pub(super) lost: u32,
 }
 
 impl<S> Item<S> {
@@ -37,6 +39,7 @@ impl<S> Clone for Item<S> {
             from: self.from.clone(),
             version: self.version,
             offering: self.offering.clone(),
+            lost: self.lost,
         }
     }
 }
@@ -74,6 +77,8 @@ pub(super) struct Outgoing<S> {
 #[derive(Debug)]
 struct State {
     nodes: Vec<Option<Node>>,
+    /// The nodes of the blocks that the server has from an earlier try.
+    there: Vec<Option<Node>>,
     /// Blocks that are not yet written whole to a connection.
     left: u64,
     here: bool,
@@ -93,6 +98,7 @@ impl<S> Outgoing<S> {
             counted: OnceLock::new(),
             state: Mutex::new(State {
                 nodes: Vec::new(),
+                there: Vec::new(),
                 left: item.entry().geometry().map_or(0, Geometry::blocks),
                 here: false,
                 committing: false,
@@ -140,6 +146,19 @@ impl<S> Outgoing<S> {
         self.done.fetch_add(len as u64, Ordering::Relaxed);
     }
 
+    /// Notes what the server has of it, a page behind the other.
+    pub(super) fn note_there(&self, page: Vec<Option<Node>>) {
+        self.state().there.extend(page);
+    }
+
+    /// What the server has of some blocks.
+    pub(super) fn there(&self, blocks: &Range<u64>) -> Vec<Option<Node>> {
+        let state = self.state();
+        let end = (blocks.end as usize).min(state.there.len());
+        let there = state.there.get(blocks.start as usize..end);
+        there.unwrap_or_default().to_vec()
+    }
+
     /// So many blocks were written whole. `true` for whoever wrote the last.
     pub(super) fn wrote(&self, blocks: u64) -> bool {
         let mut state = self.state();
@@ -153,6 +172,10 @@ impl<S> Outgoing<S> {
         let mut state = self.state();
         for number in runs.iter().cloned().flatten() {
             state.left += 1;
+            // Whatever it was said to have.
+            if let Some(there) = state.there.get_mut(number as usize) {
+                *there = None;
+            }
             let len = self.geometry().and_then(|g| Some(g.len(g.index(number)?)));
             bytes += len.unwrap_or(0) as u64;
         }

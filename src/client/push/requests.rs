@@ -10,11 +10,11 @@ use super::worker::Worker;
 use crate::client::Effect;
 use crate::client::job::SEGMENT_MIN;
 use crate::client::monitor::Event;
-use crate::content::Algorithm;
+use crate::content::{Algorithm, Geometry};
 use crate::offer::{EntryId, Offering, Ticket};
 use crate::store::Source;
 use crate::transfer::heartbeat::{patiently, say_working};
-use crate::transfer::send::{Ended, Run, Tag, in_order, send};
+use crate::transfer::send::{Ended, Passage, Run, Tag, in_order, send};
 use crate::transfer::{Error, Link, Wait};
 use crate::wire::frame::LIST_MAX;
 use crate::wire::message::{Commit, Committed, Drop, End, OFFER_MAX, Offer, Offered, fits};
@@ -64,7 +64,12 @@ impl<S: Source> Worker<'_, '_, S> {
 
     /// Announces a file above one block and hands its segments out.
     pub(super) fn begin(&mut self, file: &Shared<S>, ticket: Ticket) -> Result<(), Error> {
-        let segment = self.session.welcome()?.segment.max(SEGMENT_MIN);
+        let geometry = self.announce(file, ticket)?;
+        self.hand_out(file, 0..geometry.blocks())
+    }
+
+    /// Announces a file above one block.
+    pub(super) fn announce(&mut self, file: &Shared<S>, ticket: Ticket) -> Result<Geometry, Error> {
         let Some(geometry) = file.geometry() else {
             return Err(Error::Broken("a ticket for something that has no blocks"));
         };
@@ -75,10 +80,18 @@ impl<S: Source> Worker<'_, '_, S> {
             size: geometry.size(),
             done: Arc::clone(&file.done),
         });
-        for blocks in geometry.segments(segment) {
-            self.push
-                .job
-                .hand_out(Work::Segment(Arc::clone(file), blocks));
+        Ok(geometry)
+    }
+
+    /// Hands out the segments whose last block is among these.
+    pub(super) fn hand_out(&mut self, file: &Shared<S>, blocks: Range<u64>) -> Result<(), Error> {
+        let segment = self.session.welcome()?.segment.max(SEGMENT_MIN);
+        let segments = file.geometry().into_iter();
+        for segment in segments.flat_map(|cut| cut.segments(segment)) {
+            if blocks.contains(&(segment.end - 1)) {
+                let work = Work::Segment(Arc::clone(file), segment);
+                self.push.job.hand_out(work);
+            }
         }
         Ok(())
     }
@@ -100,7 +113,7 @@ impl<S: Source> Worker<'_, '_, S> {
             }
         };
         self.known.insert(file.id, Arc::clone(file));
-        let shown = !self.tagged.insert(file.id);
+        let shown = self.tagged.contains(&file.id);
         let tag = file.ticket.get().filter(|_| !shown).map(|ticket| Tag {
             ticket,
             path: &item.entry().path,
@@ -112,17 +125,22 @@ impl<S: Source> Worker<'_, '_, S> {
             geometry,
             blocks: blocks.clone(),
             tag,
+            here: file.there(&blocks),
         };
         let (job, heard) = (&self.push.job, &mut self.heard);
+        let tagged = &mut self.tagged;
         let mut moved = 0;
         let ended = send(
             &mut self.session.link,
             &run,
             &mut self.buffer,
-            |index, node, len| {
+            |index, node, len, passage| {
                 job.moved(len as u64);
                 file.note(index, node, len);
                 moved += len as u64;
+                if passage == Passage::Sent {
+                    tagged.insert(file.id);
+                }
             },
             |link| hear(link, heard, file.id),
         );

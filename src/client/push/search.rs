@@ -270,6 +270,7 @@ fn item<S>(source: Arc<S>, entry: Entry, to: RemotePath, base: u16) -> Item<S> {
             },
             base,
         },
+        lost: 0,
     }
 }
 

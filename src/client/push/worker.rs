@@ -14,6 +14,7 @@ use crossbeam_channel::{Receiver, never, select};
 
 use super::comparing::Doubt;
 use super::outgoing_file::{Item, Work};
+use super::resuming::Recovering;
 use super::{Push, Shared};
 use crate::client::Options;
 use crate::client::monitor::Cancel;
@@ -45,6 +46,8 @@ pub(super) struct Worker<'p, 'm, S: Source> {
     pub(super) commits: VecDeque<(Request, Vec<Shared<S>>)>,
     /// The end that is unanswered: its directories, and their numbers.
     pub(super) end: Option<Ending>,
+    /// Files of which the server tells what it has.
+    pub(super) recovering: VecDeque<Recovering<S>>,
     /// Files that may be on the server already.
     pub(super) doubts: VecDeque<Doubt<S>>,
     /// Files of one block that the server wants.
@@ -95,6 +98,7 @@ impl<'p, 'm, S: Source> Worker<'p, 'm, S> {
             offers: VecDeque::new(),
             commits: VecDeque::new(),
             end: None,
+            recovering: VecDeque::new(),
             doubts: VecDeque::new(),
             granted: VecDeque::new(),
             written: Written {
@@ -131,11 +135,18 @@ impl<'p, 'm, S: Source> Worker<'p, 'm, S> {
     }
 
     fn awaits_answer(&self) -> bool {
-        !self.offers.is_empty() || !self.commits.is_empty() || self.end.is_some()
+        !self.offers.is_empty()
+            || !self.commits.is_empty()
+            || !self.recovering.is_empty()
+            || self.end.is_some()
     }
 
     /// Does the next thing that needs no waiting; `false` where there is none.
     fn do_something(&mut self) -> Result<bool, Error> {
+        // Neither side would read while both write long messages.
+        if !self.recovering.is_empty() {
+            return Ok(false);
+        }
         let waiting = self.granted.len() + self.doubts.len();
         let large = self.push.large.load(Ordering::Relaxed);
         let may_offer = self.offers.len() < UNANSWERED && waiting < OFFER_MAX && large < LARGE_MAX;
@@ -210,8 +221,9 @@ impl<'p, 'm, S: Source> Worker<'p, 'm, S> {
                 result
             }
             Work::Again(file) => {
-                self.say_drop(file.id);
+                // In this order: what is dropped first cannot be gone on with.
                 self.offer(file.item.clone());
+                self.say_drop(file.id);
                 Ok(())
             }
             Work::Commit(file) => {

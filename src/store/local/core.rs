@@ -1,30 +1,24 @@
 //! What all handles of a store share: where it stages, and what is under way.
 
-use std::collections::HashMap;
 use std::ops::Deref;
-use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
+use std::sync::{Arc, Mutex, PoisonError};
 
 use super::flush::SharedPoint;
-use super::staging::LocalStaged;
+use super::partials::Partials;
 use super::staging_area::{Area, Keeper};
 use super::tree::Held;
-use crate::entry::Entry;
+use super::under_way::UnderWay;
+use crate::path::RemotePath;
 use crate::store::Durability;
 use crate::store::error::Error;
-
-/// Blocks that may be under way at once in one store: 4 TiB of files in 1 MiB blocks, in
-/// at most 200 MiB of memory.
-const BLOCKS_MAX: usize = 1 << 22;
-
-/// While no more blocks than these are under way, small files keep their descriptors.
-const KEEP_MAX: usize = 64;
 
 /// A store as seen from one of its directories: names lead beneath that, and nowhere
 /// else.
 #[derive(Debug)]
 pub(super) struct Shared {
     pub(super) tree: Arc<Held>,
+    /// Where that is in the store; none for its top.
+    pub(super) under: Option<RemotePath>,
     pub(super) core: Arc<Core>,
 }
 
@@ -49,10 +43,9 @@ pub(super) struct Core {
     /// Made with the first file that is staged, so that a tree that is only read
     /// stays untouched.
     pub(super) area: Mutex<Option<Arc<Area>>>,
-    pub(super) live: Mutex<HashMap<u64, Weak<LocalStaged>>>,
+    pub(super) partials: Partials,
+    pub(super) under_way: UnderWay,
     pub(super) publishing: Mutex<()>,
-    /// Blocks whose state is held in memory.
-    pub(super) blocks: AtomicUsize,
     pub(super) key: [u8; 32],
 }
 
@@ -65,15 +58,15 @@ impl Core {
         key: [u8; 32],
     ) -> Self {
         Self {
+            partials: Partials::new(&top, &keeper),
             top,
             keeper,
             durability,
             reporting,
             point: SharedPoint::default(),
             area: Mutex::new(None),
-            live: Mutex::new(HashMap::new()),
+            under_way: UnderWay::default(),
             publishing: Mutex::new(()),
-            blocks: AtomicUsize::new(0),
             key,
         }
     }
@@ -86,38 +79,5 @@ impl Core {
         let area = Arc::new(Area::open(&self.top, &self.keeper)?);
         *current = Some(Arc::clone(&area));
         Ok(area)
-    }
-
-    pub(super) fn live(&self) -> MutexGuard<'_, HashMap<u64, Weak<LocalStaged>>> {
-        self.live.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    pub(super) fn remember(&self, staged: &Arc<LocalStaged>) {
-        self.live().insert(staged.number(), Arc::downgrade(staged));
-    }
-
-    /// Counts the blocks of a file that begins to arrive, if there is memory for them.
-    pub(super) fn remember_blocks(&self, entry: &Entry, blocks: u64) -> Result<usize, Error> {
-        let count = usize::try_from(blocks).unwrap_or(usize::MAX);
-        let held = self.blocks.load(Ordering::Relaxed);
-        if count > BLOCKS_MAX.saturating_sub(held) {
-            return Err(Error::TooManyBlocks(entry.path.clone()));
-        }
-        // Two files that begin at once may both fit where only one should.
-        self.blocks.fetch_add(count, Ordering::Relaxed);
-        Ok(count)
-    }
-
-    pub(super) fn forget_blocks(&self, count: usize) {
-        self.blocks.fetch_sub(count, Ordering::Relaxed);
-    }
-
-    /// Whether a small file's descriptor may be kept until its commit.
-    pub(super) fn may_keep(&self) -> bool {
-        self.blocks.load(Ordering::Relaxed) <= KEEP_MAX
-    }
-
-    pub(super) fn forget(&self, number: u64) {
-        self.live().remove(&number);
     }
 }

@@ -172,7 +172,7 @@ impl<'s> DropBox<'s> {
             .publishing
             .lock()
             .unwrap_or_else(PoisonError::into_inner);
-        let from = (&staged.area.directory, staged.name());
+        let from = (staged.directory(), staged.name());
         let sys = &self.shared.tree.sys;
         match sys.publish_new((from.0, &from.1), (to, name)) {
             Ok(()) => {

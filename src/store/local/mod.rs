@@ -15,9 +15,13 @@ mod flush;
 mod hidden;
 mod judging;
 mod named;
+mod partial_files;
+mod partial_label;
+mod partials;
 mod places;
 mod publish;
 mod resolver;
+mod resuming;
 mod sealing;
 mod settling;
 mod staging;
@@ -26,11 +30,13 @@ mod sys;
 mod ticket;
 mod tree;
 mod tree_removal;
+mod under_way;
 mod walk;
 mod within;
 
 use std::path::Path;
-use std::sync::{Arc, Weak};
+use std::sync::Arc;
+use std::time::Duration;
 
 pub use staging::LocalStaged;
 pub use tree::{LocalReader, Tree};
@@ -40,6 +46,7 @@ use self::core::{Core, Shared};
 use drop_box::DropBox;
 use flush::FlushPoint;
 use judging::Judge;
+use resuming::may_be_sent;
 use staging_area::{Area, Keeper};
 use sys::DIRECTORY;
 use tree::Held;
@@ -47,7 +54,7 @@ use within::Records;
 
 use super::error::{Action, Error};
 use super::{Aside, Changes, Claim, Durability, Parents, Place, Published, Removal};
-use super::{Source, Staged, Standing, Store, Telling};
+use super::{Source, Staged, Standing, Store, Swept, Telling};
 use crate::entry::{Cursor, Entry, Kind, Version};
 use crate::fault::Fault;
 use crate::identity::Identity;
@@ -97,7 +104,15 @@ impl LocalStore {
     /// [`Error::Root`] where it cannot be opened.
     pub fn receive(path: &Path, job: TransferId, fault: Fault) -> Result<Self, Error> {
         let tree = Held::open(path, fault)?;
-        Self::new(tree, Keeper::Job(job.to_string()), Durability::Batch)
+        let store = Self::new(tree, Keeper::Job(job.to_string()), Durability::Batch)?;
+        store.sweep();
+        Ok(store)
+    }
+
+    /// Keeps what arrived and was not finished for so long: a week, unless this says
+    /// otherwise. With no time at all it goes with its sender's connections.
+    pub fn keep_partials(&self, keep: Duration) {
+        self.shared.partials.set_keep(keep);
     }
 
     fn new(tree: Arc<Held>, keeper: Keeper, durability: Durability) -> Result<Self, Error> {
@@ -114,6 +129,7 @@ impl LocalStore {
         Ok(Self {
             shared: Arc::new(Shared {
                 tree: Arc::clone(&tree),
+                under: None,
                 core: Arc::new(Core::new(tree, keeper, (durability, reporting), key)),
             }),
             by: Identity::Owner,
@@ -146,11 +162,16 @@ impl LocalStore {
         if entry.kind == Kind::Dir {
             return Err(Error::NotStorable(entry.path.clone()));
         }
+        // It may be publishing what is offered again.
+        let partial = self.partial(entry).inspect(|it| self.await_commit(it));
         let standing = judge.judge(entry, terms)?;
+        let partial = partial.filter(|_| may_be_sent(standing, terms.on));
+        let there = partial.as_ref();
+        let there = there.and_then(|it| self.shared.partials.stands(it));
         let is_new = matches!(standing, Standing::Absent | Standing::Replaces(_));
         // How much is free tells of what is there, too.
         if is_new && self.telling == Telling::All {
-            let needed = entry.size();
+            let needed = entry.size().saturating_sub(there.unwrap_or(0));
             *free = free.checked_sub(needed).ok_or_else(|| Error::NoRoom {
                 path: entry.path.clone(),
                 needed,
@@ -162,11 +183,12 @@ impl LocalStore {
             (area, flush),
             offering,
             (standing, terms.on),
+            (partial, there.is_some()),
             |number| ticket::seal(&self.shared.key, &self.by, number),
         );
         let staged = Arc::new(staged);
         if staged.ticket().is_some() {
-            self.shared.remember(&staged);
+            self.shared.under_way.remember(&staged);
         }
         Ok(staged)
     }
@@ -258,9 +280,12 @@ impl Store for LocalStore {
             root,
             path: tree.path.join(under.as_path()),
         };
+        let above = self.shared.under.as_ref();
+        let under = RemotePath::beneath(above, under.as_str());
         Ok(Self {
             shared: Arc::new(Shared {
                 tree: Arc::new(held),
+                under: Some(under.map_err(|_| Error::NoStaging)?),
                 core: Arc::clone(&self.shared.core),
             }),
             by: self.by.clone(),
@@ -291,12 +316,20 @@ impl Store for LocalStore {
 
     fn reopen(&self, ticket: &Ticket) -> Result<Arc<LocalStaged>, Error> {
         let number = ticket::open(&self.shared.key, &self.by, ticket).ok_or(Error::NoStaging)?;
-        let staged = self.shared.live().get(&number).and_then(Weak::upgrade);
-        staged.ok_or(Error::NoStaging)
+        self.shared.under_way.find(number).ok_or(Error::NoStaging)
     }
 
     fn commit(&self, batch: Vec<(Arc<LocalStaged>, Claim)>) -> Vec<Result<Published, Error>> {
-        publish::commit(&self.shared, self.drop_box().as_ref(), batch)
+        let all: Vec<Arc<LocalStaged>> = batch.iter().map(|(it, _)| Arc::clone(it)).collect();
+        let published = publish::commit(&self.shared, self.drop_box().as_ref(), batch);
+        for (staged, published) in all.iter().zip(&published) {
+            staged.committed(published.is_ok());
+        }
+        published
+    }
+
+    fn sweep(&self) -> Swept {
+        self.shared.partials.sweep()
     }
 
     fn settle(&self, directories: &[Offering]) -> Vec<Result<Option<Aside>, Error>> {

@@ -109,7 +109,7 @@ fn flush_data(shared: &Shared, ready: &[Ready]) -> Result<(), Errno> {
             (Some(file), At::Staging) if ready.staged.is_large() => Needs::Own(file),
             (file, _) => Needs::Covered {
                 file: file.as_ref(),
-                directory: &ready.staged.area.directory,
+                directory: ready.staged.directory(),
                 name: &ready.name,
                 point: &ready.staged.flush,
             },
@@ -176,7 +176,7 @@ pub(super) fn unlocked(
 
 fn give_name(shared: &Shared, ready: &Ready, directory: &OwnedFd) -> Result<(), Error> {
     let path = &ready.staged.entry().path;
-    let from = (&ready.staged.area.directory, ready.name.as_str());
+    let from = (ready.staged.directory(), ready.name.as_str());
     let to = (directory, path.name());
     let sys = &shared.tree.sys;
     // Only haul's own puts are kept apart by this; what another local process does

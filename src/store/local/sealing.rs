@@ -70,7 +70,7 @@ impl LocalStaged {
         let nodes = nodes.filter(|nodes| !nodes.is_empty());
         let nodes = nodes.ok_or_else(|| Error::Incomplete(path()))?;
         let (file, finished) = match std::mem::replace(&mut *life, Life::Ended) {
-            Life::Open(file) => (Some(file), false),
+            Life::Open(body) => (Some(body.file), false),
             Life::Written(file) => (file, true),
             Life::Unborn | Life::Ended => return Err(Error::NoStaging),
         };
@@ -86,7 +86,7 @@ impl LocalStaged {
                 let name = self.name();
                 let sys = &self.shared.tree.sys;
                 reopened = sys
-                    .open_in(&self.area.directory, &name, OFlags::RDONLY)
+                    .open_in(self.directory(), &name, OFlags::RDONLY)
                     .map_err(|errno| self.failed(Action::Open, errno))?;
                 &reopened
             };

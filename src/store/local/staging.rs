@@ -7,19 +7,22 @@
 use std::ops::Range;
 use std::os::fd::OwnedFd;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, RwLock};
 
 use rustix::io::Errno;
 
 use super::Shared;
 use super::blocks::{Arrival, Blocks};
 use super::flush::FlushPoint;
+use super::partial_files::{Body, Partial};
+use super::partial_label::note;
+use super::partials::Otherwise;
 use super::staging_area::Area;
 use crate::content::{Checksum, Geometry, Node, Verified};
 use crate::entry::{Entry, Mode};
 use crate::offer::{Offering, OnExisting, Ticket};
 use crate::store::error::{Action, Error};
-use crate::store::{Staged, Standing};
+use crate::store::{Holder, Staged, Standing};
 
 /// What a staged file is until it is finished: its owner's alone.
 pub(super) const PRIVATE: Mode = Mode::OWNER_ONLY;
@@ -37,8 +40,18 @@ pub struct LocalStaged {
     ticket: Option<Ticket>,
     blocks: Mutex<Blocks>,
     pub(super) life: RwLock<Life>,
-    /// Whether the staged name is still in the staging directory.
-    named: AtomicBool,
+    /// Whether the staged name is still there.
+    pub(super) named: AtomicBool,
+    /// Of what it is a part, where that is kept when its sender is gone.
+    pub(super) partial: Option<Partial>,
+    /// Whether something of it may be here already.
+    pub(super) is_partly: AtomicBool,
+    /// The directory of partials, once it is received there.
+    pub(super) among_partials: OnceLock<Arc<OwnedFd>>,
+    /// Whether its partial is nobody else's.
+    pub(super) owns_partial: AtomicBool,
+    /// Who sends it.
+    pub(super) holder: OnceLock<Arc<dyn Holder>>,
 }
 
 /// What became of what is staged.
@@ -47,11 +60,11 @@ pub(super) enum Life {
     /// Nothing was written yet: a file is made with its first block.
     Unborn,
     /// Blocks are being written.
-    Open(OwnedFd),
+    Open(Body),
     /// The only block is written and all is set. The descriptor is kept for the flush
     /// while few are, or where the file's mode forbids to open it another time.
     Written(Option<OwnedFd>),
-    /// It was committed, or given up.
+    /// It was committed, given up, or taken over by another try.
     Ended,
 }
 
@@ -63,6 +76,7 @@ impl LocalStaged {
         (area, flush): (&Arc<Area>, &Arc<FlushPoint>),
         offering: &Offering,
         (standing, on_existing): (Standing, OnExisting),
+        (partial, is_partly): (Option<Partial>, bool),
         seal: impl FnOnce(u64) -> Ticket,
     ) -> Self {
         let number = area.next_name();
@@ -86,6 +100,11 @@ impl LocalStaged {
             blocks: Mutex::new(Blocks::expected(expected.map_or(0, Geometry::blocks))),
             life: RwLock::new(Life::Unborn),
             named: AtomicBool::new(false),
+            partial,
+            is_partly: AtomicBool::new(is_partly),
+            among_partials: OnceLock::new(),
+            owns_partial: AtomicBool::new(false),
+            holder: OnceLock::new(),
         }
     }
 
@@ -102,7 +121,16 @@ impl LocalStaged {
 
     /// The staged name.
     pub(super) fn name(&self) -> String {
-        format!("{:x}", self.number)
+        match (&self.partial, self.among_partials.get()) {
+            (Some(partial), Some(_)) => partial.name.clone(),
+            _ => format!("{:x}", self.number),
+        }
+    }
+
+    /// The directory that has the staged name.
+    pub(super) fn directory(&self) -> &OwnedFd {
+        let partials = self.among_partials.get();
+        partials.map_or(&self.area.directory, |partials| partials)
     }
 
     /// The name's number, which a ticket seals.
@@ -128,7 +156,7 @@ impl LocalStaged {
         self.blocks.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn geometry(&self) -> Option<Geometry> {
+    pub(super) fn geometry(&self) -> Option<Geometry> {
         self.entry().geometry()
     }
 
@@ -148,7 +176,8 @@ impl LocalStaged {
         let mut blocks = self.blocks();
         if blocks.are_untouched() && !blocks.missing().is_empty() {
             let count = self.geometry().map_or(0, Geometry::blocks);
-            let count = self.shared.remember_blocks(self.entry(), count)?;
+            let under_way = &self.shared.under_way;
+            let count = under_way.remember_blocks(self.entry(), count)?;
             blocks.track(count);
         }
         match blocks.claim(block) {
@@ -166,11 +195,11 @@ impl LocalStaged {
             return Ok(());
         }
         let mut life = self.life.write().unwrap_or_else(PoisonError::into_inner);
-        if unborn(&life) {
+        if unborn(&life) && !self.begin_partial(&mut life, Otherwise::Begin)? {
             let file = self.create()?;
             let sized = self.shared.tree.sys.resize(&file, size);
             sized.map_err(|errno| self.failed(Action::Stage, errno))?;
-            *life = Life::Open(file);
+            *life = Life::Open(Body { file, notes: None });
         }
         Ok(())
     }
@@ -186,10 +215,16 @@ impl LocalStaged {
         if !geometry.is_single() {
             self.be_born(geometry.size())?;
             let life = self.life.read().unwrap_or_else(PoisonError::into_inner);
-            return match &*life {
-                Life::Open(file) => write(file),
-                _ => Err(Error::NoStaging),
+            let Life::Open(body) = &*life else {
+                return Err(Error::NoStaging);
             };
+            write(&body.file)?;
+            if let Some(notes) = &body.notes {
+                // A block that is not noted is fetched again, should it come to that.
+                let sys = &self.shared.tree.sys;
+                let _ = note(sys, notes, block.index().number(), block.node());
+            }
+            return Ok(());
         }
         // Its only block is the whole file: it is made, written and finished at once.
         let mut life = self.life.write().unwrap_or_else(PoisonError::into_inner);
@@ -200,7 +235,7 @@ impl LocalStaged {
         write(&file)?;
         self.finish(&file, Checksum::Blake3(block.node().0), None)?;
         let reopens = self.entry().mode.bits() & PRIVATE.bits() == PRIVATE.bits();
-        let keep = !reopens || self.shared.may_keep();
+        let keep = !reopens || self.shared.under_way.may_keep();
         *life = Life::Written(keep.then_some(file));
         Ok(())
     }
@@ -244,13 +279,31 @@ impl Staged for LocalStaged {
     fn ticket(&self) -> Option<Ticket> {
         self.ticket.clone()
     }
+
+    fn belongs_to(&self, holder: &Arc<dyn Holder>) {
+        self.holder.get_or_init(|| Arc::clone(holder));
+        self.take_over_own();
+    }
+
+    fn is_partly_here(&self) -> bool {
+        self.is_partly.load(Ordering::Acquire)
+    }
+
+    fn recover(&self, blocks: Range<u64>) -> Result<Vec<Option<Node>>, Error> {
+        self.read_back(blocks)
+    }
+
+    fn discard(&self) {
+        self.end();
+    }
 }
 
 impl Drop for LocalStaged {
     fn drop(&mut self) {
-        self.shared.forget(self.number);
-        let tracked = self.blocks().tracked();
-        self.shared.forget_blocks(tracked);
+        self.put_away();
+        let under_way = &self.shared.under_way;
+        under_way.forget(self.number);
+        under_way.forget_blocks(self.blocks().tracked());
         if self.named.load(Ordering::Relaxed) {
             let _ = self
                 .shared

@@ -2,7 +2,8 @@
 //!
 //! It lies in `.haul` at the root of the receiving tree, on the same file system,
 //! so that publishing is a rename. Nothing in it has a meaning beyond the process
-//! that made it: what an earlier one left is swept.
+//! that made it: what an earlier one left is swept. What is worth more than that is
+//! beside it, among the [partials](super::partials).
 
 use std::os::fd::OwnedFd;
 use std::sync::Arc;
@@ -12,6 +13,7 @@ use std::thread;
 use rustix::fs::FileType;
 use rustix::io::Errno;
 
+use super::partial_files::PARTIAL;
 use super::sys::DIRECTORY;
 use super::tree::{Held, file_type};
 use crate::entry::Mode;
@@ -118,7 +120,8 @@ pub(super) fn check(tree: &Held) -> Result<(), Error> {
     }
 }
 
-/// Removes what jobs that did not end well left behind. What is locked is alive.
+/// Removes what jobs that did not end well left behind and cannot go on with. What is
+/// locked is alive.
 pub(super) fn sweep(tree: &Held) {
     let Ok(ours) = tree.sys.open_in(&tree.root, RESERVED, DIRECTORY) else {
         return;
@@ -128,6 +131,9 @@ pub(super) fn sweep(tree: &Held) {
         return;
     }
     for name in names(tree, &ours) {
+        if name == PARTIAL {
+            continue;
+        }
         let Ok(directory) = tree.sys.open_in(&ours, &name, DIRECTORY) else {
             continue;
         };
@@ -143,7 +149,7 @@ pub(super) fn sweep(tree: &Held) {
 ///
 /// It is used only if it is a directory of this user that nobody else can enter:
 /// whoever could write there would choose what is published.
-fn open_ours(tree: &Held) -> Result<OwnedFd, Error> {
+pub(super) fn open_ours(tree: &Held) -> Result<OwnedFd, Error> {
     make(tree, &tree.root, RESERVED)?;
     let not_ours = || Error::NotOurs(tree.path.join(RESERVED));
     let ours = tree
@@ -168,14 +174,15 @@ fn is_private(tree: &Held, directory: &OwnedFd) -> Result<bool, Errno> {
         && file_type(&stat) == FileType::Directory)
 }
 
-fn make(tree: &Held, within: &OwnedFd, name: &str) -> Result<(), Error> {
+/// Makes a private directory where there is none.
+pub(super) fn make(tree: &Held, within: &OwnedFd, name: &str) -> Result<(), Error> {
     match tree.sys.make_dir(within, name, PRIVATE) {
         Ok(()) | Err(Errno::EXIST) => Ok(()),
         Err(errno) => Err(failed(tree, Action::MakeDir, errno)),
     }
 }
 
-fn failed(tree: &Held, action: Action, errno: Errno) -> Error {
+pub(super) fn failed(tree: &Held, action: Action, errno: Errno) -> Error {
     Error::Root {
         action,
         path: tree.path.join(RESERVED),
@@ -190,7 +197,8 @@ fn empty(tree: &Held, directory: &OwnedFd) {
     }
 }
 
-fn names(tree: &Held, directory: &OwnedFd) -> Vec<String> {
+/// What is in a directory.
+pub(super) fn names(tree: &Held, directory: &OwnedFd) -> Vec<String> {
     let Ok(items) = tree.sys.read_dir(directory) else {
         return Vec::new();
     };

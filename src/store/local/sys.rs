@@ -3,12 +3,13 @@
 //! Everything is relative to a held directory, and no call follows a link.
 
 use std::ffi::CStr;
+use std::ops::Range;
 use std::os::fd::{AsFd, OwnedFd};
 use std::path::Path;
 
 use rustix::fs::{
-    self, AtFlags, CWD, Dir, FlockOperation, Mode, OFlags, RenameFlags, Stat, StatVfs, Timespec,
-    Timestamps, UTIME_OMIT, XattrFlags,
+    self, AtFlags, CWD, Dir, FlockOperation, Mode, OFlags, RenameFlags, SeekFrom, Stat, StatVfs,
+    Timespec, Timestamps, UTIME_OMIT, XattrFlags,
 };
 use rustix::io::Errno;
 use rustix::path::Arg;
@@ -172,6 +173,26 @@ impl Sys {
     pub(super) fn resize(&self, file: &OwnedFd, size: u64) -> Result<()> {
         self.ask(Call::Resize)?;
         fs::ftruncate(file, size)
+    }
+
+    /// The parts of a file of `size` bytes that are no holes. Where the system cannot tell,
+    /// all of it.
+    pub(super) fn extents(&self, file: &OwnedFd, size: u64) -> Result<Vec<Range<u64>>> {
+        self.ask(Call::Stat)?;
+        let mut extents = Vec::new();
+        let mut at = 0;
+        while at < size {
+            let start = match fs::seek(file, SeekFrom::Data(at)) {
+                Ok(start) => start,
+                Err(Errno::NXIO) => break,
+                Err(Errno::INVAL | Errno::OPNOTSUPP) => at,
+                Err(errno) => return Err(errno),
+            };
+            let end = fs::seek(file, SeekFrom::Hole(start)).unwrap_or(size);
+            extents.push(start..end.min(size));
+            at = end.max(start + 1);
+        }
+        Ok(extents)
     }
 
     pub(super) fn space(&self, directory: &OwnedFd) -> Result<StatVfs> {

@@ -5,7 +5,9 @@ use minicbor::{Decode, Encode};
 use super::{Encoded, Request, encoded};
 use crate::content::{Algorithm, Checksum, Node};
 use crate::entry::{Cursor, Entry, Version};
+use crate::offer::{EntryId, TransferId};
 use crate::path::RemotePath;
+use crate::wire::frame::LIST_MAX;
 use crate::wire::{Error, Kind};
 
 /// Asks for the entries at and beneath a path. Answered by [`Entries`].
@@ -64,28 +66,35 @@ pub struct Entries {
     pub entries: Vec<Entry>,
 }
 
-/// Asks for the nodes of a published file. Answered by [`NodesAre`].
+/// Asks for the nodes of a file: of a published one by path and version, of one that is
+/// being put by transfer and entry. Answered by [`NodesAre`].
 #[derive(Clone, Debug, PartialEq, Encode, Decode)]
 #[cbor(map)]
 pub struct Nodes {
     /// The request's number.
     #[n(0)]
     pub request: Request,
-    /// The file.
+    /// The file, if it is published.
     #[n(1)]
-    pub path: RemotePath,
-    /// The version that is meant.
+    pub path: Option<RemotePath>,
+    /// Beside a path: the version that is meant.
     #[n(2)]
-    pub version: Version,
+    pub version: Option<Version>,
     /// The first block.
     #[n(3)]
     pub first: u64,
     /// How many blocks.
     #[n(4)]
     pub count: u64,
+    /// The transfer, if the file is being put.
+    #[n(5)]
+    pub transfer: Option<TransferId>,
+    /// Beside a transfer: the entry.
+    #[n(6)]
+    pub entry: Option<EntryId>,
 }
 
-/// Nodes in order. Body: 32 bytes each.
+/// Nodes in order. Body: 32 bytes each; zeros for a block that is not here.
 #[derive(Clone, Debug, PartialEq, Encode, Decode)]
 #[cbor(map)]
 pub struct NodesAre {
@@ -100,15 +109,21 @@ pub struct NodesAre {
     pub more: bool,
     /// The nodes.
     #[cbor(skip)]
-    pub nodes: Vec<Node>,
+    pub nodes: Vec<Option<Node>>,
 }
+
+/// What stands for the node of a block that is not here.
+const NOT_HERE: [u8; 32] = [0; 32];
+
+/// Most nodes in one page.
+pub const NODES_MAX: usize = LIST_MAX / 32;
 
 impl Encoded for NodesAre {
     const KIND: Kind = Kind::NodesAre;
 
     fn write_body(&self, out: &mut Vec<u8>) {
         for node in &self.nodes {
-            out.extend_from_slice(&node.0);
+            out.extend_from_slice(&node.map_or(NOT_HERE, |node| node.0));
         }
     }
 
@@ -120,7 +135,8 @@ impl Encoded for NodesAre {
                 why: format!("{} bytes are no whole node", rest.len()),
             });
         }
-        self.nodes = nodes.iter().copied().map(Node).collect();
+        let node = |bytes: &[u8; 32]| (*bytes != NOT_HERE).then_some(Node(*bytes));
+        self.nodes = nodes.iter().map(node).collect();
         Ok(())
     }
 }

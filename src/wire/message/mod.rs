@@ -14,7 +14,7 @@ mod upload;
 pub use changes::{MakeDir, Remove, Rename};
 pub use control::{Above, Fail, Hello, Rights, Stop, StoreId, Welcome, Working, short};
 pub use download::{FETCH_MAX, Fetch, Sent, Unsent, Wanted};
-pub use listing::{Entries, List, Nodes, NodesAre, Sum, SumIs};
+pub use listing::{Entries, List, NODES_MAX, Nodes, NodesAre, Sum, SumIs};
 pub use upload::{
     Answered, Block, COMMIT_MAX, Commit, Committed, Done, Drop, End, Exception, OFFER_MAX, Offer,
     Offered, Range, Receipt, Want,

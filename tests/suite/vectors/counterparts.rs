@@ -184,9 +184,19 @@ fn around_files() -> Vec<Row> {
             version: Some(VERSION), checksum: Some(plain(SIZE)), ..file("a/sample.bin", SIZE)
         }) }
         "nodes" Nodes {
-            request: 12, path: path("a/sample.bin"), version: VERSION, first: 0, count: 2,
+            request: 12, path: Some(path("a/sample.bin")), version: Some(VERSION), first: 0,
+            count: 2, transfer: None, entry: None,
         }
-        "nodes-are" NodesAre { request: 12, first: 0, more: false, nodes: nodes(SIZE) }
+        "nodes-of-entry" Nodes {
+            request: 12, path: None, version: None, first: 0, count: 2,
+            transfer: Some(TRANSFER), entry: Some(LARGE),
+        }
+        "nodes-are" NodesAre {
+            request: 12, first: 0, more: false, nodes: nodes(SIZE).into_iter().map(Some).collect(),
+        }
+        "nodes-are-partly" NodesAre {
+            request: 12, first: 0, more: false, nodes: vec![Some(nodes(SIZE)[0]), None],
+        }
         "sum" Sum {
             request: 13, path: path("a/sample.bin"), version: VERSION, algorithm: Algorithm::Sha256,
         }

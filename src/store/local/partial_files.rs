@@ -1,0 +1,342 @@
+//! The files of what arrived and is not finished, and the directory that they are in.
+//!
+//! Whoever writes to one holds its lock: it may be another process, and so it may be
+//! another that removes one, or the whole directory while it is empty.
+
+use std::os::fd::OwnedFd;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use rustix::fs::{FileType, OFlags, Stat};
+use rustix::io::Errno;
+
+use super::blocks::Blocks;
+use super::partial_label::{Label, noted};
+use super::staging_area::{Keeper, failed, make, names, open_ours};
+use super::sys::DIRECTORY;
+use super::tree::{Held, file_type, mtime_of, size_of};
+use crate::path::RESERVED;
+use crate::store::Swept;
+use crate::store::error::{Action, Error};
+
+/// The directory of partials, in haul's own.
+pub(super) const PARTIAL: &str = "partial";
+
+/// What ends the name of a label.
+const OF: &str = ".of";
+
+/// How often the directory is made again that another process has removed.
+const ATTEMPTS: usize = 16;
+
+/// Of what something is a part, and what it is called.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Partial {
+    pub(super) label: Label,
+    pub(super) name: String,
+}
+
+/// An open file that is being received.
+#[derive(Debug)]
+pub(super) struct Body {
+    pub(super) file: OwnedFd,
+    /// Where the nodes of its blocks are noted. Whoever puts a file knows them, whoever
+    /// fetches one has nobody to ask.
+    pub(super) notes: Option<OwnedFd>,
+}
+
+/// What there is of a partial.
+pub(super) enum Found {
+    /// A part of it, and which blocks may be there.
+    Part(Body, Blocks),
+    /// Something that is of something else, or damaged.
+    Useless,
+    /// Another process receives it.
+    Busy,
+    Nothing,
+}
+
+/// The files of one store's partials.
+#[derive(Debug)]
+pub(super) struct PartialFiles {
+    tree: Arc<Held>,
+    keeper: Keeper,
+    directory: Mutex<Option<Arc<OwnedFd>>>,
+}
+
+impl PartialFiles {
+    pub(super) fn new(tree: &Arc<Held>, keeper: &Keeper) -> Self {
+        Self {
+            tree: Arc::clone(tree),
+            keeper: keeper.clone(),
+            directory: Mutex::default(),
+        }
+    }
+
+    /// A part of what has this label.
+    pub(super) fn part(&self, label: Label) -> Partial {
+        let way = match self.keeper {
+            Keeper::Server => "put",
+            Keeper::Job(_) => "get",
+        };
+        let name = label.name(way);
+        Partial { label, name }
+    }
+
+    fn are_noted(&self) -> bool {
+        matches!(self.keeper, Keeper::Job(_))
+    }
+
+    fn remember(&self, found: OwnedFd) -> Arc<OwnedFd> {
+        let found = Arc::new(found);
+        let mut known = self
+            .directory
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
+        *known = Some(Arc::clone(&found));
+        found
+    }
+
+    /// The directory, if it is there.
+    pub(super) fn existing(&self) -> Option<Arc<OwnedFd>> {
+        let known = self
+            .directory
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
+        if let Some(known) = &*known {
+            return Some(Arc::clone(known));
+        }
+        drop(known);
+        let sys = &self.tree.sys;
+        let ours = sys.open_in(&self.tree.root, RESERVED, DIRECTORY).ok()?;
+        let found = sys.open_in(&ours, PARTIAL, DIRECTORY).ok()?;
+        Some(self.remember(found))
+    }
+
+    fn made(&self) -> Result<Arc<OwnedFd>, Error> {
+        let tree = &self.tree;
+        let ours = open_ours(tree)?;
+        make(tree, &ours, PARTIAL)?;
+        let found = tree.sys.open_in(&ours, PARTIAL, DIRECTORY);
+        Ok(self.remember(found.map_err(|errno| failed(tree, Action::Open, errno))?))
+    }
+
+    /// What the disk has of it: how many bytes, if it can be gone on with.
+    pub(super) fn stands(&self, of: &Partial) -> Result<Option<u64>, Errno> {
+        let Some(directory) = self.existing() else {
+            return Ok(None);
+        };
+        let sys = &self.tree.sys;
+        let stat = match sys.stat_in(&directory, &of.name) {
+            Err(Errno::NOENT) => return Ok(None),
+            stat => stat?,
+        };
+        let label = Label::read(sys, &directory, &label_name(&of.name));
+        if is_whole_of(&stat, of) && label.is_some_and(|(label, _)| label == of.label) {
+            return Ok(Some(bytes_of(&stat)));
+        }
+        Err(Errno::STALE)
+    }
+
+    /// Takes what an earlier process has left, if nobody else does.
+    pub(super) fn find(&self, of: &Partial) -> Found {
+        let Some(directory) = self.existing() else {
+            return Found::Nothing;
+        };
+        let sys = &self.tree.sys;
+        let flags = OFlags::RDWR | OFlags::NONBLOCK;
+        let file = match sys.open_in(&directory, &of.name, flags) {
+            Ok(file) => file,
+            Err(Errno::NOENT) => return Found::Nothing,
+            Err(_) => return Found::Useless,
+        };
+        if sys.lock(&file).is_err() {
+            return Found::Busy;
+        }
+        match sys.stat(&file) {
+            // Whoever had the lock has removed it, and another may have its name.
+            Ok(stat) if stat.st_nlink == 0 => return Found::Busy,
+            Ok(stat) if is_whole_of(&stat, of) => {}
+            _ => return Found::Useless,
+        }
+        match Label::read(sys, &directory, &label_name(&of.name)) {
+            Some((label, notes)) if label == of.label => {
+                let notes = self.are_noted().then_some(notes);
+                let body = Body { file, notes };
+                let blocks = self.blocks_of(&body, &of.label);
+                blocks.map_or(Found::Useless, |blocks| Found::Part(body, blocks))
+            }
+            _ => Found::Useless,
+        }
+    }
+
+    /// What may be there of a file that another process has written.
+    fn blocks_of(&self, body: &Body, label: &Label) -> Result<Blocks, Errno> {
+        let count = label.blocks();
+        let mut blocks = Blocks::expected(count as u64);
+        blocks.track(count);
+        let sys = &self.tree.sys;
+        match &body.notes {
+            Some(notes) => {
+                for (number, node) in noted(sys, notes, count)?.into_iter().enumerate() {
+                    if let Some(node) = node {
+                        blocks.find_noted(number, node);
+                    }
+                }
+            }
+            None => {
+                for extent in sys.extents(&body.file, label.size)? {
+                    blocks.find(label.blocks_in(&extent));
+                }
+            }
+        }
+        Ok(blocks)
+    }
+
+    /// Whether what this process holds is still what it was.
+    pub(super) fn is_good(&self, body: &Body, of: &Partial) -> bool {
+        let stat = self.tree.sys.stat(&body.file);
+        stat.is_ok_and(|stat| is_whole_of(&stat, of))
+    }
+
+    /// Makes a new one; none where another process was faster.
+    pub(super) fn begin(&self, of: &Partial) -> Result<Option<(Arc<OwnedFd>, Body)>, Error> {
+        let mut directory = match self.existing() {
+            Some(known) => known,
+            None => self.made()?,
+        };
+        let mut attempts = 0;
+        loop {
+            attempts += 1;
+            match self.make(&directory, of) {
+                Ok(body) => return Ok(body.map(|body| (directory, body))),
+                // Another process has removed the directory, which was empty.
+                Err(Errno::NOENT) if attempts < ATTEMPTS => directory = self.made()?,
+                Err(errno) => {
+                    self.remove(&directory, &of.name);
+                    return Err(failed(&self.tree, Action::Stage, errno));
+                }
+            }
+        }
+    }
+
+    fn make(&self, directory: &OwnedFd, of: &Partial) -> Result<Option<Body>, Errno> {
+        let sys = &self.tree.sys;
+        let file = match sys.create(directory, &of.name) {
+            Err(Errno::EXIST) => return Ok(None),
+            file => file?,
+        };
+        if sys.lock(&file).is_err() {
+            self.remove(directory, &of.name);
+            return Ok(None);
+        }
+        sys.resize(&file, of.label.size)?;
+        let beside = label_name(&of.name);
+        // One that has lost its file is of no use.
+        let _ = sys.unlink(directory, &beside);
+        let notes = of.label.write(sys, directory, &beside)?;
+        let notes = self.are_noted().then_some(notes);
+        Ok(Some(Body { file, notes }))
+    }
+
+    /// It is published, or given up: nothing of it is kept.
+    pub(super) fn end(&self, directory: &OwnedFd, name: &str, is_named: bool) {
+        if is_named {
+            self.remove(directory, name);
+        } else {
+            let _ = self.tree.sys.unlink(directory, label_name(name));
+        }
+    }
+
+    fn remove(&self, directory: &OwnedFd, name: &str) {
+        let _ = self.tree.sys.unlink(directory, name);
+        let _ = self.tree.sys.unlink(directory, label_name(name));
+    }
+
+    /// Removes one, unless another process receives it. Says whether it is gone.
+    pub(super) fn remove_unused(&self, name: &str) -> bool {
+        let Some(directory) = self.existing() else {
+            return true;
+        };
+        let sys = &self.tree.sys;
+        // Its lock is let go of only when all is removed.
+        let file = sys.open_in(&directory, name, OFlags::RDONLY | OFlags::NONBLOCK);
+        let is_free = file.as_ref().map_or(true, |file| sys.lock(file).is_ok());
+        if is_free {
+            self.remove(&directory, name);
+        }
+        is_free
+    }
+
+    /// Removes those that were written to for the last time so long ago, and what has no
+    /// meaning, unless it is in use.
+    pub(super) fn sweep(&self, keep: Duration, is_taken: impl Fn(&str) -> bool) -> Swept {
+        let mut swept = Swept::default();
+        let Some(directory) = self.existing() else {
+            return swept;
+        };
+        let now = SystemTime::now().duration_since(UNIX_EPOCH);
+        let now = now.map_or(0, |now| now.as_secs());
+        let sys = &self.tree.sys;
+        let all = names(&self.tree, &directory);
+        for name in &all {
+            if let Some(of) = name.strip_suffix(OF) {
+                if !all.iter().any(|name| name == of) && !is_taken(of) {
+                    self.remove(&directory, of);
+                }
+                continue;
+            }
+            let Ok(stat) = sys.stat_in(&directory, name) else {
+                continue;
+            };
+            let written = u64::try_from(mtime_of(&stat).seconds()).unwrap_or(0);
+            let is_old = now.saturating_sub(written) >= keep.as_secs();
+            let is_of_something = || Label::read(sys, &directory, &label_name(name)).is_some();
+            if (is_old || !is_of_something()) && !is_taken(name) && self.remove_unused(name) {
+                swept.files += 1;
+                swept.bytes += bytes_of(&stat);
+            }
+        }
+        self.leave();
+        swept
+    }
+
+    /// Removes the directory if nothing is in it: it is made again when it is needed.
+    fn leave(&self) {
+        let mut known = self
+            .directory
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
+        let sys = &self.tree.sys;
+        if let Ok(ours) = sys.open_in(&self.tree.root, RESERVED, DIRECTORY) {
+            if sys.remove_dir(&ours, PARTIAL).is_ok() {
+                *known = None;
+            }
+            // It stays where something is in it.
+            let _ = sys.remove_dir(&self.tree.root, RESERVED);
+        }
+    }
+}
+
+impl Drop for PartialFiles {
+    fn drop(&mut self) {
+        self.leave();
+    }
+}
+
+fn label_name(name: &str) -> String {
+    format!("{name}{OF}")
+}
+
+/// Whether a file can be a part of this: nobody else has a name for it, or could have
+/// written to it.
+fn is_whole_of(stat: &Stat, of: &Partial) -> bool {
+    file_type(stat) == FileType::RegularFile
+        && stat.st_nlink == 1
+        && stat.st_uid == rustix::process::geteuid().as_raw()
+        && size_of(stat) == of.label.size
+}
+
+/// What a file takes on the disk.
+fn bytes_of(stat: &Stat) -> u64 {
+    stat.st_blocks.cast_unsigned().saturating_mul(512)
+}
