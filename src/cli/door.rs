@@ -77,8 +77,9 @@ fn open(serve: &Serve) -> anyhow::Result<Door> {
             )));
         }
         refuse_as_root(serve, address)?;
-        own.refuse_others()?;
     }
+    // On loopback these are all who have an account on this machine.
+    own.refuse_others()?;
     Ok(Door {
         admit: Arc::new(serve.rights),
         encryption: None,

@@ -42,9 +42,7 @@ pub fn hide_links(line: &[OsString]) {
     let (Some((name, words)), Ok(program)) = (left.split_first(), env::current_exe()) else {
         return;
     };
-    // What has another name may be a loader that runs this program, and takes other words.
-    let is_this = program.file_name() == Path::new(name).file_name();
-    if secrets.0.is_empty() || !is_this {
+    if secrets.0.is_empty() || !leads_to(name, &program) {
         return;
     }
     let wholes: Vec<String> = secrets.0.iter().map(Introduction::reveal).collect();
@@ -54,6 +52,17 @@ pub fn hide_links(line: &[OsString]) {
         .args(words)
         .env(VARIABLE, wholes.join(" "))
         .exec();
+}
+
+/// Whether what was called by this name is the program that runs, and not a loader that runs
+/// it and takes other words.
+fn leads_to(name: &OsStr, program: &Path) -> bool {
+    let is_it = |path: &Path| path.canonicalize().is_ok_and(|path| path == program);
+    let searched = env::var_os("PATH").filter(|_| !name.as_bytes().contains(&b'/'));
+    match searched {
+        Some(all) => env::split_paths(&all).any(|directory| is_it(&directory.join(name))),
+        None => is_it(Path::new(name)),
+    }
 }
 
 /// A text without the secrets of links, to be shown to anybody.

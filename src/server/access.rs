@@ -7,29 +7,28 @@
 
 use std::sync::Arc;
 
-use super::allowance::{Admitted, charge, keep_room, unstored};
+use super::allowance::{Admitted, Rooms, charge, unstored};
 use super::audit::Asked;
+use super::guard::{Guard, Guarded};
 use super::trail::{Act, Subject, Trail};
-use super::{Acquaintance, Admit, Grant, Visitor};
+use super::{Acquaintance, Admit, Grant, Visitor, Whose};
 use crate::entry::{Cursor, Entry, Version};
 use crate::identity::Identity;
 use crate::offer::{Offering, OnExisting, Terms, Ticket};
 use crate::path::RemotePath;
 use crate::store::{Aside, Changes, Claim, Durability, Error, Parents, Place, Published, Removal};
-use crate::store::{Source, Staged, Standing, Store, Telling};
+use crate::store::{Source, Staged, Standing, Store, Swept, Telling, Touching};
 use crate::transfer;
-use crate::trust::{Amount, Quota};
+use crate::trust::{Amount, Limit, Quota};
 use crate::wire::message::Rights;
 
 /// A store as one identity sees it.
 #[derive(Debug)]
-pub(super) struct Access<S> {
+pub(super) struct Access<S: Store> {
     store: S,
     identity: Identity,
-    visitor: Visitor,
-    admit: Arc<dyn Admit>,
-    /// The directory that `store` shows as its root.
-    under: Option<RemotePath>,
+    guard: Arc<Guard>,
+    rooms: Arc<Rooms<S::Staged>>,
     trail: Trail,
 }
 
@@ -48,7 +47,7 @@ impl<S: Store> Access<S> {
     ///
     /// When they may not come in, or the directory that they are confined to cannot be had.
     pub(super) fn admit(
-        store: &S,
+        (store, rooms): (&S, &Arc<Rooms<S::Staged>>),
         visitor: Visitor,
         admit: Arc<dyn Admit>,
         trail: &Trail,
@@ -70,24 +69,34 @@ impl<S: Store> Access<S> {
             Some(under) => store.beneath(under)?,
             None => store,
         };
+        let rights = rights.in_force();
         let access = Self {
             trail: trail.of(name, under.as_ref()),
             store,
             identity,
-            visitor,
-            admit,
-            under,
+            guard: Guard::new(visitor, admit, under, rights),
+            rooms: Arc::clone(rooms),
         };
-        Ok((access, rights.in_force(), acquaintance))
+        Ok((access, rights, acquaintance))
     }
 
     /// Whether they see all that is served.
     pub(super) fn is_whole(&self) -> bool {
-        self.under.is_none() && !self.is_drop_box()
+        self.guard.under().is_none() && !self.is_drop_box()
     }
 
-    pub(super) fn identity(&self) -> &Identity {
-        &self.identity
+    /// Who has under way what comes through here.
+    pub(super) fn whose(&self) -> Whose {
+        (self.identity.clone(), self.guard.under().cloned())
+    }
+
+    /// Checks that what they began to read may go on.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::NotAllowed`].
+    pub(super) fn may_read_on(&self) -> Result<(), Error> {
+        self.guard.still(Rights::READ, "read")
     }
 
     /// Something is asked for. What is read through this door is said to be over by whoever
@@ -107,19 +116,26 @@ impl<S: Store> Access<S> {
         act.with(self.writing().map(drop))
     }
 
-    /// What they are granted at this moment, where they are.
-    fn grant(&self) -> Option<Grant> {
-        let grant = self.admit.grant(&self.visitor).ok()?;
-        (grant.under == self.under).then_some(grant)
+    /// Whoever has no grant any more is told as little.
+    fn is_drop_box(&self) -> bool {
+        let grant = self.guard.grant();
+        grant.is_none_or(|grant| grant.rights.is_drop_box())
     }
 
-    fn is_drop_box(&self) -> bool {
-        self.grant().is_some_and(|grant| grant.rights.is_drop_box())
+    /// The same door to another view of the store.
+    fn with(&self, store: S) -> Self {
+        Self {
+            store,
+            identity: self.identity.clone(),
+            guard: Arc::clone(&self.guard),
+            rooms: Arc::clone(&self.rooms),
+            trail: self.trail.clone(),
+        }
     }
 
     fn check(&self, wanted: Rights, what: &'static str) -> Result<Grant, Error> {
         let is_allowed = |grant: &Grant| grant.rights.in_force().include(wanted);
-        let granted = self.grant().filter(is_allowed);
+        let granted = self.guard.grant().filter(is_allowed);
         let granted = granted.ok_or(Error::NotAllowed(what))?;
         self.trail.check()?;
         Ok(granted)
@@ -132,9 +148,15 @@ impl<S: Store> Access<S> {
         } else {
             Telling::All
         };
+        let rights = rights.in_force();
+        let touching = if rights.include(Rights::REPLACE) {
+            Touching::Settle
+        } else {
+            Touching::Leave
+        };
         Ok(Writing {
-            store: self.store.telling(told),
-            rights: rights.in_force(),
+            store: self.store.telling(told).touching(touching),
+            rights,
             quota,
         })
     }
@@ -147,6 +169,17 @@ impl<S: Store> Writing<S> {
             return Err(Error::NotAllowed("replace"));
         }
         Ok(())
+    }
+
+    /// What they have not finished takes no more than what they may still store.
+    fn make_room(&self) {
+        if let Some(quota) = &self.quota {
+            let Limit { bytes, files } = quota.left();
+            self.store.keep_at_rest(Swept {
+                files: files.unwrap_or(u64::MAX),
+                bytes: bytes.unwrap_or(u64::MAX),
+            });
+        }
     }
 
     /// Publishes what they may have stored at this moment, and have counted of it what was.
@@ -179,7 +212,7 @@ impl<S: Store> Writing<S> {
 }
 
 impl<S: Store> Source for Access<S> {
-    type Reader = S::Reader;
+    type Reader = Guarded<S::Reader>;
     type Walk = S::Walk;
 
     fn places(&self, under: Option<&RemotePath>) -> Vec<Place> {
@@ -200,9 +233,10 @@ impl<S: Store> Source for Access<S> {
         self.store.walk(under, depth, after)
     }
 
-    fn open(&self, path: &RemotePath, expect: Option<&Version>) -> Result<S::Reader, Error> {
+    fn open(&self, path: &RemotePath, expect: Option<&Version>) -> Result<Self::Reader, Error> {
         self.check(Rights::READ, "read")?;
-        self.store.open(path, expect)
+        let reader = self.store.open(path, expect)?;
+        Ok(Guarded::new(reader, &self.guard))
     }
 }
 
@@ -214,10 +248,7 @@ impl<S: Store> Changes for Access<S> {
     }
 
     fn rename(&self, from: &RemotePath, to: &RemotePath) -> Result<(), Error> {
-        let act = self.trail.begin(Asked::Rename, || Subject {
-            to: Some(to.clone()),
-            ..Subject::at(Some(from))
-        });
+        let act = self.trail.begin(Asked::Rename, || Subject::moved(from, to));
         // What loses its old name is gone from there for whoever looks.
         let allowed = self.check(Rights::DELETE, "delete");
         let allowed = allowed.and_then(|_| self.check(Rights::WRITE, "write"));
@@ -236,35 +267,21 @@ impl<S: Store> Store for Access<S> {
 
     fn acting_for(&self, by: Identity) -> Self {
         Self {
-            store: self.store.acting_for(by.clone()),
-            identity: by,
-            visitor: self.visitor,
-            admit: Arc::clone(&self.admit),
-            under: self.under.clone(),
-            trail: self.trail.clone(),
+            identity: by.clone(),
+            ..self.with(self.store.acting_for(by))
         }
     }
 
     fn telling(&self, what: Telling) -> Self {
-        Self {
-            store: self.store.telling(what),
-            identity: self.identity.clone(),
-            visitor: self.visitor,
-            admit: Arc::clone(&self.admit),
-            under: self.under.clone(),
-            trail: self.trail.clone(),
-        }
+        self.with(self.store.telling(what))
+    }
+
+    fn touching(&self, what: Touching) -> Self {
+        self.with(self.store.touching(what))
     }
 
     fn beneath(&self, under: &RemotePath) -> Result<Self, Error> {
-        Ok(Self {
-            store: self.store.beneath(under)?,
-            identity: self.identity.clone(),
-            visitor: self.visitor,
-            admit: Arc::clone(&self.admit),
-            under: self.under.clone(),
-            trail: self.trail.clone(),
-        })
+        Ok(self.with(self.store.beneath(under)?))
     }
 
     fn durability(&self) -> Durability {
@@ -284,15 +301,25 @@ impl<S: Store> Store for Access<S> {
         let act = self.trail.begin_each(Asked::Offer, offered);
         let writing = self.writing();
         let staged = match writing.and_then(|writing| writing.check(terms.on).map(|()| writing)) {
-            Ok(writing) => keep_room(writing.quota.as_ref(), writing.store.stage(batch, terms)),
+            Ok(writing) => {
+                let staged = writing.store.stage(batch, terms);
+                let staged = self.rooms.keep(writing.quota.as_ref(), staged);
+                writing.make_room();
+                staged
+            }
             Err(error) => batch.iter().map(|_| Err(error.clone())).collect(),
         };
         act.with_each(staged, |_, _| {})
     }
 
     fn reopen(&self, ticket: &Ticket) -> Result<Arc<Self::Staged>, Error> {
-        let staged = self.writing()?.store.reopen(ticket)?;
-        Ok(Admitted::new(staged, None))
+        let writing = self.writing()?;
+        let staged = writing.store.reopen(ticket)?;
+        self.rooms.reopen(writing.quota.as_ref(), ticket, staged)
+    }
+
+    fn goes_on(&self) -> Result<(), Error> {
+        self.guard.still(Rights::WRITE, "write")
     }
 
     fn commit(&self, batch: Vec<(Arc<Self::Staged>, Claim)>) -> Vec<Result<Published, Error>> {

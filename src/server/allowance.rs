@@ -4,8 +4,9 @@
 //! is to get its name. In between, room is kept for it. Whoever may store as much as they
 //! like is not counted.
 
+use std::collections::HashMap;
 use std::ops::Range;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 
 use crate::content::{Node, Verified};
 use crate::entry::Entry;
@@ -22,26 +23,86 @@ pub(super) struct Admitted<T> {
     hold: Option<Hold>,
 }
 
-/// Keeps room for what is staged. What finds none is not taken.
-pub(super) fn keep_room<T: Staged>(
-    quota: Option<&Quota>,
-    staged: Vec<Result<Arc<T>, Error>>,
-) -> Vec<Result<Arc<Admitted<T>>, Error>> {
-    let Some(quota) = quota else {
-        let admit = |one| Admitted::new(one, None);
-        return staged.into_iter().map(|one| one.map(admit)).collect();
-    };
-    let amount = |one: &Result<Arc<T>, Error>| match one {
-        Ok(one) => expected(&**one),
-        Err(_) => Amount::default(),
-    };
-    let holds = quota.hold(&staged.iter().map(amount).collect::<Vec<_>>());
-    let admit = |(one, hold): (Result<Arc<T>, Error>, Result<Hold, Refusal>)| {
-        let one = one?;
-        let hold = hold.map_err(|why| refused(&one.entry().path, why))?;
-        Ok(Admitted::new(one, Some(hold)))
-    };
-    staged.into_iter().zip(holds).map(admit).collect()
+/// What has room kept for it and can be found again by its ticket: however many connections
+/// send to it, and whatever becomes of the offer, it has that room for as long as it is there.
+#[derive(Debug)]
+pub(super) struct Rooms<T>(Mutex<Known<T>>);
+
+#[derive(Debug)]
+struct Known<T> {
+    by_ticket: HashMap<Ticket, Weak<Admitted<T>>>,
+    /// At this many, those that ended are looked for.
+    enough: usize,
+}
+
+// Derived, it would ask the same of what is staged.
+impl<T> Default for Rooms<T> {
+    fn default() -> Self {
+        Self(Mutex::new(Known {
+            by_ticket: HashMap::new(),
+            enough: 64,
+        }))
+    }
+}
+
+impl<T: Staged> Rooms<T> {
+    /// Keeps room for what is staged. What finds none is not taken.
+    pub(super) fn keep(
+        &self,
+        quota: Option<&Quota>,
+        staged: Vec<Result<Arc<T>, Error>>,
+    ) -> Vec<Result<Arc<Admitted<T>>, Error>> {
+        let Some(quota) = quota else {
+            let admit = |one| Admitted::new(one, None);
+            return staged.into_iter().map(|one| one.map(admit)).collect();
+        };
+        let amount = |one: &Result<Arc<T>, Error>| match one {
+            Ok(one) => expected(&**one),
+            Err(_) => Amount::default(),
+        };
+        let holds = quota.hold(&staged.iter().map(amount).collect::<Vec<_>>());
+        let admit = |(one, hold): (Result<Arc<T>, Error>, Result<Hold, Refusal>)| {
+            let one = one?;
+            let hold = hold.map_err(|why| refused(&one.entry().path, why))?;
+            let admitted = Admitted::new(one, Some(hold));
+            self.remember(&admitted);
+            Ok(admitted)
+        };
+        staged.into_iter().zip(holds).map(admit).collect()
+    }
+
+    /// What was staged and has this ticket, with the room that was kept for it. Where none
+    /// was, because it had no bound then, there is to be some now.
+    pub(super) fn reopen(
+        &self,
+        quota: Option<&Quota>,
+        ticket: &Ticket,
+        staged: Arc<T>,
+    ) -> Result<Arc<Admitted<T>>, Error> {
+        let known = self.known().by_ticket.get(ticket).and_then(Weak::upgrade);
+        match known {
+            Some(known) => Ok(known),
+            None => self.keep(quota, vec![Ok(staged)]).remove(0),
+        }
+    }
+
+    fn remember(&self, admitted: &Arc<Admitted<T>>) {
+        let Some(ticket) = admitted.ticket() else {
+            return;
+        };
+        let mut known = self.known();
+        if known.by_ticket.len() >= known.enough {
+            known.by_ticket.retain(|_, one| one.strong_count() > 0);
+            known.enough = 64 + 2 * known.by_ticket.len();
+        }
+        known.by_ticket.insert(ticket, Arc::downgrade(admitted));
+    }
+}
+
+impl<T> Rooms<T> {
+    fn known(&self) -> MutexGuard<'_, Known<T>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
 }
 
 /// Counts as stored what is `allowed` otherwise, and adds what is not allowed by how much

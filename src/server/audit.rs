@@ -85,6 +85,17 @@ pub enum Asked {
 }
 
 impl Asked {
+    /// Whether something was done that has to be recorded, by what was read and how it ended.
+    /// What only asks has done nothing where it failed and nothing was read.
+    pub(super) fn did_something(self, bytes: Option<u64>, failed: Option<Code>) -> bool {
+        let only_asks = match self {
+            Self::Open | Self::List | Self::Sum | Self::Offer | Self::Nodes => true,
+            Self::Fetch => bytes.unwrap_or(0) == 0,
+            Self::Commit | Self::MakeDir | Self::Rename | Self::Remove | Self::End => false,
+        };
+        failed.is_none() || !only_asks
+    }
+
     /// The word for it.
     #[must_use]
     pub fn word(self) -> &'static str {

@@ -35,7 +35,10 @@ impl Keyed {
         // Who comes by an invitation comes by that alone: they see what it gives, whoever
         // they are besides, and are told where it gives nothing.
         if let Some(token) = &visitor.token {
-            let grant = self.grants.grant_by(token, &key, &self.root, now)?;
+            let mut grant = self.grants.grant_by(token, &key, &self.root, now)?;
+            // What is recorded of them says which link to revoke.
+            let id = || format!("invitation {}", token.id);
+            grant.name.get_or_insert_with(id);
             return Ok(self.known(grant, || Account::Invitation(token.id.to_string())));
         }
         // Beyond this machine the owner's key is one like any other: it may have been

@@ -60,6 +60,11 @@ pub(super) fn list<S: Store>(session: &mut Session<'_, S>, list: &List) -> Resul
                 if stopped {
                     break;
                 }
+                if let Err(error) = access.may_read_on() {
+                    let _ = act.end(Some(error.code()));
+                    session.refuse(list.request, error.code(), error.to_string());
+                    return Ok(());
+                }
             }
             // What has haul's own name is nobody's affair.
             Err(store::Error::Unusable {

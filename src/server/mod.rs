@@ -40,6 +40,7 @@ mod audit;
 mod audit_file;
 mod changes;
 mod download;
+mod guard;
 mod keyed;
 mod listing;
 mod resuming;
@@ -65,6 +66,7 @@ use crate::identity::Identity;
 use crate::net::tls::ServerSide;
 use crate::net::{Listener, Stream, Transport, Waker};
 use crate::offer::TransferId;
+use crate::path::RemotePath;
 use crate::store::{Source, Store, Swept};
 use crate::transfer::{self, Deadlines, Link, Reception};
 use crate::wire::message::{Above, Rights, StoreId};
@@ -76,7 +78,7 @@ pub use keyed::Keyed;
 pub use sources::OpeningLimits;
 
 use access::Access;
-use allowance::Admitted;
+use allowance::{Admitted, Rooms};
 use slots::{Newcomer, Slots};
 use sources::Sources;
 use trail::Trail;
@@ -168,10 +170,14 @@ struct Shared<S: Store> {
     sources: Sources,
     stopping: Arc<AtomicBool>,
     receptions: Mutex<Receptions<Admitted<S::Staged>>>,
+    rooms: Arc<Rooms<S::Staged>>,
 }
 
 /// The transfers under way: each lives as long as a connection takes part in it.
-type Receptions<T> = HashMap<(Identity, TransferId), Weak<Reception<T>>>;
+type Receptions<T> = HashMap<(Whose, TransferId), Weak<Reception<T>>>;
+
+/// Who has something under way: an identity, where it takes this directory for the root.
+type Whose = (Identity, Option<RemotePath>);
 
 impl<S: Store + 'static> Server<S> {
     /// Binds each of `listen` for `store`; port 0 picks a free one.
@@ -211,6 +217,7 @@ impl<S: Store + 'static> Server<S> {
                 config,
                 stopping,
                 receptions: Mutex::new(HashMap::new()),
+                rooms: Arc::default(),
             }),
         })
     }
@@ -298,26 +305,25 @@ impl<S: Store> Shared<S> {
         trail: &Trail,
     ) -> Result<(Access<S>, Rights, Acquaintance), transfer::Error> {
         let admit = Arc::clone(&self.config.admit);
-        Access::admit(&self.store, visitor, admit, trail)
+        Access::admit((&self.store, &self.rooms), visitor, admit, trail)
     }
 
-    /// The reception of a transfer, which any connection of its identity joins by naming it.
-    fn reception(
-        &self,
-        by: &Identity,
-        transfer: TransferId,
-    ) -> Arc<Reception<Admitted<S::Staged>>> {
+    /// The reception of a transfer, which any connection of whose it is joins by naming it.
+    fn reception(&self, whose: Whose, transfer: TransferId) -> Arc<Reception<Admitted<S::Staged>>> {
         let mut all = self
             .receptions
             .lock()
             .unwrap_or_else(PoisonError::into_inner);
-        let key = (by.clone(), transfer);
+        let key = (whose, transfer);
         if let Some(known) = all.get(&key).and_then(Weak::upgrade) {
             return known;
         }
         // Those that ended are few; they go when a new one comes.
         all.retain(|_, reception| reception.strong_count() > 0);
-        let new = Arc::new(Reception::of(transfer, self.config.takeover));
+        let mut others = all.iter().filter(|((whose, _), _)| whose.0 == key.0.0);
+        let known = others.find_map(|(_, other)| other.upgrade());
+        let budget = known.map_or_else(Arc::default, |other| other.budget());
+        let new = Arc::new(Reception::of(transfer, self.config.takeover, budget));
         all.insert(key, Arc::downgrade(&new));
         new
     }

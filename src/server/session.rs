@@ -296,7 +296,7 @@ impl<S: Store> Session<'_, S> {
         if self.transfers.len() >= TRANSFERS_MAX {
             return Err(Error::Broken("too many transfers on one connection"));
         }
-        let reception = self.shared.reception(self.access.identity(), transfer);
+        let reception = self.shared.reception(self.access.whose(), transfer);
         let attached = reception.attach(self.link.silence());
         self.transfers.insert(transfer, attached);
         Ok(reception)

@@ -33,9 +33,11 @@ struct Visit {
 #[derive(Debug, Default)]
 pub(super) struct Subject {
     pub(super) path: Option<RemotePath>,
-    pub(super) to: Option<RemotePath>,
+    to: Option<RemotePath>,
     pub(super) bytes: Option<u64>,
     pub(super) checksum: Option<Checksum>,
+    /// Whether it was refused before anything was done.
+    is_in_vain: bool,
 }
 
 /// Something that is being done. It is recorded also where it is never said to be over: the
@@ -132,6 +134,14 @@ impl Subject {
 }
 
 impl Subject {
+    /// What is to have another name.
+    pub(super) fn moved(from: &RemotePath, to: &RemotePath) -> Self {
+        Self {
+            to: Some(to.clone()),
+            ..Self::at(Some(from))
+        }
+    }
+
     /// It got another name than the one that was asked for, if it did.
     pub(super) fn is_at(&mut self, aside: Option<&Aside>) {
         if let Some(aside) = aside {
@@ -168,7 +178,10 @@ impl Act {
     }
 
     /// Records what came of it, and returns that, or that it could not be recorded.
-    pub(super) fn with<T>(self, result: Result<T, Error>) -> Result<T, Error> {
+    pub(super) fn with<T>(mut self, result: Result<T, Error>) -> Result<T, Error> {
+        if let (Some((subject, _)), Err(error)) = (self.subject(), &result) {
+            subject.is_in_vain = is_in_vain(error);
+        }
         let recorded = self.end(result.as_ref().err().map(Error::code));
         result.and_then(|done| recorded.map(|()| done))
     }
@@ -184,7 +197,10 @@ impl Act {
         for ((subject, failed), result) in subjects.zip(&results) {
             match result {
                 Ok(done) => note(done, subject),
-                Err(error) => *failed = Some(error.code()),
+                Err(error) => {
+                    *failed = Some(error.code());
+                    subject.is_in_vain = is_in_vain(error);
+                }
             }
         }
         if let Err(error) = self.keep() {
@@ -200,9 +216,17 @@ impl Act {
     }
 
     fn keep(&mut self) -> Result<(), Error> {
-        let Some(doing) = self.0.take() else {
+        let Some(mut doing) = self.0.take() else {
             return Ok(());
         };
+        if !doing.visit.audit.is_ready() {
+            // What did nothing is not owed: whoever asks in vain would crowd out the record
+            // of what was done.
+            let asked = doing.asked;
+            doing.subjects.retain(|(subject, failed)| {
+                !subject.is_in_vain && asked.did_something(subject.bytes, *failed)
+            });
+        }
         let Doing {
             visit,
             asked,
@@ -235,6 +259,11 @@ impl Act {
         let kept = visit.audit.keep(&records);
         kept.map_err(|Unrecorded| Error::NotRecorded)
     }
+}
+
+/// Whether somebody was refused before anything was done.
+fn is_in_vain(error: &Error) -> bool {
+    matches!(error, Error::NotAllowed(_) | Error::CannotRecord)
 }
 
 impl Drop for Act {

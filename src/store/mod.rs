@@ -116,6 +116,10 @@ pub trait Store: Changes + Sized {
     #[must_use]
     fn telling(&self, what: Telling) -> Self;
 
+    /// A handle to the same store that does this with what is there already.
+    #[must_use]
+    fn touching(&self, what: Touching) -> Self;
+
     /// A handle to the same store that sees nothing but what is beneath `under`, which
     /// is made where it is not there: for whoever uses it that is the root.
     ///
@@ -158,9 +162,25 @@ pub trait Store: Changes + Sized {
     /// What is in a directory changes its time, so this comes after everything in it:
     /// `directories` are deepest first. The answers are in their order.
     ///
-    /// A store that [tells nothing](Telling::Nothing) makes what is not there, and leaves
+    /// Those that were there keep their own where that is [so](Touching::Leave). A store that
+    /// [tells nothing](Telling::Nothing) makes what is not there, and leaves
     /// modes and times as they are: what has one already would be changed by a stranger.
     fn settle(&self, directories: &[Offering]) -> Vec<Result<Option<Aside>, Error>>;
+
+    /// Whether what somebody began to store here may go on.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::NotAllowed`] where that was taken away from them.
+    fn goes_on(&self) -> Result<(), Error> {
+        Ok(())
+    }
+
+    /// Keeps no more than this of what arrived for whom this handle acts for and was not
+    /// finished, beside what is under way: the oldest go first.
+    fn keep_at_rest(&self, _most: Swept) -> Swept {
+        Swept::default()
+    }
 
     /// Removes what arrived and was not finished, where nobody came back for it in time.
     fn sweep(&self) -> Swept {
@@ -168,12 +188,12 @@ pub trait Store: Changes + Sized {
     }
 }
 
-/// What was swept.
+/// So much that was not finished.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Swept {
     /// How many files.
     pub files: u64,
-    /// What they took on the disk, in bytes.
+    /// What they take on the disk, in bytes.
     pub bytes: u64,
 }
 
@@ -264,6 +284,16 @@ pub enum Telling {
     /// Nothing. They are answered as if all names were free, and what asks for a name that
     /// is taken gets one [beside it](Aside).
     Nothing,
+}
+
+/// What becomes of the mode and time of what is there already and is offered again.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Touching {
+    /// It gets those that were offered.
+    #[default]
+    Settle,
+    /// It keeps its own; what is new gets those that were offered.
+    Leave,
 }
 
 /// What got another name than the one that was asked for, in a store that tells nothing.

@@ -7,6 +7,7 @@
 //! [`presence`] says whether the client is still heard whose that is; [`heartbeat`] keeps a
 //! peer waiting while there is nothing to send.
 
+pub mod budget;
 pub mod error;
 pub mod heartbeat;
 pub mod link;

@@ -196,6 +196,11 @@ pub fn block<S: Store>(
     if len != geometry.len(index) {
         return Err(Error::Broken("a block of another length than its file's"));
     }
+    if let Err(error) = store.goes_on() {
+        link.skip(len)?;
+        fail(reception, link, (header.transfer, header.entry), &error);
+        return Ok(Received::Forgotten);
+    }
     if buffer.len() < len {
         buffer.resize(len, 0);
     }

@@ -8,9 +8,11 @@
 
 use std::collections::HashMap;
 use std::collections::hash_map::Entry as Place;
+use std::mem;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
+use super::budget::{Budget, Share};
 use super::presence::Presence;
 use crate::code::Code;
 use crate::content::Verified;
@@ -25,23 +27,33 @@ pub const UNDER_WAY_MAX: usize = 1 << 17;
 #[derive(Debug)]
 pub struct Reception<T> {
     presence: Arc<Presence>,
+    budget: Arc<Budget>,
     table: Mutex<Table<T>>,
     changed: Condvar,
 }
 
 #[derive(Debug)]
 struct Table<T> {
-    /// Beside each entry, how many connections had left when it was last expected whole.
-    slots: HashMap<EntryId, (Slot<T>, u64)>,
+    slots: HashMap<EntryId, Kept<T>>,
     departures: u64,
     attached: usize,
     blocks: u64,
-    /// How many wait for blocks. Mostly nobody does, and to wake nobody is a system call
+    /// How many wait for blocks, or for a commit. Mostly nobody does, and to wake nobody is a system call
     /// all the same: two for each small file.
     waiting: usize,
     /// Commits so far, and those of them that are being published.
     commits: u64,
     publishing: Vec<u64>,
+}
+
+/// An entry, and what is known of it beside.
+#[derive(Debug)]
+struct Kept<T> {
+    slot: Slot<T>,
+    /// How many connections had left when it was last expected whole.
+    departures: u64,
+    /// The memory that it takes.
+    _share: Share,
 }
 
 /// What became of an entry so far.
@@ -86,11 +98,12 @@ pub struct Attachment<T> {
 pub struct Publishing<'r, T>(&'r Reception<T>, u64);
 
 impl<T> Reception<T> {
-    /// What this job has under way. It may be silent for `patience` before another may go on
-    /// with it.
+    /// What this job has under way, out of a budget. It may be silent for `patience` before
+    /// another may go on with it.
     #[must_use]
-    pub fn of(transfer: TransferId, patience: Duration) -> Self {
+    pub fn of(transfer: TransferId, patience: Duration, budget: Arc<Budget>) -> Self {
         Self {
+            budget,
             presence: Arc::new(Presence::new(transfer, patience)),
             table: Mutex::new(Table {
                 slots: HashMap::new(),
@@ -103,6 +116,12 @@ impl<T> Reception<T> {
             }),
             changed: Condvar::new(),
         }
+    }
+
+    /// Out of which budget its entries are.
+    #[must_use]
+    pub fn budget(&self) -> Arc<Budget> {
+        Arc::clone(&self.budget)
     }
 
     /// Lets a connection take part.
@@ -132,11 +151,13 @@ impl<T> Reception<T> {
     /// what that one had committed.
     pub fn await_commits_before(&self, commits: u64, pulse: Duration) -> bool {
         let is_early = |table: &mut Table<T>| table.publishing.iter().any(|n| *n <= commits);
-        let (table, waited) = self
+        let mut table = self.table();
+        table.waiting += 1;
+        let (mut table, waited) = self
             .changed
-            .wait_timeout_while(self.table(), pulse, is_early)
+            .wait_timeout_while(table, pulse, is_early)
             .unwrap_or_else(PoisonError::into_inner);
-        drop(table);
+        table.waiting -= 1;
         !waited.timed_out()
     }
 
@@ -160,7 +181,8 @@ impl<T: Staged> Reception<T> {
     /// # Errors
     ///
     /// [`Code::Protocol`] where its number is in use: one file's blocks would land in
-    /// another; [`Code::Limit`] where too many entries are under way.
+    /// another; [`Code::Limit`] where too many entries are under way, of this transfer or by
+    /// the memory that they take of all.
     pub fn insert(&self, entry: EntryId, staged: Arc<T>) -> Result<(), Code> {
         let holder: Arc<dyn Holder> = Arc::clone(&self.presence) as _;
         staged.belongs_to(&holder);
@@ -170,7 +192,12 @@ impl<T: Staged> Reception<T> {
             Place::Occupied(_) => Err(Code::Protocol),
             Place::Vacant(_) if full => Err(Code::Limit),
             Place::Vacant(place) => {
-                place.insert((Slot::Staged(staged), departures));
+                let share = self.budget.take(staged.entry()).ok_or(Code::Limit)?;
+                place.insert(Kept {
+                    slot: Slot::Staged(staged),
+                    departures,
+                    _share: share,
+                });
                 Ok(())
             }
         }
@@ -179,7 +206,7 @@ impl<T: Staged> Reception<T> {
     /// What became of an entry so far.
     #[must_use]
     pub fn slot(&self, entry: EntryId) -> Option<Slot<T>> {
-        self.table().slots.get(&entry).map(|(slot, _)| slot.clone())
+        self.table().slots.get(&entry).map(|kept| kept.slot.clone())
     }
 
     /// Whether anything is under way.
@@ -203,11 +230,12 @@ impl<T: Staged> Reception<T> {
 
     /// Gives up an entry: what was staged of it is let go, and nothing of it is kept.
     pub fn fail(&self, entry: EntryId, code: Code, text: String) {
-        let failed = (Slot::Failed(code, text), 0);
         let mut table = self.table();
-        let before = table.slots.insert(entry, failed);
+        // It may have been dropped meanwhile.
+        let kept = table.slots.get_mut(&entry);
+        let before = kept.map(|kept| mem::replace(&mut kept.slot, Slot::Failed(code, text)));
         self.wake(table);
-        if let Some((Slot::Staged(staged), _)) = before {
+        if let Some(Slot::Staged(staged)) = before {
             staged.discard();
         }
     }
@@ -215,10 +243,10 @@ impl<T: Staged> Reception<T> {
     /// Gives up everything: nothing of it is kept.
     pub fn discard(&self) {
         let mut table = self.table();
-        let all = std::mem::take(&mut table.slots);
+        let all = mem::take(&mut table.slots);
         self.wake(table);
-        for (slot, _) in all.into_values() {
-            if let Slot::Staged(staged) = slot {
+        for kept in all.into_values() {
+            if let Slot::Staged(staged) = kept.slot {
                 staged.discard();
             }
         }
@@ -227,7 +255,7 @@ impl<T: Staged> Reception<T> {
     /// Forgets an entry, and returns what became of it.
     pub fn take(&self, entry: EntryId) -> Option<Slot<T>> {
         let mut table = self.table();
-        let taken = table.slots.remove(&entry).map(|(slot, _)| slot);
+        let taken = table.slots.remove(&entry).map(|kept| kept.slot);
         self.wake(table);
         taken
     }
@@ -236,8 +264,8 @@ impl<T: Staged> Reception<T> {
     pub fn renew(&self, entry: EntryId) {
         let mut table = self.table();
         let departures = table.departures;
-        if let Some((_, since)) = table.slots.get_mut(&entry) {
-            *since = departures;
+        if let Some(kept) = table.slots.get_mut(&entry) {
+            kept.departures = departures;
         }
     }
 
@@ -265,9 +293,11 @@ impl<T: Staged> Reception<T> {
             let mut missing = entries
                 .iter()
                 .filter_map(|entry| match table.slots.get(entry) {
-                    Some((Slot::Staged(staged), left)) if !staged.missing().is_empty() => {
-                        Some(*left)
-                    }
+                    Some(Kept {
+                        slot: Slot::Staged(staged),
+                        departures,
+                        ..
+                    }) if !staged.missing().is_empty() => Some(*departures),
                     _ => None,
                 });
             match missing.next() {

@@ -143,6 +143,14 @@ impl Grants {
     }
 }
 
+impl Drop for State {
+    /// What was seen outlives an orderly end to the second.
+    fn drop(&mut self) {
+        let latest = self.latest.seen();
+        self.keep(latest);
+    }
+}
+
 impl State {
     /// The invitation that a token proves and that holds now for a key and a root.
     fn invitation(

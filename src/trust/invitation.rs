@@ -11,7 +11,7 @@ use std::fmt;
 use std::path::PathBuf;
 
 use crate::net::keys::Fingerprint;
-use crate::token::{InvitationId, Secret};
+use crate::token::InvitationId;
 
 use super::grant::{Grant, parse_terms, write_terms};
 use super::line::{LineError, words};
@@ -88,12 +88,6 @@ impl Invitation {
             root,
             grant,
         }))
-    }
-
-    /// Whether a secret is the one of this invitation, found out in constant time.
-    #[must_use]
-    pub fn is_proved_by(&self, secret: &Secret) -> bool {
-        self.hash == secret.hash()
     }
 }
 

@@ -2,7 +2,7 @@
 //!
 //! A clock can be set back, by mistake or so that a grant comes to life again. So what
 //! expires is judged by the latest time that haul has seen, and that outlives a restart:
-//! it is written down once a minute, and as soon as something has expired by it.
+//! it is written down once a minute, as soon as something has expired by it, and in the end.
 
 use std::path::PathBuf;
 use std::time::Duration;
@@ -69,6 +69,12 @@ impl LatestTime {
             .map_or(now, |seen| seen.max(now));
         self.seen = Some(latest);
         Ok(latest)
+    }
+
+    /// The latest time that was seen since this was made, if any was.
+    #[must_use]
+    pub fn seen(&self) -> Option<Utc> {
+        self.seen
     }
 
     /// Has the latest time written down, where what is written down is older than

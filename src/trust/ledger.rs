@@ -136,6 +136,21 @@ impl Quota {
         amounts.iter().map(keep).collect()
     }
 
+    /// What is left beside what is stored and what room is kept for; none where it is not
+    /// known.
+    #[must_use]
+    pub fn left(&self) -> Limit {
+        let held = self.ledger.held();
+        let held = held.get(&self.account).copied().unwrap_or_default();
+        match self.ledger.used(&self.account) {
+            Ok(used) => self.limit.left(used.plus(held)),
+            Err(_) => Limit {
+                bytes: Some(0),
+                files: Some(0),
+            },
+        }
+    }
+
     /// Counts each of these as stored, durably, and lets go of the room that was kept for
     /// it. What is refused must not be stored. The answers are in their order.
     #[must_use]

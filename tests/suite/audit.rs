@@ -29,6 +29,8 @@ struct Notebook {
     /// Whether it says that it could keep more when it cannot.
     is_sanguine: AtomicBool,
     kept: Mutex<Sender<Kept>>,
+    /// How many records it was asked to keep in vain.
+    asked: AtomicUsize,
 }
 
 impl Audit for Notebook {
@@ -40,6 +42,7 @@ impl Audit for Notebook {
         let less = |left: usize| left.checked_sub(1);
         let order = Ordering::SeqCst;
         if self.left.fetch_update(order, order, less).is_err() {
+            self.asked.fetch_add(records.len(), order);
             return Err(Unrecorded);
         }
         for record in records {
@@ -67,6 +70,7 @@ impl Recorded {
             left: AtomicUsize::new(usize::MAX),
             is_sanguine: AtomicBool::new(false),
             kept: Mutex::new(to),
+            asked: AtomicUsize::new(0),
         });
         let config = Config {
             audit: Some(Arc::clone(&notebook) as Arc<dyn Audit>),
@@ -255,4 +259,20 @@ fn each_file_of_a_batch_has_its_own_record_and_its_own_result() {
         kept(Asked::Offer, "c", three, None),
     ];
     assert_eq!(all, expected);
+}
+
+#[test]
+fn who_asks_in_vain_while_nothing_can_be_recorded_crowds_out_no_record_of_what_was_done() {
+    let recorded = Recorded::new();
+    assert_eq!(recorded.put("a"), 0);
+    recorded.recorded();
+    let client = recorded.rig.client(1);
+    recorded.keeps(0);
+    for _ in 0..10 {
+        client.list(None, None).unwrap_err();
+        client.make_dir(&remote("d"), Parents::Expect).unwrap_err();
+    }
+    // It would have taken what came to it.
+    let asked = recorded.notebook.asked.load(Ordering::SeqCst);
+    assert_eq!(asked, 0, "records of nothing");
 }

@@ -103,6 +103,7 @@ mod shell_typed;
 mod shown;
 mod stat_and_sum;
 mod store;
+mod taken_away;
 mod taken_names;
 mod takeover;
 mod tampering;

@@ -8,7 +8,7 @@ use haul::identity::Identity;
 use haul::offer::{Offering, OnExisting, Terms, Ticket};
 use haul::path::RemotePath;
 use haul::store::{Aside, Changes, Claim, Durability, Error, Parents, Published, ReadAt, Removal};
-use haul::store::{Holder, Source, Staged, Standing, Store, Swept, Telling};
+use haul::store::{Holder, Source, Staged, Standing, Store, Swept, Telling, Touching};
 
 /// What a test hears of a store.
 pub trait Listener: Send + Sync + 'static {
@@ -129,6 +129,14 @@ where
     fn telling(&self, what: Telling) -> Self {
         Self {
             inner: self.inner.telling(what),
+            block: self.block,
+            listener: Arc::clone(&self.listener),
+        }
+    }
+
+    fn touching(&self, what: Touching) -> Self {
+        Self {
+            inner: self.inner.touching(what),
             block: self.block,
             listener: Arc::clone(&self.listener),
         }

@@ -117,7 +117,7 @@ pub(super) fn run(
         options: *get,
         transfer,
         // What is received here is nobody else's.
-        reception: Arc::new(Reception::of(transfer, Duration::MAX)),
+        reception: Arc::new(Reception::of(transfer, Duration::MAX, Arc::default())),
         landing,
         store,
         looking: Mutex::new(Looking {

@@ -4,13 +4,15 @@ use std::ops::Deref;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use super::flush::SharedPoint;
+use super::made::Made;
 use super::partials::Partials;
 use super::staging_area::{Area, Keeper};
 use super::tree::Held;
 use super::under_way::UnderWay;
+use crate::identity::Identity;
 use crate::path::RemotePath;
-use crate::store::Durability;
 use crate::store::error::Error;
+use crate::store::{Durability, Telling, Touching};
 
 /// A store as seen from one of its directories: names lead beneath that, and nowhere
 /// else.
@@ -45,8 +47,17 @@ pub(super) struct Core {
     pub(super) area: Mutex<Option<Arc<Area>>>,
     pub(super) partials: Partials,
     pub(super) under_way: UnderWay,
+    pub(super) made: Made,
     pub(super) publishing: Mutex<()>,
     pub(super) key: [u8; 32],
+}
+
+/// On whose behalf something is stored, and what they may see and change of what is there.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Writer<'w> {
+    pub(super) by: &'w Identity,
+    pub(super) telling: Telling,
+    pub(super) touching: Touching,
 }
 
 impl Core {
@@ -66,6 +77,7 @@ impl Core {
             point: SharedPoint::default(),
             area: Mutex::new(None),
             under_way: UnderWay::default(),
+            made: Made::default(),
             publishing: Mutex::new(()),
             key,
         }

@@ -17,6 +17,7 @@ use super::flush::FlushPoint;
 use super::sys::DIRECTORY;
 use super::tree::Held;
 use crate::entry::Mode;
+use crate::identity::Identity;
 use crate::path::RemotePath;
 use crate::store::Durability;
 use crate::store::error::{Action, Error};
@@ -30,7 +31,10 @@ const HELD_MAX: usize = 64;
 
 /// The directories that a batch publishes into.
 pub(super) struct Directories<'s> {
+    shared: &'s Shared,
     tree: &'s Held,
+    /// For whom they are made.
+    by: &'s Identity,
     held: HashMap<Option<RemotePath>, Receiving>,
     /// Those that were made for this batch, outermost first.
     made: Vec<RemotePath>,
@@ -50,12 +54,14 @@ struct Receiving {
 
 impl<'s> Directories<'s> {
     /// For a batch that has changed nothing yet.
-    pub(super) fn new(shared: &'s Shared) -> Self {
+    pub(super) fn new(shared: &'s Shared, by: &'s Identity) -> Self {
         let tree = &*shared.tree;
         let trusted = shared.reporting && shared.durability == Durability::Batch;
         let point = trusted.then(|| FlushPoint::on(&tree.sys, &tree.root));
         Self {
+            shared,
             tree,
+            by,
             held: HashMap::new(),
             made: Vec::new(),
             // Without it each directory is flushed by itself.
@@ -168,12 +174,20 @@ impl<'s> Directories<'s> {
         // What it is joined to may have become too long for a name beside.
         let next =
             RemotePath::beneath(above.as_ref(), name).map_err(|_| Error::NotFound(path.clone()))?;
-        match self.make_in((above.as_ref(), directory), name, mode) {
-            Ok(()) => self.made.push(next.clone()),
-            Err(Errno::EXIST) => {}
+        let is_new = match self.make_in((above.as_ref(), directory), name, mode) {
+            Ok(()) => true,
+            Err(Errno::EXIST) => false,
             Err(errno) => return Err(Error::system(Action::MakeDir, path, errno)),
+        };
+        if is_new {
+            self.made.push(next.clone());
         }
         let opened = self.open_in(directory, Path::new(name), path)?;
+        if is_new {
+            let stat = self.tree.sys.stat(&opened);
+            let stat = stat.map_err(|errno| Error::system(Action::MakeDir, path, errno))?;
+            self.shared.made.note(&stat, self.by);
+        }
         Ok((Some(next), Arc::new(opened)))
     }
 

@@ -90,7 +90,7 @@ impl<'s> DropBox<'s> {
             Durability::Batch => self.shared.tree.sys.flush_directory(&area.directory),
             Durability::None => Ok(()),
         };
-        settling::each(self.shared, paths, flush, |held, at| {
+        settling::each((self.shared, self.by), paths, flush, |held, at| {
             let asked = paths[at];
             self.stir(&area)
                 .map_err(|errno| Error::system(Action::MakeThis, asked, errno))?;

@@ -14,6 +14,7 @@ mod drop_box;
 mod flush;
 mod hidden;
 mod judging;
+mod made;
 mod named;
 mod partial_files;
 mod partial_label;
@@ -42,7 +43,7 @@ pub use staging::LocalStaged;
 pub use tree::{LocalReader, Tree};
 pub use walk::Walk;
 
-use self::core::{Core, Shared};
+use self::core::{Core, Shared, Writer};
 use drop_box::DropBox;
 use flush::FlushPoint;
 use judging::Judge;
@@ -54,7 +55,7 @@ use within::Records;
 
 use super::error::{Action, Error};
 use super::{Aside, Changes, Claim, Durability, Parents, Place, Published, Removal};
-use super::{Source, Staged, Standing, Store, Swept, Telling};
+use super::{Source, Staged, Standing, Store, Swept, Telling, Touching};
 use crate::entry::{Cursor, Entry, Kind, Version};
 use crate::fault::Fault;
 use crate::identity::Identity;
@@ -69,6 +70,7 @@ pub struct LocalStore {
     shared: Arc<Shared>,
     by: Identity,
     telling: Telling,
+    touching: Touching,
 }
 
 impl LocalStore {
@@ -134,6 +136,7 @@ impl LocalStore {
             }),
             by: Identity::Owner,
             telling: Telling::All,
+            touching: Touching::Settle,
         })
     }
 
@@ -145,6 +148,20 @@ impl LocalStore {
 
     fn tree(&self) -> Tree {
         Tree::of(Arc::clone(&self.shared.tree))
+    }
+
+    /// Whose tickets are sealed and opened here.
+    fn whose(&self) -> ticket::Whose<'_> {
+        (&self.by, self.shared.under.as_ref())
+    }
+
+    /// On whose behalf something is stored, and how.
+    fn writer(&self) -> Writer<'_> {
+        Writer {
+            by: &self.by,
+            telling: self.telling,
+            touching: self.touching,
+        }
     }
 
     /// What stores for whoever is told nothing.
@@ -184,7 +201,7 @@ impl LocalStore {
             offering,
             (standing, terms.on),
             (partial, there.is_some()),
-            |number| ticket::seal(&self.shared.key, &self.by, number),
+            |number| ticket::seal(&self.shared.key, self.whose(), number),
         );
         let staged = Arc::new(staged);
         if staged.ticket().is_some() {
@@ -267,6 +284,13 @@ impl Store for LocalStore {
         }
     }
 
+    fn touching(&self, what: Touching) -> Self {
+        Self {
+            touching: what,
+            ..self.clone()
+        }
+    }
+
     fn beneath(&self, under: &RemotePath) -> Result<Self, Error> {
         // Made now, it is found by whoever comes later through another name.
         self.make_dir(under, Parents::Make)?;
@@ -290,6 +314,7 @@ impl Store for LocalStore {
             }),
             by: self.by.clone(),
             telling: self.telling,
+            touching: self.touching,
         })
     }
 
@@ -315,17 +340,24 @@ impl Store for LocalStore {
     }
 
     fn reopen(&self, ticket: &Ticket) -> Result<Arc<LocalStaged>, Error> {
-        let number = ticket::open(&self.shared.key, &self.by, ticket).ok_or(Error::NoStaging)?;
+        let number =
+            ticket::open(&self.shared.key, self.whose(), ticket).ok_or(Error::NoStaging)?;
         self.shared.under_way.find(number).ok_or(Error::NoStaging)
     }
 
     fn commit(&self, batch: Vec<(Arc<LocalStaged>, Claim)>) -> Vec<Result<Published, Error>> {
         let all: Vec<Arc<LocalStaged>> = batch.iter().map(|(it, _)| Arc::clone(it)).collect();
-        let published = publish::commit(&self.shared, self.drop_box().as_ref(), batch);
+        let published = publish::commit(&self.shared, self.writer(), batch);
         for (staged, published) in all.iter().zip(&published) {
             staged.committed(published.is_ok());
         }
         published
+    }
+
+    fn keep_at_rest(&self, most: Swept) -> Swept {
+        let parts = self.shared.under_way.parts();
+        let partials = &self.shared.partials;
+        partials.keep_at_rest(&self.by, most, |name| parts.contains(name))
     }
 
     fn sweep(&self) -> Swept {
@@ -333,6 +365,6 @@ impl Store for LocalStore {
     }
 
     fn settle(&self, directories: &[Offering]) -> Vec<Result<Option<Aside>, Error>> {
-        settling::settle(&self.shared, self.drop_box().as_ref(), directories)
+        settling::settle(&self.shared, self.writer(), directories)
     }
 }

@@ -15,6 +15,7 @@ use super::partial_label::{Label, noted};
 use super::staging_area::{Keeper, failed, make, names, open_ours};
 use super::sys::DIRECTORY;
 use super::tree::{Held, file_type, mtime_of, size_of};
+use crate::identity::Identity;
 use crate::path::RESERVED;
 use crate::store::Swept;
 use crate::store::error::{Action, Error};
@@ -61,6 +62,16 @@ pub(super) struct PartialFiles {
     tree: Arc<Held>,
     keeper: Keeper,
     directory: Mutex<Option<Arc<OwnedFd>>>,
+}
+
+/// One that is there for somebody.
+#[derive(Debug)]
+pub(super) struct Rest {
+    pub(super) name: String,
+    /// What it takes on the disk.
+    pub(super) bytes: u64,
+    /// When it was written to.
+    since: (i64, u32),
 }
 
 impl PartialFiles {
@@ -298,6 +309,28 @@ impl PartialFiles {
         }
         self.leave();
         swept
+    }
+
+    /// What there is for an identity, the latest first.
+    pub(super) fn of(&self, by: &Identity) -> Vec<Rest> {
+        let Some(directory) = self.existing() else {
+            return Vec::new();
+        };
+        let sys = &self.tree.sys;
+        let rest = |name: String| {
+            let (label, _) = Label::read(sys, &directory, &label_name(&name))?;
+            let stat = label.is_for(by).then(|| sys.stat_in(&directory, &name));
+            let stat = stat?.ok()?;
+            Some(Rest {
+                since: (mtime_of(&stat).seconds(), mtime_of(&stat).nanos()),
+                bytes: bytes_of(&stat),
+                name,
+            })
+        };
+        let all = names(&self.tree, &directory).into_iter();
+        let mut found: Vec<Rest> = all.filter_map(rest).collect();
+        found.sort_by_key(|rest| std::cmp::Reverse(rest.since));
+        found
     }
 
     /// Removes the directory if nothing is in it: it is made again when it is needed.

@@ -83,6 +83,11 @@ impl Label {
         hasher.finalize().to_hex()[..32].to_owned()
     }
 
+    /// Whether it is received for this identity.
+    pub(super) fn is_for(&self, by: &Identity) -> bool {
+        self.by == by.as_bytes()
+    }
+
     /// How many blocks there are.
     pub(super) fn blocks(&self) -> usize {
         self.size.div_ceil(self.block) as usize

@@ -15,11 +15,12 @@ use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use super::blocks::Blocks;
-use super::partial_files::{Body, Found, Partial, PartialFiles};
+use super::partial_files::{Body, Found, Partial, PartialFiles, Rest};
 use super::partial_label::Label;
 use super::staging::LocalStaged;
 use super::staging_area::Keeper;
 use super::tree::Held;
+use crate::identity::Identity;
 use crate::store::Swept;
 use crate::store::error::Error;
 
@@ -128,7 +129,7 @@ impl Partials {
     /// Removes what there is, if nobody receives it.
     pub(super) fn remove_unused(&self, of: &Partial) {
         if self.taker(of).is_none() {
-            drop(self.wake(of));
+            drop(self.wake(&of.name));
             self.files.remove_unused(&of.name);
         }
     }
@@ -168,7 +169,7 @@ impl Partials {
     }
 
     fn obtain(&self, of: &Partial, otherwise: Otherwise) -> Result<Option<Taken>, Error> {
-        if let Some(resting) = self.wake(of) {
+        if let Some(resting) = self.wake(&of.name) {
             if resting.of == *of && self.files.is_good(&resting.body, of) {
                 return Ok(Some(Taken {
                     directory: resting.directory,
@@ -203,9 +204,9 @@ impl Partials {
     }
 
     /// Takes a partial from those at rest.
-    fn wake(&self, of: &Partial) -> Option<Resting> {
+    fn wake(&self, name: &str) -> Option<Resting> {
         let mut table = self.table();
-        let at = table.resting.iter().position(|it| it.of.name == of.name)?;
+        let at = table.resting.iter().position(|it| it.of.name == name)?;
         table.resting.remove(at)
     }
 
@@ -258,6 +259,33 @@ impl Partials {
         drop(old);
         self.files
             .sweep(keep, |name| self.table().taken.contains_key(name))
+    }
+
+    /// Keeps no more of what nobody sends for an identity than this: the oldest go first.
+    /// `is_offered` says which are about to be gone on with.
+    pub(super) fn keep_at_rest(
+        &self,
+        by: &Identity,
+        most: Swept,
+        is_offered: impl Fn(&str) -> bool,
+    ) -> Swept {
+        let (mut kept, mut gone) = (Swept::default(), Swept::default());
+        for Rest { name, bytes, .. } in self.files.of(by) {
+            if is_offered(&name) || self.table().taken.contains_key(&name) {
+                continue;
+            }
+            kept.files += 1;
+            kept.bytes = kept.bytes.saturating_add(bytes);
+            if kept.files <= most.files && kept.bytes <= most.bytes {
+                continue;
+            }
+            drop(self.wake(&name));
+            if self.files.remove_unused(&name) {
+                gone.files += 1;
+                gone.bytes += bytes;
+            }
+        }
+        gone
     }
 
     /// Waits until a part can be taken, or somebody else who receives it is there to stay.

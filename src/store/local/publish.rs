@@ -12,6 +12,7 @@ use rustix::fs::FileType;
 use rustix::io::Errno;
 
 use super::Shared;
+use super::core::Writer;
 use super::directories::{Directories, is_beneath};
 use super::drop_box::DropBox;
 use super::flush::{Needs, flush_batch};
@@ -42,17 +43,18 @@ struct Ready {
 /// Publishes a batch; the answers are in its order.
 pub(super) fn commit(
     shared: &Shared,
-    drop_box: Option<&DropBox<'_>>,
+    writer: Writer<'_>,
     batch: Vec<(Arc<LocalStaged>, Claim)>,
 ) -> Vec<Result<Published, Error>> {
+    let drop_box = DropBox::of(shared, writer.by, writer.telling);
     let mut results: Vec<Option<Result<Published, Error>>> = Vec::new();
     results.resize_with(batch.len(), || None);
     let mut ready = Vec::new();
     for (place, (staged, claim)) in batch.into_iter().enumerate() {
-        let sealed = match drop_box {
+        let sealed = match &drop_box {
             // It was held against what is there while whoever sends it could see that.
             Some(_) if staged.standing() != Standing::Absent => Err(Error::NotAllowed("read")),
-            _ => staged.seal(&claim),
+            _ => staged.seal(&claim, writer.touching),
         };
         match sealed {
             Ok(sealed) => ready.push(Ready {
@@ -70,10 +72,10 @@ pub(super) fn commit(
             results[entry.place] = Some(Err(Error::Flush(errno)));
         }
     }
-    let mut directories = Directories::new(shared);
+    let mut directories = Directories::new(shared, writer.by);
     let mut relying = Vec::new();
     for mut entry in ready {
-        let placed = match drop_box {
+        let placed = match &drop_box {
             None => place(shared, &mut directories, &entry).map(|()| None),
             Some(drop_box) => drop_box.place(&mut directories, &entry.staged),
         };

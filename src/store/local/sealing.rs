@@ -14,7 +14,7 @@ use super::tree::{mtime_of, size_of, version_of};
 use crate::content::{Checksum, Node, Pass, merge};
 use crate::entry::{Kind, LinkTarget, Mode, Version};
 use crate::store::error::{Action, Error};
-use crate::store::{Claim, Staged, Standing};
+use crate::store::{Claim, Staged, Standing, Touching};
 
 /// What is proved and waits to be flushed.
 #[derive(Debug)]
@@ -43,14 +43,14 @@ impl LocalStaged {
     /// # Errors
     ///
     /// [`Error::Incomplete`] leaves the staging as it was; any other ends it.
-    pub(super) fn seal(&self, claim: &Claim) -> Result<Sealed, Error> {
+    pub(super) fn seal(&self, claim: &Claim, touching: Touching) -> Result<Sealed, Error> {
         match (&self.entry().kind, self.standing()) {
-            (Kind::Link(_), Standing::Same(version)) => self.settle_link(version),
+            (Kind::Link(_), Standing::Same(version)) => self.settle_link(version, touching),
             (Kind::Link(target), _) => self.make_link(target),
-            (_, Standing::Same(version)) => self.settle_file(version, None),
+            (_, Standing::Same(version)) => self.settle_file(version, None, touching),
             (_, Standing::SameIf(version, checksum)) if self.blocks().are_untouched() => {
                 if claim.whole == Some(checksum) {
-                    self.settle_file(version, Some(checksum))
+                    self.settle_file(version, Some(checksum), touching)
                 } else {
                     Err(Error::Incomplete(self.entry().path.clone()))
                 }
@@ -101,7 +101,12 @@ impl LocalStaged {
     }
 
     /// The file is here: its mode is set, and its time where its content was compared.
-    fn settle_file(&self, version: Version, proved: Option<Checksum>) -> Result<Sealed, Error> {
+    fn settle_file(
+        &self,
+        version: Version,
+        proved: Option<Checksum>,
+        touching: Touching,
+    ) -> Result<Sealed, Error> {
         let entry = self.entry();
         let tree = &self.shared.tree;
         let (file, stat) = tree.open_file(&entry.path)?;
@@ -119,6 +124,9 @@ impl LocalStaged {
         let is_refuted = recorded.is_some() && recorded != checksum;
         let old = Mode::masked(stat.st_mode);
         let set = || {
+            if touching == Touching::Leave {
+                return Ok(());
+            }
             if mtime_of(&stat) != entry.mtime || is_refuted {
                 self.touch(&file, checksum, old)?;
             }
@@ -153,14 +161,14 @@ impl LocalStaged {
         sys.set_mtime(file, self.entry().mtime)
     }
 
-    fn settle_link(&self, version: Version) -> Result<Sealed, Error> {
+    fn settle_link(&self, version: Version, touching: Touching) -> Result<Sealed, Error> {
         let entry = self.entry();
         let tree = &self.shared.tree;
         let (directory, stat) = tree.look_in(&entry.path)?;
         if version_of(&stat) != version {
             return Err(Error::Changed(entry.path.clone()));
         }
-        if mtime_of(&stat) != entry.mtime {
+        if mtime_of(&stat) != entry.mtime && touching == Touching::Settle {
             tree.sys
                 .set_link_mtime(&directory, entry.path.name(), entry.mtime)
                 .map_err(|errno| self.failed(Action::Record, errno))?;

@@ -3,40 +3,42 @@
 use rustix::io::Errno;
 
 use super::Shared;
+use super::core::Writer;
 use super::directories::{Directories, is_beneath};
 use super::drop_box::DropBox;
+use crate::identity::Identity;
 use crate::offer::Offering;
 use crate::path::RemotePath;
-use crate::store::Aside;
 use crate::store::error::{Action, Error};
+use crate::store::{Aside, Touching};
 
 /// Settles `directories`, deepest first; the answers are in their order.
 pub(super) fn settle(
     shared: &Shared,
-    drop_box: Option<&DropBox<'_>>,
+    writer: Writer<'_>,
     directories: &[Offering],
 ) -> Vec<Result<Option<Aside>, Error>> {
     let paths: Vec<&RemotePath> = directories.iter().map(|d| &d.entry.path).collect();
-    if let Some(drop_box) = drop_box {
+    if let Some(drop_box) = DropBox::of(shared, writer.by, writer.telling) {
         return drop_box.make(&paths);
     }
     each(
-        shared,
+        (shared, writer.by),
         &paths,
         || Ok(()),
-        |held, at| set(shared, held, &directories[at]).map(|()| None),
+        |held, at| set((shared, writer), held, &directories[at]).map(|()| None),
     )
 }
 
 /// Does something with each of these directories, and has them on disk once `first` is; the
 /// answers are in their order.
 pub(super) fn each(
-    shared: &Shared,
+    (shared, by): (&Shared, &Identity),
     paths: &[&RemotePath],
     first: impl Fn() -> Result<(), Errno>,
     mut what: impl FnMut(&mut Directories<'_>, usize) -> Result<Option<Aside>, Error>,
 ) -> Vec<Result<Option<Aside>, Error>> {
-    let mut held = Directories::new(shared);
+    let mut held = Directories::new(shared, by);
     let mut results = Vec::with_capacity(paths.len());
     let mut since = 0;
     for at in 0..paths.len() {
@@ -50,14 +52,25 @@ pub(super) fn each(
     results
 }
 
-fn set(shared: &Shared, held: &mut Directories<'_>, directory: &Offering) -> Result<(), Error> {
+fn set(
+    (shared, writer): (&Shared, Writer<'_>),
+    held: &mut Directories<'_>,
+    directory: &Offering,
+) -> Result<(), Error> {
     let entry = &directory.entry;
     let sys = &shared.tree.sys;
     let opened = held.reach(Some(&entry.path), directory.base, &entry.path)?;
+    let failed = |errno| Error::system(Action::Settle, &entry.path, errno);
+    if writer.touching == Touching::Leave {
+        let stat = sys.stat(&opened).map_err(failed)?;
+        if !shared.made.is_by(&stat, writer.by) {
+            return Ok(());
+        }
+    }
     held.keeps_mode(&entry.path);
     sys.set_mode(&opened, entry.mode)
         .and_then(|()| sys.set_mtime(&opened, entry.mtime))
-        .map_err(|errno| Error::system(Action::Settle, &entry.path, errno))
+        .map_err(failed)
 }
 
 /// Flushes the directories and the names above them.

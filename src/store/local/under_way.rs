@@ -1,6 +1,6 @@
 //! What a store has under way: found by its number, and counted in blocks.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 
@@ -35,6 +35,13 @@ impl UnderWay {
 
     pub(super) fn find(&self, number: u64) -> Option<Arc<LocalStaged>> {
         self.staged().get(&number).and_then(Weak::upgrade)
+    }
+
+    /// The names of the parts that are offered or sent.
+    pub(super) fn parts(&self) -> HashSet<String> {
+        let all: Vec<Arc<LocalStaged>> = self.staged().values().filter_map(Weak::upgrade).collect();
+        let parts = all.iter().filter_map(|staged| staged.partial.as_ref());
+        parts.map(|partial| partial.name.clone()).collect()
     }
 
     pub(super) fn forget(&self, number: u64) {
