@@ -181,7 +181,7 @@ pub(super) struct GetArgs {
 }
 
 /// The flags of put and get.
-#[derive(Clone, Copy, Debug, ClapArgs)]
+#[derive(Clone, Debug, ClapArgs)]
 #[expect(
     clippy::struct_excessive_bools,
     reason = "as they are typed; what they mean together is decided in settings"
@@ -212,15 +212,17 @@ pub(super) struct Moving {
     /// What becomes of symbolic links
     #[arg(long, env = "HAUL_LINKS", value_enum, default_value_t)]
     pub(super) links: LinksArg,
-    /// Most connections to use, 1 to 64
+    /// Most connections to use, 1 to 64 [default: 4 on this machine, 8 to others]
     #[arg(
         long,
         env = "HAUL_CONNECTIONS",
         value_name = "N",
-        default_value = "4",
         value_parser = value_parser!(u8).range(1..=64)
     )]
-    pub(super) connections: u8,
+    pub(super) connections: Option<u8>,
+    /// The system's congestion control for what is sent, as bbr
+    #[arg(long, env = "HAUL_CONGESTION", value_name = "NAME")]
+    pub(super) congestion: Option<String>,
     /// The checksum that proves a file
     #[arg(long, env = "HAUL_CHECKSUM", value_enum, default_value_t)]
     pub(super) checksum: ChecksumArg,

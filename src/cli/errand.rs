@@ -10,9 +10,15 @@ use super::failure::code_of;
 use super::output;
 use super::peer::Peer;
 use super::report::Report;
-use super::servers;
-use super::settings::Secrecy;
+use super::servers::{self, is_here};
+use super::settings::{Connections, Secrecy};
 use super::signals::Interrupts;
+
+/// Connections of a job on this machine, where more only take processors from each other.
+const NEAR: usize = 4;
+
+/// Connections of a job to another machine: over a long link each brings a window of its own.
+const AWAY: usize = 8;
 
 /// What one command has with servers, until a person asks to stop.
 #[derive(Debug)]
@@ -73,6 +79,21 @@ impl<'s> Errands<'s> {
             }
             None => servers::client(peer, self.secrecy, options),
         }
+    }
+
+    /// A client for a job that moves something.
+    ///
+    /// # Errors
+    ///
+    /// As [`client`](Self::client).
+    pub(super) fn client_for(&self, peer: &Peer, reach: &Connections) -> anyhow::Result<Client> {
+        let usual = if is_here(&peer.to_string()) {
+            NEAR
+        } else {
+            AWAY
+        };
+        let client = self.client(peer, reach.most.unwrap_or(usual))?;
+        Ok(client.sending_by(reach.congestion.clone()))
     }
 
     /// Asks a question, and once more where another try may have an answer.

@@ -23,7 +23,7 @@ pub(super) fn run(
 ) -> anyhow::Result<Option<Code>> {
     report.set_effect(get.options.effect);
     let outcome = fetch(
-        || errands.client(&get.peer, get.connections),
+        || errands.client_for(&get.peer, &get.reach),
         get.sources,
         &get.to,
         &get.options,

@@ -24,7 +24,7 @@ pub(super) fn run(
 ) -> anyhow::Result<Option<Code>> {
     report.set_effect(put.options.effect);
     let outcome = send(
-        || errands.client(&put.peer, put.connections),
+        || errands.client_for(&put.peer, &put.reach),
         &put.sources,
         &put.place,
         &put.options,

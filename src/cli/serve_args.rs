@@ -75,6 +75,9 @@ pub(super) struct ServeArgs {
         value_parser = quantity::parse_time
     )]
     pub(super) drain: Duration,
+    /// The system's congestion control for what is sent, as bbr
+    #[arg(long, env = "HAUL_CONGESTION", value_name = "NAME")]
+    pub(super) congestion: Option<String>,
     /// Record every request in a file, a line of JSON each; SIGHUP has it opened anew
     #[arg(long, env = "HAUL_AUDIT", value_name = "FILE")]
     pub(super) audit: Option<PathBuf>,

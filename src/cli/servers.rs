@@ -113,7 +113,7 @@ fn of_this_user(places: &Places) -> anyhow::Result<Expected> {
 
 /// Whether an address is one of this machine's own. Names are not looked up: what they
 /// lead to is another's word.
-fn is_here(address: &str) -> bool {
+pub(super) fn is_here(address: &str) -> bool {
     let host = address.rsplit_once(':').map_or(address, |(host, _)| host);
     let host = host.trim_start_matches('[').trim_end_matches(']');
     let ip: Option<IpAddr> = host.parse().ok();

@@ -13,6 +13,7 @@ use clap::ArgMatches;
 
 use crate::client::{Effect, JobOptions, Links};
 use crate::content::Algorithm;
+use crate::net::Congestion;
 use crate::offer::{Compare, OnExisting};
 use crate::path::RemotePath;
 use crate::server;
@@ -128,13 +129,21 @@ pub(super) enum Reach {
     Network,
 }
 
+/// The connections of a job.
+#[derive(Clone, Debug)]
+pub(super) struct Connections {
+    /// The most that there may be, if anybody has said.
+    pub(super) most: Option<usize>,
+    pub(super) congestion: Option<Congestion>,
+}
+
 /// Files and trees to put.
 #[derive(Debug)]
 pub(super) struct Put {
     pub(super) sources: Vec<PathBuf>,
     pub(super) peer: Peer,
     pub(super) place: Place,
-    pub(super) connections: usize,
+    pub(super) reach: Connections,
     pub(super) options: JobOptions,
 }
 
@@ -144,7 +153,7 @@ pub(super) struct Get {
     pub(super) peer: Peer,
     pub(super) sources: Vec<Source>,
     pub(super) to: LocalPlace,
-    pub(super) connections: usize,
+    pub(super) reach: Connections,
     pub(super) options: JobOptions,
 }
 
@@ -244,6 +253,7 @@ pub(super) fn serve(args: ServeArgs, matches: &ArgMatches) -> anyhow::Result<Ser
         keep_partials: args.keep_partials,
         server: server::Config {
             max_connections: args.max_connections.get(),
+            congestion: args.congestion.as_deref().map(congestion).transpose()?,
             max_per_source: args.max_per_source.map_or(usize::MAX, NonZeroUsize::get),
             deadlines,
             drain: args.drain,
@@ -270,8 +280,24 @@ pub(super) fn put(args: PutArgs, matches: &ArgMatches, from: &Vantage) -> anyhow
         sources: sources.into_iter().map(PathBuf::from).collect(),
         place: Place::remote(&remote),
         peer: remote.peer,
-        connections: args.moving.connections.into(),
-        options: job_options(args.moving, matches)?,
+        reach: connections(&args.moving)?,
+        options: job_options(&args.moving, matches)?,
+    })
+}
+
+fn connections(moving: &Moving) -> anyhow::Result<Connections> {
+    Ok(Connections {
+        most: moving.connections.map(usize::from),
+        congestion: moving.congestion.as_deref().map(congestion).transpose()?,
+    })
+}
+
+fn congestion(name: &str) -> anyhow::Result<Congestion> {
+    Congestion::named(name).map_err(|error| {
+        let name = escape::name(name);
+        usage(format!(
+            "the system does not offer the congestion control {name}: {error}"
+        ))
     })
 }
 
@@ -297,8 +323,8 @@ pub(super) fn get(args: &GetArgs, matches: &ArgMatches, from: &Vantage) -> anyho
         sources: sources?,
         peer,
         to,
-        connections: args.moving.connections.into(),
-        options: job_options(args.moving, matches)?,
+        reach: connections(&args.moving)?,
+        options: job_options(&args.moving, matches)?,
     })
 }
 
@@ -329,7 +355,7 @@ fn source(source: Remote, peer: &Peer) -> anyhow::Result<Source> {
     })
 }
 
-fn job_options(args: Moving, matches: &ArgMatches) -> anyhow::Result<JobOptions> {
+fn job_options(args: &Moving, matches: &ArgMatches) -> anyhow::Result<JobOptions> {
     Ok(JobOptions {
         on_existing: on_existing(matches)?,
         compare: match (args.by_content, args.compare) {

@@ -65,7 +65,7 @@ pub use push::LocalFiles;
 pub use crate::store::{Parents, Removal};
 
 use crate::entry::Entry;
-use crate::net::Transport;
+use crate::net::{Congestion, Transport};
 use crate::path::RemotePath;
 use crate::store::{Source, Tree};
 use crate::transfer;
@@ -169,6 +169,13 @@ impl Client {
                 ..self.options.clone()
             },
         }
+    }
+
+    /// The same client, whose connections send by this congestion control.
+    #[must_use]
+    pub fn sending_by(mut self, congestion: Option<Congestion>) -> Self {
+        self.options.congestion = congestion;
+        self
     }
 
     /// Makes sure of a connection, so that the next job does not have to; where none is

@@ -6,6 +6,7 @@ use super::monitor::Cancel;
 use super::outage::Retry;
 use crate::content::Algorithm;
 use crate::fault::Fault;
+use crate::net::Congestion;
 use crate::net::tls::ClientSide;
 use crate::offer::{Compare, OnExisting};
 use crate::token::Token;
@@ -29,6 +30,8 @@ pub struct Options {
     /// How often a job that moves something connects again when its last connection is
     /// lost; what it was told to do once stays done.
     pub retry: Retry,
+    /// How what is sent avoids congestion; without it, as the system does.
+    pub congestion: Option<Congestion>,
     /// What becomes of a connection that no job uses.
     pub idle: Idle,
     /// Where a test may make a call fail.
@@ -59,6 +62,7 @@ impl Default for Options {
             encryption: None,
             token: None,
             retry: Retry::default(),
+            congestion: None,
             idle: Idle::default(),
             fault: Fault::default(),
         }

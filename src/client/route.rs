@@ -149,6 +149,9 @@ impl Route {
         match &self.way {
             Way::Tcp(address) => {
                 let socket = connect::connect(address.as_str(), options.deadlines.opening)?;
+                if let Some(congestion) = &options.congestion {
+                    congestion.apply(&socket)?;
+                }
                 let socket = Arc::new(socket);
                 let hold = options.cancel.watch(Arc::clone(&socket));
                 let plain = Plain::new(socket)?;

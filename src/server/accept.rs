@@ -58,6 +58,11 @@ fn admit<S: Store + 'static>(shared: &Arc<Shared<S>>, socket: TcpStream, peer: S
         Ok(slot) => slot,
         Err(why) => return refuse(&socket, why),
     };
+    if let Some(congestion) = &shared.config.congestion
+        && let Err(error) = congestion.apply(&socket)
+    {
+        warn!(%peer, %error, "sent to as the system does");
+    }
     let spare = Arc::clone(&socket);
     let owned = Arc::clone(shared);
     let spawned = thread::Builder::new()

@@ -64,7 +64,7 @@ use crossbeam_channel::{Sender, bounded};
 use crate::fault::Fault;
 use crate::identity::Identity;
 use crate::net::tls::ServerSide;
-use crate::net::{Listener, Stream, Transport, Waker};
+use crate::net::{Congestion, Listener, Stream, Transport, Waker};
 use crate::offer::TransferId;
 use crate::path::RemotePath;
 use crate::store::{Source, Store, Swept};
@@ -99,6 +99,8 @@ pub struct Config {
     pub max_per_source: usize,
     /// How much may be spent on those that have not been let in yet.
     pub openings: OpeningLimits,
+    /// How what is sent avoids congestion; without it, as the system does.
+    pub congestion: Option<Congestion>,
     /// How long a peer may take.
     pub deadlines: Deadlines,
     /// How long running transfers may go on after a stop.
@@ -124,6 +126,7 @@ impl Default for Config {
             max_connections: 1024,
             max_per_source: usize::MAX,
             openings: OpeningLimits::default(),
+            congestion: None,
             deadlines: Deadlines::default(),
             drain: Duration::from_secs(30),
             takeover: Duration::from_secs(15),

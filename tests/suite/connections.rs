@@ -2,16 +2,21 @@
 
 use std::collections::BTreeSet;
 use std::fs;
+use std::net::TcpStream;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Condvar, Mutex};
 use std::thread;
 use std::time::Duration;
 
 use haul::client::{Client, Download, JobOptions, Options, Upload};
 use haul::fault::Fault;
+use haul::net::Transport;
+use haul::net::plain::Plain;
 use haul::server::{Config, Server};
 use haul::store::{Durability, LocalStore, Tree};
 
-use crate::rig::{noise, outcome, remote};
+use crate::place::Place;
+use crate::rig::{Rig, get, noise, outcome, remote};
 use crate::wrapped::{Deaf, Listener, Wrapped};
 
 const CONNECTIONS: usize = 4;
@@ -137,4 +142,47 @@ fn a_small_job_opens_one_connection() {
     let client = Client::new(&address, options());
     let upload = Upload::local(&dir.path().join("source"), Some(remote("there")));
     outcome(|monitor| client.put(vec![upload], &JobOptions::default(), monitor)).is_fine();
+}
+
+/// A rig, and how many connections were opened to it for a get of one small file, each of
+/// which took so long.
+fn opened(config: Config, distance: Duration) -> usize {
+    let rig = Rig::with(config, Fault::default());
+    fs::write(rig.root().join("there"), noise(7)).unwrap();
+    let opened = Arc::<AtomicUsize>::default();
+    let (count, address) = (Arc::clone(&opened), rig.address.clone());
+    let connect = move || -> std::io::Result<Box<dyn Transport>> {
+        count.fetch_add(1, Ordering::SeqCst);
+        // It stands for the way there and back.
+        thread::sleep(distance);
+        Ok(Box::new(Plain::new(TcpStream::connect(&address)?)?))
+    };
+    let client = Client::over(connect, options());
+    let into = rig.dir.path().join("into");
+    get(&client, &[("there", "here")], &into, &JobOptions::default()).is_fine();
+    assert_eq!(fs::read(into.join("here")).unwrap(), noise(7));
+    opened.load(Ordering::SeqCst)
+}
+
+#[test]
+fn far_away_a_get_opens_its_connections_before_it_knows_what_there_is() {
+    let far = Duration::from_millis(20);
+    assert_eq!(opened(Config::default(), far), CONNECTIONS);
+    // A server with one place refuses the others, and the job is done over that one.
+    let narrow = Config {
+        max_connections: 1,
+        ..Config::default()
+    };
+    assert_eq!(opened(narrow, far), CONNECTIONS);
+}
+
+#[test]
+fn a_congestion_control_is_one_that_the_system_has() {
+    let place = Place::serving("--congestion reno");
+    fs::write(place.here().join("x"), noise(7)).unwrap();
+    place.says("put --congestion reno x [ADDRESS]", 0, "", "*");
+    place.says("get --congestion reno [ADDRESS]/x back", 0, "", "*");
+    let said = "*congestion control no-such*";
+    place.says("put --congestion no-such x [ADDRESS]", 2, "", said);
+    place.says("serve --congestion no-such .", 2, "", said);
 }

@@ -107,9 +107,12 @@ where
     S::Staged: 'env,
 {
     let pull = crew.pull;
-    let begun = match begun {
-        Some(begun) => begun,
-        None => (pull.route.open(pull.connect)?, VecDeque::new()),
+    let begun = if let Some(begun) = begun {
+        begun
+    } else {
+        let early = pull.early.take();
+        let session = early.unwrap_or_else(|| pull.route.open(pull.connect))?;
+        (session, VecDeque::new())
     };
     let mut worker = Worker::new(crew, begun);
     match worker.run(&pull.connect.cancel) {

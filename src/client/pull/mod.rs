@@ -7,6 +7,7 @@
 //! modes and times when all is in them.
 
 mod crew;
+mod early;
 mod incoming_file;
 mod landing;
 mod looking;
@@ -20,8 +21,8 @@ use std::collections::VecDeque;
 use std::path::Path;
 use std::sync::atomic::{AtomicU64, AtomicUsize};
 use std::sync::{Arc, Mutex, PoisonError};
-use std::thread;
-use std::time::Duration;
+use std::thread::{self, Scope};
+use std::time::{Duration, Instant};
 
 use crossbeam_channel::{Sender, unbounded};
 
@@ -39,6 +40,7 @@ use crate::store::{LocalStore, Store};
 use crate::transfer::Reception;
 use crate::wire::message::Welcome;
 use crew::{Begun, Crew};
+use early::{Early, FAR};
 use incoming_file::{Incoming, Work};
 use landing::Landing;
 use root::Root;
@@ -50,6 +52,7 @@ const SETTLE: usize = 256;
 struct Pull<'m, S: Store> {
     job: Job<'m, Work<S::Staged>>,
     route: &'m Route,
+    early: &'m Early,
     connect: &'m Options,
     options: JobOptions,
     transfer: TransferId,
@@ -88,6 +91,22 @@ pub(super) fn run(
     get: &JobOptions,
     monitor: &Monitor,
 ) -> Result<Summary, Error> {
+    let early = Early::default();
+    thread::scope(|scope| {
+        let of = (scope, &early);
+        let fetched = fetch((route, options), of, downloads, (into, get), monitor);
+        early.end();
+        fetched
+    })
+}
+
+fn fetch<'scope, 'env>(
+    (route, options): (&'env Route, &'env Options),
+    (scope, early): (&'scope Scope<'scope, 'env>, &'env Early),
+    downloads: Vec<Download>,
+    (into, get): (&Path, &JobOptions),
+    monitor: &Monitor,
+) -> Result<Summary, Error> {
     let roots: Vec<Root> = downloads.into_iter().map(Root::new).collect();
     let open = roots.len();
     let mut batches = looking::batches(roots.clone()).into_iter();
@@ -95,7 +114,7 @@ pub(super) fn run(
     let outages = Outages::new(options.retry, 1);
     // Nothing is made here before the server has spoken.
     let (begun, welcome) = loop {
-        let error = match begin::<LocalStore>(route, options, &first) {
+        let error = match begin::<LocalStore>((route, options), (scope, early), &first) {
             Ok(begun) => break begun,
             Err(error) => error,
         };
@@ -113,6 +132,7 @@ pub(super) fn run(
     let pull = Pull {
         job,
         route,
+        early,
         connect: options,
         options: *get,
         transfer,
@@ -161,14 +181,22 @@ pub(super) fn run(
 }
 
 /// Opens the first connection, and asks for the first places there.
-fn begin<S: Store>(
-    route: &Route,
-    options: &Options,
+fn begin<'scope, 'env, S: Store>(
+    (route, options): (&'env Route, &'env Options),
+    (scope, early): (&'scope Scope<'scope, 'env>, &'env Early),
     first: &[Root],
 ) -> Result<(Begun<S>, Welcome), Error> {
+    let began = Instant::now();
     let mut session = route.open(options)?;
     let mut asked = VecDeque::new();
     looking::look(&mut session, first.to_vec(), &mut asked);
+    if began.elapsed() >= FAR {
+        session
+            .link
+            .flush()
+            .map_err(|error| route.explain(error, options))?;
+        early.open(scope, (route, options));
+    }
     let welcome = session.welcome().cloned();
     let welcome = welcome.map_err(|error| route.explain(error, options))?;
     Ok(((session, asked), welcome))
