@@ -16,7 +16,7 @@ use crate::identity::Identity;
 use crate::offer::{Offering, OnExisting, Terms, Ticket};
 use crate::path::RemotePath;
 use crate::store::{Aside, Changes, Claim, Durability, Error, Parents, Place, Published, Removal};
-use crate::store::{Source, Staged, Standing, Store, Telling};
+use crate::store::{Missing, Source, Staged, Standing, Store, Telling};
 use crate::transfer;
 use crate::trust::{Amount, Quota};
 use crate::wire::message::Rights;
@@ -67,7 +67,7 @@ impl<S: Store> Access<S> {
         };
         let store = store.acting_for(identity.clone());
         let store = match &under {
-            Some(under) => store.beneath(under)?,
+            Some(under) => store.beneath(under, making(rights))?,
             None => store,
         };
         let access = Self {
@@ -137,6 +137,16 @@ impl<S: Store> Access<S> {
             rights: rights.in_force(),
             quota,
         })
+    }
+}
+
+/// Whether the directory that somebody is confined to is made where it is missing: who may
+/// only look changes nothing by it.
+fn making(rights: Rights) -> Missing {
+    if rights.in_force().include(Rights::WRITE) {
+        Missing::Make
+    } else {
+        Missing::Leave
     }
 }
 
@@ -256,9 +266,9 @@ impl<S: Store> Store for Access<S> {
         }
     }
 
-    fn beneath(&self, under: &RemotePath) -> Result<Self, Error> {
+    fn beneath(&self, under: &RemotePath, missing: Missing) -> Result<Self, Error> {
         Ok(Self {
-            store: self.store.beneath(under)?,
+            store: self.store.beneath(under, missing)?,
             identity: self.identity.clone(),
             visitor: self.visitor,
             admit: Arc::clone(&self.admit),
