@@ -154,7 +154,7 @@ impl<S: Store> Writing<S> {
     /// Checks that they may have this done with what exists.
     fn check(&self, on: OnExisting) -> Result<(), Error> {
         if on.may_replace() && !self.rights.include(Rights::REPLACE) {
-            return Err(Error::NotAllowed("replace"));
+            return Err(Error::MayNotReplace);
         }
         Ok(())
     }
