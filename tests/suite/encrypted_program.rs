@@ -214,7 +214,9 @@ fn a_server_with_another_key_than_the_known_one_is_refused_with_both() {
     for person in [&two.guest, &two.owner] {
         person.edits("known_hosts", &line);
         let ended = person.run(&format!("ls {}", two.address));
-        for said in [known, &two.print, "known since 2025-11-22"] {
+        let mended = format!("haul forget AT, then haul trust AT {}", two.print);
+        let mended = mended.replace("AT", &two.address);
+        for said in [known, &two.print, "known since 2025-11-22", &mended] {
             assert!(ended.stderr.contains(said), "{said}: {ended:?}");
         }
         assert_eq!(ended.code, Some(4), "{ended:?}");
