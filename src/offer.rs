@@ -101,6 +101,10 @@ pub enum Reason {
     Space,
     /// It is more than whoever offers it may store.
     Quota,
+    /// Whoever offers it may store files, and replace none.
+    Replacing,
+    /// It is one file more than whoever offers it may store.
+    Count,
 }
 
 /// What reopens a staged file from any connection of the same identity.

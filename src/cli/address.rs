@@ -29,6 +29,8 @@ pub(super) enum AddressError {
     BadHost(String),
     #[error("{0:?} is no port")]
     BadPort(String),
+    #[error("port 0 is none that anybody listens on: {0:?}")]
+    NoPort(String),
     #[error("{port:?} is no port: if it is a path, write {place}")]
     PathForPort { port: String, place: String },
     #[error("{0:?} may end in a port or not: write [ADDRESS] or [ADDRESS]:PORT")]

@@ -64,7 +64,16 @@ fn open(serve: &Serve) -> anyhow::Result<Door> {
              without --plaintext",
         ));
     }
-    let own = OwnFiles::beneath(&real(&serve.root), serve)?;
+    if let Some(strangers) = serve.strangers
+        && !strangers.include(serve.rights)
+    {
+        return Err(usage(format!(
+            "without encryption everyone is a stranger and may {}: --anonymous read goes without \
+             --plaintext; --plaintext --read-only has everyone read and nobody write",
+            words(serve.rights)
+        )));
+    }
+    let own = OwnFiles::beneath(&real(&serve.root), serve.audit.as_deref())?;
     for address in &serve.listen {
         if !is_public(address)? {
             continue;
@@ -101,7 +110,7 @@ fn keyed(serve: &Serve) -> anyhow::Result<Door> {
     // made at all, what would be noted there is missed when it is to be written.
     let _ = places.make_state();
     let root = real(&serve.root);
-    let own = OwnFiles::beneath(&root, serve)?;
+    let own = OwnFiles::beneath(&root, serve.audit.as_deref())?;
     let grants = Grants::new(&places);
     let strangers = serve.strangers;
     let admits_others =

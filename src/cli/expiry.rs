@@ -5,6 +5,7 @@ use crate::utc::Utc;
 
 use super::escape;
 use super::failure::usage;
+use super::quantity;
 
 /// An end that was typed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -13,6 +14,8 @@ pub(super) enum Expiry {
     In(i64),
     /// At this moment.
     At(Utc),
+    /// With the end of a day, which is this moment.
+    AfterDay(Utc),
 }
 
 const UNITS: [(char, i64); 4] = [('m', 60), ('h', 3600), ('d', 86_400), ('w', 604_800)];
@@ -20,13 +23,21 @@ const UNITS: [(char, i64); 4] = [('m', 60), ('h', 3600), ('d', 86_400), ('w', 60
 /// Reads `8h` and the like, a day, or a moment.
 pub(super) fn parse(text: &str) -> Result<Expiry, &'static str> {
     let with_unit = |(unit, scale): &(char, i64)| Some((text.strip_suffix(*unit)?, *scale));
-    let time = UNITS.iter().find_map(with_unit).and_then(|(count, scale)| {
+    if let Some((count, scale)) = UNITS.iter().find_map(with_unit)
+        && quantity::is_number(count)
+    {
         // In a hundred years nobody will remember what was meant.
-        let count = i64::from(u16::try_from(trust::parse_count(count)?).ok()?);
-        Some(Expiry::In(count * scale))
-    });
-    let moment = || trust::parse_end(text).map(Expiry::At);
-    time.or_else(moment).ok_or(
+        let count = count.parse::<u16>();
+        return count.map_or(
+            Err("that is too large: the most is 65535 of a unit, or say a date"),
+            |count| Ok(Expiry::In(i64::from(count) * scale)),
+        );
+    }
+    let moment = |end| match Utc::parse_date(text) {
+        Some(_) => Expiry::AfterDay(end),
+        None => Expiry::At(end),
+    };
+    trust::parse_end(text).map(moment).ok_or(
         "an end is written as 30m, 8h, 7d or 2w, as a day, 2025-11-22, or as a moment, \
          2025-11-22T12:00:00Z",
     )
@@ -43,13 +54,18 @@ impl Expiry {
         let end = self.after(now);
         let mut latest = LatestTime::new(places);
         let seen = latest.see(now)?;
+        let shown = match self {
+            // The day is what was typed.
+            Self::AfterDay(end) => end.plus(-1).date(),
+            Self::In(_) | Self::At(_) => end.to_string(),
+        };
         if end <= now {
-            return Err(usage(format!("{end} is past")));
+            return Err(usage(format!("{shown} is past")));
         }
         if end <= seen {
             let file = latest.path();
             return Err(usage(format!(
-                "{end} is past: the clock was at {seen} once, and by that it is judged what \
+                "{shown} is past: the clock was at {seen} once, and by that it is judged what \
                  has expired; if the clock was wrong then, remove {}",
                 escape::path(&file)
             )));
@@ -61,7 +77,7 @@ impl Expiry {
     fn after(self, now: Utc) -> Utc {
         match self {
             Self::In(seconds) => now.plus(seconds),
-            Self::At(moment) => moment,
+            Self::At(moment) | Self::AfterDay(moment) => moment,
         }
     }
 }

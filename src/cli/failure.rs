@@ -6,7 +6,7 @@
 use std::error::Error;
 
 use crate::code::Code;
-use crate::path::PathError;
+use crate::path::{PathError, RemotePath};
 use crate::{client, store, trust};
 
 use super::address::AddressError;
@@ -30,6 +30,15 @@ pub(super) fn failure(code: Code, text: impl Into<String>) -> anyhow::Error {
 /// Ends a command that was not used as it should be, or that refuses to start.
 pub(super) fn usage(text: impl Into<String>) -> anyhow::Error {
     failure(Code::Usage, text)
+}
+
+/// Names what was not allowed, which a server does not repeat.
+pub(super) fn about(path: &RemotePath, error: anyhow::Error) -> anyhow::Error {
+    let is_refused = |error: &client::Error| matches!(error, client::Error::Refused { code, .. } if *code == Code::NotAuthorised);
+    if error.downcast_ref().is_some_and(is_refused) {
+        return error.context(escape::name(path.as_str()).into_owned());
+    }
+    error
 }
 
 /// The exit code of a failure: its outermost cause that has one.

@@ -20,7 +20,7 @@ pub(super) const DESCRIPTION: [&str; 6] = [
      a user's own commands and servers know each other. Others are admitted by authorize, and \
      a server on another machine is known once trust has been told of its key, or a person has \
      said so at the first meeting. With --plaintext there is no encryption, and whoever \
-     reaches the port may do all that is served.",
+     reaches the port may do all that is served; --read-only is what keeps them from writing.",
     "A guest needs no more than a link, which invite prints: it is an address that says which key \
      the server has and lets its bearer in. It is a secret. Given as an argument it is taken out \
      of the list of processes at once, and never shown; in HAUL_REMOTE, or in a file that \
@@ -166,16 +166,18 @@ pub(super) const EXAMPLES: [(&str, &str); 30] = [
         "Let this user read a directory on a machine that both have an account on.",
     ),
     (
-        "haul authorize --write --under inbox --max-bytes 1GiB --expires 7d - < anna.key",
-        "Let somebody upload so much into a part of the directory here for a week, and see nothing.",
+        "haul authorize --root /srv/files --write --under inbox --max-bytes 1GiB --expires 7d - < \
+         anna.key",
+        "Let somebody upload so much into a part of a directory for a week, and see nothing.",
     ),
     (
         "haul invite --read --root /srv/files",
         "Print what a guest is to type to download a directory, within a day.",
     ),
     (
-        "haul invite --write --under inbox --expires 1h --once --address nas.example",
-        "Let the first who gets the link upload into a part of the directory here, for an hour.",
+        "haul invite --root /srv/files --write --under inbox --expires 1h --once --address \
+         nas.example",
+        "Let the first who gets the link upload into a part of a directory, for an hour.",
     ),
     (
         "haul put --link-file link.txt report.pdf :",

@@ -5,7 +5,7 @@ use crate::code::Code;
 
 use super::errand::{Errands, Unanswered, each};
 use super::escape;
-use super::failure::failure;
+use super::failure::{about, failure};
 use super::report::Report;
 use super::tree_settings::Mkdir;
 
@@ -23,7 +23,8 @@ pub(super) fn run(
                     Parents::Expect => Unanswered::once,
                 };
                 let ask = |_: &mut Report| client.make_dir(path, parents).map_err(unanswered);
-                errands.ask(&client, report, ask)?;
+                let asked = errands.ask(&client, report, ask);
+                asked.map_err(|error| about(path, error))?;
                 report.detail(&format!("made {}", escape::name(path.as_str())));
             }
             // Whoever answers has a root; whether anybody does is worth asking.

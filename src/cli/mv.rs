@@ -7,6 +7,7 @@ use crate::code::Code;
 use super::destination::Place;
 use super::errand::{Errands, Unanswered, each};
 use super::escape;
+use super::failure::about;
 use super::report::Report;
 use super::tree_settings::Mv;
 
@@ -14,7 +15,8 @@ pub(super) fn run(mv: &Mv, errands: &Errands, report: &mut Report) -> anyhow::Re
     let code = each(slice::from_ref(mv), report, |mv, report| {
         let client = errands.client(&mv.peer, 1)?;
         let ask = |_: &mut Report| client.rename(&mv.from, &mv.to).map_err(Unanswered::once);
-        errands.ask(&client, report, ask)?;
+        let asked = errands.ask(&client, report, ask);
+        asked.map_err(|error| about(&mv.from, error))?;
         let [from, to] = [&mv.from, &mv.to].map(|path| escape::name(path.as_str()));
         report.detail(&format!("renamed {from} to {to}"));
         Ok(None)

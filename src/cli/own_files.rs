@@ -15,7 +15,6 @@ use crate::trust::Error;
 use super::escape;
 use super::failure::usage;
 use super::places;
-use super::settings::Serve;
 
 /// Those of haul's own files that are beneath what is served.
 #[derive(Debug)]
@@ -39,7 +38,7 @@ impl OwnFiles {
     /// # Errors
     ///
     /// Where all that would be served is such a directory.
-    pub(super) fn beneath(root: &Path, serve: &Serve) -> anyhow::Result<Self> {
+    pub(super) fn beneath(root: &Path, audit: Option<&Path>) -> anyhow::Result<Self> {
         let mut own = Vec::new();
         match places::of_user() {
             Ok(places) => own.extend([
@@ -51,7 +50,7 @@ impl OwnFiles {
             Err(Error::NoHome(_)) => {}
             Err(error) => return Err(error.into()),
         }
-        own.extend(serve.audit.clone());
+        own.extend(audit.map(Path::to_owned));
         let mut within: Vec<PathBuf> = Vec::new();
         // What cannot be found is refused when it is opened to be served.
         if let Ok(served) = root.metadata() {

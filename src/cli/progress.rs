@@ -129,9 +129,9 @@ impl Bars {
         let all = MultiProgress::with_draw_target(target);
         // Written out, as indicatif's own colours ask the environment once more.
         let style = if color {
-            "\x1b[36m{wide_bar}\x1b[0m {msg}, {binary_bytes} of {binary_total_bytes}, {binary_bytes_per_sec}, {eta} left"
+            "\x1b[36m{wide_bar}\x1b[0m {msg}{binary_bytes} of {binary_total_bytes}, {binary_bytes_per_sec}, {eta} left"
         } else {
-            "{wide_bar} {msg}, {binary_bytes} of {binary_total_bytes}, {binary_bytes_per_sec}, {eta} left"
+            "{wide_bar} {msg}{binary_bytes} of {binary_total_bytes}, {binary_bytes_per_sec}, {eta} left"
         };
         let total = all.add(ProgressBar::new(0).with_style(template(style)));
         Self {
@@ -168,8 +168,8 @@ impl Bars {
         self.total.set_length(count.bytes);
         self.total.set_position(count.bytes_done);
         self.total.set_message(match &self.trouble {
-            Some((trouble, _)) => format!("{}, {trouble}", count.of_files()),
-            None => count.of_files(),
+            Some((trouble, _)) => format!("{}, {trouble}, ", count.of_files()),
+            None => format!("{}, ", count.of_files()),
         });
     }
 }

@@ -52,6 +52,11 @@ pub(super) fn rate(bytes: u64, time: Duration) -> u64 {
     u64::try_from(a_second).unwrap_or(u64::MAX)
 }
 
+/// Whether a text is a number above 0, be it one that is too large to be counted with.
+pub(super) fn is_number(text: &str) -> bool {
+    text.bytes().all(|b| b.is_ascii_digit()) && text.bytes().any(|b| b != b'0')
+}
+
 /// Reads seconds, with an `s` or without, or minutes with an `m`.
 pub(super) fn parse_time(text: &str) -> Result<Duration, &'static str> {
     let (number, unit) = match text.strip_suffix('m') {

@@ -130,13 +130,17 @@ fn host(authority: &str, whole: &str) -> Result<Address, AddressError> {
     if links::has_rest(authority.as_ref()) {
         return Err(IntroductionError::Damaged.into());
     }
-    Address::parse(authority).map_err(|error| match error {
+    let address = Address::parse(authority).map_err(|error| match error {
         AddressError::BadPort(port) => AddressError::PathForPort {
             port,
             place: lookalike::of_colon(whole),
         },
         error => error,
-    })
+    })?;
+    if address.port == 0 {
+        return Err(AddressError::NoPort(authority.to_owned()));
+    }
+    Ok(address)
 }
 
 /// Decodes `%20` and the like (RFC 3986, section 2.1).

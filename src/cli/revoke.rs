@@ -32,11 +32,17 @@ pub(super) fn run(revoke: &Revoke, report: &mut Report) -> anyhow::Result<Option
     if !(gone.is_empty() && ended.is_empty()) {
         return Ok(None);
     }
-    let whom = match &revoke.whom {
-        Whom::Key(who) => who.fingerprint().to_string(),
-        Whom::Name(name) => escape::name(name).into_owned(),
-    };
     let place = root.map_or(String::new(), |root| format!(" in {}", escape::path(root)));
-    let text = format!("{whom} is authorized for nothing{place}: haul access lists who is");
+    let text = match &revoke.whom {
+        Whom::Key(who) => {
+            let print = who.fingerprint();
+            format!("{print} is authorized for nothing{place}: haul access lists who is")
+        }
+        Whom::Name(name) => format!(
+            "no key is called {} here, and no invitation has that name or id{place}: haul access \
+             lists them",
+            escape::name(name)
+        ),
+    };
     Err(failure(Code::NotFound, text))
 }

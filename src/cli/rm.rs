@@ -5,7 +5,7 @@ use crate::code::Code;
 
 use super::errand::{Errands, Unanswered, each};
 use super::escape;
-use super::failure::{code_of, failure};
+use super::failure::{about, code_of, failure};
 use super::report::Report;
 use super::tree_settings::Rm;
 
@@ -19,7 +19,8 @@ pub(super) fn run(rm: &Rm, errands: &Errands, report: &mut Report) -> anyhow::Re
             let removed = client.remove(&target.path, rm.removal);
             removed.map_err(Unanswered::once)
         };
-        errands.ask(&client, report, ask)?;
+        let asked = errands.ask(&client, report, ask);
+        asked.map_err(|error| about(&target.path, error))?;
         let shown = escape::name(target.path.as_str());
         report.detail(&format!("removed {shown}"));
         Ok(None)

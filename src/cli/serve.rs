@@ -156,13 +156,28 @@ fn introduce(
         made.told().iter().for_each(|line| say(line));
         say(&format!("the link leads to {}", made.address));
     }
-    for &address in addresses {
+    let rights = hinted(serve);
+    // Where only guests are let in, their link is what others type.
+    let is_for_guests = made.is_some() && serve.strangers.is_none();
+    let is_hinted = |address: &&SocketAddr| !is_for_guests || address.ip().is_loopback();
+    for &address in addresses.iter().filter(is_hinted) {
         let address = spelled(address, door);
-        say(&if serve.rights.include(Rights::ALL) {
+        say(&if rights.include(Rights::WRITE) {
             format!("to put something there: haul put FILE {address}")
         } else {
             format!("to get something from there: haul get {address}/NAME .")
         });
+    }
+}
+
+/// What the shown command may do: no more than those whom the server was opened for.
+fn hinted(serve: &Serve) -> Rights {
+    match (serve.strangers, serve.invite) {
+        (None, None) => serve.rights,
+        (strangers, invited) => {
+            let bits = [strangers, invited].map(|rights| rights.map_or(0, |rights| rights.0));
+            Rights(bits[0] | bits[1])
+        }
     }
 }
 

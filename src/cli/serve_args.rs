@@ -17,9 +17,11 @@ pub(super) struct ServeArgs {
     /// The directory to serve
     #[arg(default_value = ".")]
     pub(super) dir: PathBuf,
-    /// Where to listen, repeatable; port 0 picks a free one
+    // Not as documentation, which would take the brackets for a link.
     #[arg(
         long,
+        help = "Where to listen, repeatable; port 0 picks a free one. [::] takes IPv4 too, unless \
+                an address of IPv4 with the same port stands beside it",
         env = "HAUL_LISTEN",
         value_name = "ADDR[:PORT]",
         value_delimiter = ',',
@@ -39,7 +41,8 @@ pub(super) struct ServeArgs {
     #[arg(long, env = "HAUL_ANONYMOUS", value_enum, value_name = "RIGHT")]
     pub(super) anonymous: Option<AnonymousArg>,
     /// Invite whoever gets the link that is printed, for a day, to do this: words of
-    /// read,write,replace,delete
+    /// read,write,replace,delete. The link leads to the first address of --listen that others
+    /// can reach; where that is any address, to this machine's name
     #[arg(long, env = "HAUL_INVITE", value_name = "RIGHTS", value_parser = rights)]
     pub(super) invite: Option<Rights>,
     /// Serve as root on addresses that others can reach

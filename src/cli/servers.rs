@@ -70,7 +70,7 @@ fn encryption(peer: &Peer, options: &Options) -> anyhow::Result<ClientSide> {
             (Who::Key(key), None)
         }
     };
-    let side = ClientSide::new(&identity, expected(key))?;
+    let side = ClientSide::new(&identity, expected(key))?.of_known();
     Ok(match since {
         Some(day) => side.known_since(&day.date()),
         None => side,
@@ -92,7 +92,7 @@ fn check(address: &str, key: &Who, standing: Standing) -> anyhow::Result<()> {
     let since = since.map_or_else(String::new, |day| format!(", since {}", day.date()));
     let text = format!(
         "the server at {address} was said to have the key {said}, and is known by {known}{since}: \
-         where it has another one on purpose, haul forget {address}"
+         where it has another one on purpose, haul forget {address} and haul trust {address} {said}"
     );
     Err(failure(Code::NotAuthorised, text))
 }

@@ -275,6 +275,9 @@ pub(super) fn put(args: PutArgs, matches: &ArgMatches, from: &Vantage) -> anyhow
         &last,
         "put uploads to an address, HOST[:PORT][/PATH], its last argument: to download, use get",
     )?;
+    if sources.iter().any(|source| source.is_empty()) {
+        return Err(usage("a source is empty: what is here is ."));
+    }
     let remote = from.place(&last)?;
     Ok(Put {
         sources: sources.into_iter().map(PathBuf::from).collect(),
@@ -311,6 +314,9 @@ pub(super) fn get(args: &GetArgs, matches: &ArgMatches, from: &Vantage) -> anyho
             source,
             "get downloads from an address, HOST[:PORT][/PATH]: to upload, use put",
         )?;
+    }
+    if last.is_empty() {
+        return Err(usage("the place to get into is empty: here is ."));
     }
     let to = LocalPlace::parse(Path::new(last))
         .with_context(|| escape::path(Path::new(last)).into_owned())?;

@@ -10,6 +10,7 @@ use clap::{Args as ClapArgs, Subcommand};
 use crate::trust;
 
 use super::expiry::{self, Expiry};
+use super::quantity;
 
 /// What changes or shows files of this user, and asks no server.
 #[derive(Debug, Subcommand)]
@@ -89,7 +90,7 @@ pub(super) struct GrantArgs {
     /// later counts on
     #[arg(long, value_name = "N", value_parser = size)]
     pub(super) max_bytes: Option<u64>,
-    /// Most files that they may store, links among them
+    /// Most files that they may store, links among them; directories are not counted
     #[arg(long, value_name = "N", value_parser = count)]
     pub(super) max_files: Option<u64>,
     /// When it ends: 30m, 8h, 7d or 2w from now, after a day of UTC as 2025-11-22, or at
@@ -138,9 +139,20 @@ fn name(text: &str) -> Result<String, &'static str> {
 }
 
 fn size(text: &str) -> Result<u64, &'static str> {
-    trust::parse_size(text).ok_or("bytes are written as 1000, 10KiB or 3GiB, and are not 0")
+    let number = text.trim_end_matches(|c: char| c.is_ascii_alphabetic());
+    let unit = &text[number.len()..];
+    let is_size = quantity::is_number(number) && trust::parse_size(&format!("1{unit}")).is_some();
+    trust::parse_size(text).ok_or(if is_size {
+        "that is too large: the most is 16777215TiB"
+    } else {
+        "bytes are written as 1000, 10KiB or 3GiB, and are not 0"
+    })
 }
 
 fn count(text: &str) -> Result<u64, &'static str> {
-    trust::parse_count(text).ok_or("a count is a number above 0")
+    trust::parse_count(text).ok_or(if quantity::is_number(text) {
+        "that is too large: the most is 18446744073709551615"
+    } else {
+        "a count is a number above 0"
+    })
 }

@@ -4,6 +4,8 @@ use std::ffi::OsStr;
 use std::io::{self, Read};
 use std::path::{Path, PathBuf};
 
+use anyhow::Context;
+
 use crate::code::Code;
 use crate::net::keys::KeyError;
 use crate::path::RemotePath;
@@ -15,6 +17,7 @@ use super::address::Address;
 use super::escape;
 use super::expiry::Expiry;
 use super::failure::{failure, usage};
+use super::own_files::OwnFiles;
 use super::trust_args::{AuthorizeArgs, GrantArgs, InviteArgs, RevokeArgs};
 use super::vantage::Vantage;
 
@@ -119,16 +122,43 @@ fn terms(args: GrantArgs) -> anyhow::Result<Terms> {
         ));
     }
     check_rights(rights)?;
-    let under = args.under.as_deref().map(RemotePath::parse);
+    let root = root(args.root.as_deref().unwrap_or(Path::new(".")))?;
+    // No server would let anybody else in there.
+    OwnFiles::beneath(&root, None)?.refuse_others()?;
+    let under = args.under.as_deref().map(|text| under(text, &root));
     Ok(Terms {
-        root: root(args.root.as_deref().unwrap_or(Path::new(".")))?,
+        under: under.transpose()?,
+        root,
         name: args.name,
         rights,
-        under: under.transpose()?,
         max_bytes: args.max_bytes,
         max_files: args.max_files,
         expires: args.expires,
     })
+}
+
+/// Reads the path that somebody is confined to. A slash at its end changes nothing. It need
+/// not be there yet, but where something else has its name they could never come in.
+fn under(text: &str, root: &Path) -> anyhow::Result<RemotePath> {
+    let path = RemotePath::parse(text.strip_suffix('/').unwrap_or(text))
+        .with_context(|| format!("--under {}", escape::name(text)))?;
+    let mut at = root.to_owned();
+    for name in path.components() {
+        at.push(name);
+        let what = match at.symlink_metadata() {
+            Ok(found) if found.is_dir() => continue,
+            Ok(found) if found.is_symlink() => "is a symbolic link, which a server does not follow",
+            Ok(_) => "is no directory",
+            // It is missing, or it will be seen when it is served.
+            Err(_) => break,
+        };
+        let shown = escape::path(&at);
+        return Err(usage(format!(
+            "--under {}: {shown} {what}",
+            escape::name(text)
+        )));
+    }
+    Ok(path)
 }
 
 /// Refuses rights that would be of no use.
@@ -144,6 +174,11 @@ pub(super) fn check_rights(rights: Rights) -> anyhow::Result<()> {
 
 pub(super) fn revoke(args: &RevokeArgs) -> anyhow::Result<Revoke> {
     let text = args.whom.join(" ");
+    if text.trim().is_empty() {
+        return Err(usage(
+            "say whose rights end: a key, a name or an invitation's id",
+        ));
+    }
     let whom = match Who::parse(&text) {
         Ok(who) => Whom::Key(who),
         Err(KeyError::NotALine) => Whom::Name(text),

@@ -3,7 +3,7 @@
 use std::io;
 
 use crate::code::Code;
-use crate::net::keys::PublicKey;
+use crate::net::keys::{Fingerprint, PublicKey};
 use crate::path::RemotePath;
 use crate::{store, transfer};
 
@@ -20,8 +20,9 @@ pub enum Error {
     },
     /// The server shows a key that is not the expected one.
     #[error(
-        "the server at {address} is not the right one: it shows {}{}",
-        key.fingerprint(), in_place_of(.expected.as_deref())
+        "the server at {address} is not the right one: it shows {}{}{}",
+        key.fingerprint(), in_place_of(.expected.as_deref()),
+        accepting(*.is_known, address, key)
     )]
     Stranger {
         /// Where it is.
@@ -30,6 +31,8 @@ pub enum Error {
         key: PublicKey,
         /// Whom it should have been, and since when that is known.
         expected: Option<String>,
+        /// Whether the expected key was noted for this server before.
+        is_known: bool,
     },
     /// A server of this machine is not this user's own, as it was to be.
     #[error(
@@ -59,6 +62,17 @@ pub enum Error {
         /// Why.
         source: transfer::Error,
     },
+    /// The server does not let this user in, who holds a key and came by no invitation.
+    #[error(
+        "{text}: where it is served, haul authorize {print} --root DIR --read admits this key, \
+         with --write, --replace or --delete to do more"
+    )]
+    NotAdmitted {
+        /// Why, in the server's words.
+        text: String,
+        /// By what the server could be told of this user.
+        print: Fingerprint,
+    },
     /// The server refused, and said why.
     #[error("{text}")]
     Refused {
@@ -87,7 +101,9 @@ impl Error {
     pub fn code(&self) -> Code {
         match self {
             Self::Connect { .. } => Code::Connection,
-            Self::Stranger { .. } | Self::NotOwn { .. } => Code::NotAuthorised,
+            Self::Stranger { .. } | Self::NotOwn { .. } | Self::NotAdmitted { .. } => {
+                Code::NotAuthorised
+            }
             Self::NotEncrypted { .. } => Code::Protocol,
             Self::Exchange { source, .. } => source.code(),
             Self::Refused { code, .. } => *code,
@@ -101,6 +117,17 @@ impl Error {
 
 fn name(path: Option<&RemotePath>) -> String {
     path.map_or_else(|| "the whole tree".to_owned(), |path| format!("{path:?}"))
+}
+
+/// What to do about a server that was known by another key.
+fn accepting(is_known: bool, address: &str, key: &PublicKey) -> String {
+    if !is_known {
+        return String::new();
+    }
+    let print = key.fingerprint();
+    format!(
+        "; where it has a new key on purpose: haul forget {address}, then haul trust {address} {print}"
+    )
 }
 
 fn in_place_of(expected: Option<&str>) -> String {

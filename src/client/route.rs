@@ -14,6 +14,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Instant;
 
 use crate::code::Code;
+use crate::net::keys::Fingerprint;
 use crate::net::plain::Plain;
 use crate::net::tls::{Encrypted, InClear};
 use crate::net::{Stream, Transport, connect};
@@ -165,6 +166,15 @@ impl Route {
         }
     }
 
+    /// By what a server is to be told of this user, where it has refused to let them in for
+    /// the key that they hold.
+    fn unknown(&self, code: Code, options: &Options) -> Option<Fingerprint> {
+        let is_in = self.met.load(Ordering::Relaxed);
+        let side = options.encryption.as_ref()?;
+        let is_unknown = code == Code::NotAuthorised && !is_in && options.token.is_none();
+        is_unknown.then(|| side.public().fingerprint())
+    }
+
     /// A connection's end as the end of a job on this route.
     pub(super) fn explain(&self, source: Error, options: &Options) -> error::Error {
         if options.cancel.is_cancelled() || matches!(source, Error::Interrupted) {
@@ -186,11 +196,15 @@ impl Route {
                     address,
                     key,
                     expected,
+                    is_known: side.is_of_known(),
                 }
             };
         }
         match source {
-            Error::Refused { code, text } => error::Error::Refused { code, text },
+            Error::Refused { code, text } => match self.unknown(code, options) {
+                Some(print) => error::Error::NotAdmitted { text, print },
+                None => error::Error::Refused { code, text },
+            },
             Error::Wire(wire::Error::Io(error)) => match in_clear(&error) {
                 Some(InClear(said)) => {
                     refusal_in_clear(said).unwrap_or(error::Error::NotEncrypted { address })

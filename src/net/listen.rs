@@ -24,6 +24,15 @@ pub struct Listener {
 #[derive(Debug)]
 pub struct Waker(UnixStream);
 
+/// Whom an address of IPv6 that stands for all of this machine's serves.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Families {
+    /// Clients of IPv4 too.
+    Both,
+    /// Those of IPv6 alone, as another listener has that port of IPv4.
+    Own,
+}
+
 /// What a wait ended with.
 #[derive(Debug)]
 pub enum Accepted {
@@ -40,9 +49,28 @@ impl Listener {
     ///
     /// What the last address that was tried failed with.
     pub fn bind(address: &(impl ToSocketAddrs + ?Sized)) -> io::Result<Self> {
+        Self::bind_for(address, Families::Both)
+    }
+
+    /// Binds each of `addresses`, in their order. `[::]` takes clients of IPv4 too, unless
+    /// one of the others is an address of IPv4 with the same port.
+    ///
+    /// # Errors
+    ///
+    /// What the first of them that could not be bound failed with, and which that is.
+    pub fn bind_all(addresses: &[String]) -> io::Result<Vec<Self>> {
+        let bind = |address: &String| {
+            Self::bind_for(address.as_str(), families(address, addresses)).map_err(|error| {
+                io::Error::new(error.kind(), format!("cannot listen on {address}: {error}"))
+            })
+        };
+        addresses.iter().map(bind).collect()
+    }
+
+    fn bind_for(address: &(impl ToSocketAddrs + ?Sized), families: Families) -> io::Result<Self> {
         let mut last = io::Error::new(io::ErrorKind::NotFound, "the name has no address");
         for candidate in address.to_socket_addrs()? {
-            match bind_one(candidate) {
+            match bind_one(candidate, families) {
                 Ok(socket) => {
                     let (waker, woken) = UnixStream::pair()?;
                     return Ok(Self {
@@ -88,7 +116,7 @@ impl Listener {
             match self.socket.accept() {
                 Ok((socket, address)) => {
                     socket.set_nonblocking(false)?;
-                    return Ok(Accepted::Client(socket, address));
+                    return Ok(Accepted::Client(socket, canonical(address)));
                 }
                 // The client left between the wait and the call.
                 Err(e) if e.kind() == io::ErrorKind::WouldBlock => {}
@@ -133,7 +161,26 @@ impl Waker {
     }
 }
 
-fn bind_one(address: SocketAddr) -> io::Result<TcpListener> {
+/// Whom `address` is to serve, where all of these are bound.
+fn families(address: &str, all: &[String]) -> Families {
+    let parse = |address: &str| address.parse::<SocketAddr>().ok();
+    let is_beside = |port| {
+        let mut all = all.iter().filter_map(|one| parse(one));
+        all.any(|one| one.is_ipv4() && one.port() == port)
+    };
+    match parse(address) {
+        // Port 0 is another one for each.
+        Some(address) if address.port() != 0 && is_beside(address.port()) => Families::Own,
+        _ => Families::Both,
+    }
+}
+
+/// An address as people write it: one of IPv4 that came in by a socket of IPv6 is one of IPv4.
+pub(super) fn canonical(address: SocketAddr) -> SocketAddr {
+    SocketAddr::new(address.ip().to_canonical(), address.port())
+}
+
+fn bind_one(address: SocketAddr, families: Families) -> io::Result<TcpListener> {
     let socket = Socket::new(
         Domain::for_address(address),
         Type::STREAM,
@@ -141,6 +188,9 @@ fn bind_one(address: SocketAddr) -> io::Result<TcpListener> {
     )?;
     // A restart must not wait for the old connections' TIME_WAIT.
     socket.set_reuse_address(true)?;
+    if address.is_ipv6() && families == Families::Own {
+        socket.set_only_v6(true)?;
+    }
     socket.bind(&address.into())?;
     socket.listen(BACKLOG)?;
     socket.set_nonblocking(true)?;
@@ -159,6 +209,41 @@ mod tests {
             assert!(matches!(listener.accept().unwrap(), Accepted::Woken));
         }
         assert!(listener.pause(Duration::from_secs(30)).unwrap());
+    }
+
+    #[test]
+    fn all_of_ipv6_takes_ipv4_too_unless_that_port_is_another_s() {
+        let strings = |all: &[&str]| all.iter().map(|one| (*one).to_owned()).collect();
+        for (all, expected) in [
+            (&["[::]:80"][..], Families::Both),
+            (&["[::]:80", "0.0.0.0:80"], Families::Own),
+            (&["[::]:80", "127.0.0.1:80"], Families::Own),
+            (&["[::]:80", "0.0.0.0:81"], Families::Both),
+            (&["[::]:0", "0.0.0.0:0"], Families::Both),
+            (&["[::]:80", "[::1]:80"], Families::Both),
+        ] {
+            let all: Vec<String> = strings(all);
+            assert_eq!(families(&all[0], &all), expected, "{all:?}");
+        }
+        let taken = bind_one("0.0.0.0:0".parse().unwrap(), Families::Both).unwrap();
+        let port = taken.local_addr().unwrap().port();
+        let beside = SocketAddr::from(([0_u16; 8], port));
+        let both = bind_one(beside, Families::Both).unwrap_err();
+        // Any other error is that there is no IPv6 here, and nothing to be tried.
+        if both.kind() == io::ErrorKind::AddrInUse {
+            bind_one(beside, Families::Own).unwrap();
+        }
+    }
+
+    #[test]
+    fn a_client_of_ipv4_is_one_whatever_it_came_in_by() {
+        for (came, shown) in [
+            ("[::ffff:192.0.2.1]:80", "192.0.2.1:80"),
+            ("192.0.2.1:80", "192.0.2.1:80"),
+            ("[2001:db8::1]:80", "[2001:db8::1]:80"),
+        ] {
+            assert_eq!(canonical(came.parse().unwrap()).to_string(), shown);
+        }
     }
 
     #[test]

@@ -89,9 +89,10 @@ impl Transport for Plain {
     }
 
     fn peer(&self) -> String {
-        self.socket
-            .peer_addr()
-            .map_or_else(|_| "gone".to_owned(), |address| address.to_string())
+        self.socket.peer_addr().map_or_else(
+            |_| "gone".to_owned(),
+            |address| super::listen::canonical(address).to_string(),
+        )
     }
 }
 

@@ -17,7 +17,7 @@ use crate::identity::Identity;
 use crate::offer::{Offering, OnExisting, Terms, Ticket};
 use crate::path::RemotePath;
 use crate::store::{Aside, Changes, Claim, Durability, Error, Parents, Place, Published, Removal};
-use crate::store::{Source, Staged, Standing, Store, Swept, Telling, Touching};
+use crate::store::{Missing, Source, Staged, Standing, Store, Swept, Telling, Touching};
 use crate::transfer;
 use crate::trust::{Amount, Limit, Quota};
 use crate::wire::message::Rights;
@@ -66,7 +66,7 @@ impl<S: Store> Access<S> {
         };
         let store = store.acting_for(identity.clone());
         let store = match &under {
-            Some(under) => store.beneath(under)?,
+            Some(under) => store.beneath(under, making(rights))?,
             None => store,
         };
         let rights = rights.in_force();
@@ -162,11 +162,21 @@ impl<S: Store> Access<S> {
     }
 }
 
+/// Whether the directory that somebody is confined to is made where it is missing: who may
+/// only look changes nothing by it.
+fn making(rights: Rights) -> Missing {
+    if rights.in_force().include(Rights::WRITE) {
+        Missing::Make
+    } else {
+        Missing::Leave
+    }
+}
+
 impl<S: Store> Writing<S> {
     /// Checks that they may have this done with what exists.
     fn check(&self, on: OnExisting) -> Result<(), Error> {
         if on.may_replace() && !self.rights.include(Rights::REPLACE) {
-            return Err(Error::NotAllowed("replace"));
+            return Err(Error::MayNotReplace);
         }
         Ok(())
     }
@@ -280,8 +290,8 @@ impl<S: Store> Store for Access<S> {
         self.with(self.store.touching(what))
     }
 
-    fn beneath(&self, under: &RemotePath) -> Result<Self, Error> {
-        Ok(self.with(self.store.beneath(under)?))
+    fn beneath(&self, under: &RemotePath, missing: Missing) -> Result<Self, Error> {
+        Ok(self.with(self.store.beneath(under, missing)?))
     }
 
     fn durability(&self) -> Durability {

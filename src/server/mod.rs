@@ -189,14 +189,7 @@ impl<S: Store + 'static> Server<S> {
     ///
     /// Whatever the system refuses, with the address.
     pub fn bind(store: S, listen: &[String], config: Config) -> io::Result<Self> {
-        let listeners: io::Result<Vec<_>> = listen
-            .iter()
-            .map(|address| {
-                Listener::bind(address.as_str()).map_err(|error| {
-                    io::Error::new(error.kind(), format!("cannot listen on {address}: {error}"))
-                })
-            })
-            .collect();
+        let listeners = Listener::bind_all(listen);
         let mut ids = store
             .places(None)
             .into_iter()

@@ -72,6 +72,11 @@ pub(super) fn serve<S: Store>(shared: &Shared<S>, slot: &Slot, mut link: Link) {
         Err(_) if stage == Stage::Dropped => {
             info!(peer, seconds, "dropped, as too many wanted to come in");
         }
+        // Who meets a server for the first time leaves as soon as they have seen its key.
+        Err(error) if stage == Stage::Opening && error.is_departure() => {
+            let why = error.to_string();
+            info!(peer, seconds, why, "left before coming in");
+        }
         Err(error) => {
             let code = error.code().number();
             // As text it is escaped: it may hold what the peer said.
@@ -193,6 +198,9 @@ impl<S: Store> Session<'_, S> {
                 }
                 Ok(None) if !self.is_last_hope() => return Ok(()),
                 Ok(None) => return Err(Error::Ended),
+                // Nothing was under way: whoever leaves without a word, as a shell does, has
+                // only left.
+                Err(error) if wait == Wait::Idle && error.is_departure() => return Ok(()),
                 Err(error) => return Err(error),
             };
             slot.set_busy(true);

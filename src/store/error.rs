@@ -206,6 +206,9 @@ pub enum Error {
     /// The identity has not the right.
     #[error("not allowed to {0} here")]
     NotAllowed(&'static str),
+    /// The identity may store files, and replace none.
+    #[error("not allowed to replace here")]
+    MayNotReplace,
     /// Nothing is done that would leave no record.
     #[error("nothing is done here while it cannot be recorded")]
     CannotRecord,
@@ -249,7 +252,7 @@ impl Error {
             Self::Served(_) | Self::NotOurs(_) | Self::IntoItself { .. } | Self::NotEmpty(_) => {
                 Code::Usage
             }
-            Self::NotAllowed(_) => Code::NotAuthorised,
+            Self::NotAllowed(_) | Self::MayNotReplace => Code::NotAuthorised,
         }
     }
 
@@ -263,7 +266,10 @@ impl Error {
             Self::Mount(_) => Reason::Mount,
             Self::LeadsOut(_) => Reason::LeadsOut,
             Self::NoRoom { .. } => Reason::Space,
+            // One file is refused for its number where there is none left.
+            Self::OverQuota { files: Some(0), .. } => Reason::Count,
             Self::OverQuota { .. } => Reason::Quota,
+            Self::MayNotReplace => Reason::Replacing,
             _ => Reason::Unsaid,
         }
     }

@@ -102,6 +102,15 @@ pub trait Source: Send + Sync {
     fn open(&self, path: &RemotePath, expect: Option<&Version>) -> Result<Self::Reader, Error>;
 }
 
+/// What becomes of a directory that is to be somebody's root and is not there.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Missing {
+    /// It is made, with those above it.
+    Make,
+    /// Nothing: whoever asked has no root.
+    Leave,
+}
+
 /// What else can be written to.
 pub trait Store: Changes + Sized {
     /// A file under way.
@@ -120,13 +129,13 @@ pub trait Store: Changes + Sized {
     #[must_use]
     fn touching(&self, what: Touching) -> Self;
 
-    /// A handle to the same store that sees nothing but what is beneath `under`, which
-    /// is made where it is not there: for whoever uses it that is the root.
+    /// A handle to the same store that sees nothing but what is beneath `under`: for whoever
+    /// uses it that is the root. Where it is not there, it is made with [`Missing::Make`].
     ///
     /// # Errors
     ///
-    /// When it is no directory, or cannot be made.
-    fn beneath(&self, under: &RemotePath) -> Result<Self, Error>;
+    /// When it is no directory, is not there, or cannot be made.
+    fn beneath(&self, under: &RemotePath, missing: Missing) -> Result<Self, Error>;
 
     /// What "stored" means here.
     fn durability(&self) -> Durability;

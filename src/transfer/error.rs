@@ -1,5 +1,7 @@
 //! What ends an exchange.
 
+use std::io::ErrorKind;
+
 use crate::code::Code;
 use crate::store;
 use crate::wire;
@@ -67,11 +69,27 @@ impl Error {
         !matches!(self, Self::Store(_) | Self::Busy(_) | Self::Full(_))
     }
 
+    /// Whether the other side has gone, and that is all that happened.
+    #[must_use]
+    pub fn is_departure(&self) -> bool {
+        match self {
+            Self::Wire(wire::Error::Io(error)) => matches!(
+                error.kind(),
+                ErrorKind::UnexpectedEof
+                    | ErrorKind::ConnectionReset
+                    | ErrorKind::ConnectionAborted
+                    | ErrorKind::BrokenPipe
+            ),
+            Self::Ended => true,
+            _ => false,
+        }
+    }
+
     /// Whether the other side still listens, so that it is worth telling it why.
     #[must_use]
     pub fn is_worth_saying(&self) -> bool {
         match self {
-            Self::Wire(wire::Error::Io(error)) => error.kind() == std::io::ErrorKind::TimedOut,
+            Self::Wire(wire::Error::Io(error)) => error.kind() == ErrorKind::TimedOut,
             Self::Wire(wire::Error::Cut) | Self::Refused { .. } | Self::Ended => false,
             _ => true,
         }

@@ -111,6 +111,8 @@ written_as!(
         Reason::LeadsOut => 5,
         Reason::Space => 6,
         Reason::Quota => 7,
+        Reason::Replacing => 8,
+        Reason::Count => 9,
     },
     // A later version may know more reasons; the code says enough.
     |d| Ok(match d.u8()? {
@@ -121,6 +123,8 @@ written_as!(
         5 => Self::LeadsOut,
         6 => Self::Space,
         7 => Self::Quota,
+        8 => Self::Replacing,
+        9 => Self::Count,
         _ => Self::Unsaid,
     })
 );

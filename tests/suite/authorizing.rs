@@ -37,8 +37,29 @@ fn who_is_authorized_is_listed_until_they_are_revoked() {
     person.says("authorize KEY me@here --read -q", "", "");
     let gone = "me@here (PRINT) may no longer read in [ROOT]\n";
     person.says("revoke me@here", "", gone);
-    person.fails("revoke me@here", 5, "me@here is authorized for nothing");
+    person.fails("revoke me@here", 5, "no key is called me@here");
     person.says("access -q", "", "");
+}
+
+#[test]
+fn a_name_is_one_key_s() {
+    let (person, other) = (Person::new(), Person::new());
+    fs::create_dir(person.root().join("other")).unwrap();
+    let printed = other.run("key").stdout;
+    let print = printed.lines().nth(1).unwrap();
+    person.says("authorize KEY --read --name anna -q", "", "");
+    let line = format!("authorize {print} --read --name anna");
+    let why = format!("anna is PRINT already: --name says another name for {print}");
+    person.fails(&line, 2, &why);
+    // Another root makes no other name of it: revoke asks for none.
+    person.fails(&format!("{line} --root other"), 2, &why);
+    assert_eq!(person.run("access").stdout.lines().count(), 1);
+    person.says("authorize KEY --read --write --name anna -q", "", "");
+    person.says("authorize KEY --read --root other --name anna -q", "", "");
+    person.says(&line.replace("anna", "ben -q"), "", "");
+    let under = "anna (PRINT) may read in [ROOT], under in/box\n";
+    let told = person.run("authorize KEY --read --name anna --under in/box/");
+    assert!(told.stderr.starts_with(&person.meant(under)), "{told:?}");
 }
 
 #[test]
@@ -103,6 +124,7 @@ fn a_key_comes_from_another_haul_through_a_pipe() {
 fn what_does_not_say_who_what_or_where_is_refused_and_changes_nothing() {
     let person = Person::new();
     fs::write(person.root().join("file"), "").unwrap();
+    std::os::unix::fs::symlink("/", person.root().join("link")).unwrap();
     for (line, code, why) in [
         ("authorize", 2, "required arguments"),
         ("authorize KEY", 2, "--read, --write, --replace, --delete"),
@@ -123,11 +145,47 @@ fn what_does_not_say_who_what_or_where_is_refused_and_changes_nothing() {
         (
             "authorize KEY --read --expires 2001-01-01",
             2,
-            "2001-01-02T00:00:00Z is past",
+            "2001-01-01 is past",
         ),
+        (
+            "authorize KEY --read --expires 2001-01-01T00:00:00Z",
+            2,
+            "haul: 2001-01-01T00:00:00Z is past",
+        ),
+        ("authorize KEY --read --expires 99999d", 2, "too large"),
+        (
+            "authorize KEY --read --max-bytes 99999999TiB",
+            2,
+            "too large",
+        ),
+        (
+            "authorize KEY --read --max-files 99999999999999999999",
+            2,
+            "too large",
+        ),
+        ("authorize KEY --read --max-bytes 1PiB", 2, "are not 0"),
+        (
+            "authorize KEY --read --under file",
+            2,
+            "--under file: [ROOT]/file is no directory",
+        ),
+        (
+            "invite --read --address nas --under link/x",
+            2,
+            "[ROOT]/link is a symbolic link",
+        ),
+        (
+            "authorize KEY --read --under a//b",
+            9,
+            "--under a//b: the name",
+        ),
+        ("invite --read --address nas:0", 2, "port 0"),
+        ("trust nas:0 PRINT", 2, "port 0"),
+        ("ls nas:0", 2, "port 0"),
+        ("ls haul://[::1]:0", 2, "port 0"),
         ("revoke", 2, "required arguments"),
         ("revoke SHA256:abc", 2, "a fingerprint is"),
-        ("revoke nobody", 5, "nobody is authorized for nothing"),
+        ("revoke nobody", 5, "no key is called nobody here"),
     ] {
         person.fails(line, code, why);
     }

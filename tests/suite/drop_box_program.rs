@@ -118,7 +118,7 @@ fn who_may_store_so_much_stores_no_more_and_both_sides_can_tell() {
     two.owner_is("access", 0, "(7 B and 2 files used)");
     fs::write(two.guest.root().join("b"), b"").unwrap();
     two.guest_is("put b AT", 0, "1 stored");
-    two.guest_is("put b AT/c", 8, "more than you may store there");
+    two.guest_is("put b AT/c", 8, "more files than you may store there");
     let listed = objects(&two.owner.run("access --json").stdout);
     assert_eq!(
         (&*listed[0]["used_bytes"], &*listed[0]["used_files"]),
@@ -132,7 +132,7 @@ fn who_may_store_so_much_stores_no_more_and_both_sides_can_tell() {
     two.authorize("--read --write --max-files 1");
     two.owner_is("access", 0, "at most 1 file (0 files used)");
     two.guest_is("put b AT/c", 0, "1 stored");
-    two.guest_is("put b AT/d", 8, "more than");
+    two.guest_is("put b AT/d", 8, "more files than");
     two.owner_is("revoke guest", 0, "may no longer");
     let ledger = fs::read_to_string(two.owner.state().join("usage/ledger")).unwrap();
     assert!(!ledger.contains("SHA256"), "{ledger}");
@@ -156,7 +156,7 @@ fn what_was_stored_is_remembered_by_the_next_server() {
     again.guest_trusts();
     // The same name is another file in a box.
     again.guest_is("put a AT", 0, "1 stored");
-    again.guest_is("put a AT", 8, "more than");
+    again.guest_is("put a AT", 8, "more files than");
     assert_eq!(visible(&again.served("")).len(), 2);
 }
 

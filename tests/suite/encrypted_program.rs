@@ -184,6 +184,29 @@ fn whoever_is_confined_to_a_directory_sees_it_as_the_root() {
 }
 
 #[test]
+fn the_directory_that_somebody_is_confined_to_is_made_by_who_may_write_and_nobody_else() {
+    for (flags, rights, made) in [
+        ("", "--read", false),
+        ("--read-only", "--read --write", false),
+        ("", "--delete", false),
+        ("", "--read --write", true),
+        ("", "--write", true),
+    ] {
+        let two = Two::met(flags);
+        two.guest_trusts();
+        two.authorize(&format!("{rights} --under in/box"));
+        if made {
+            two.guest_is("put a AT", 0, "1 stored");
+        } else {
+            let why = "haul: cannot open \"in/box\": No such file or directory";
+            two.guest_is("ls AT", 10, why);
+        }
+        assert_eq!(two.served("in/box").is_dir(), made, "{flags} {rights}");
+        assert_eq!(two.served("in").exists(), made, "{flags} {rights}");
+    }
+}
+
+#[test]
 fn a_server_with_another_key_than_the_known_one_is_refused_with_both() {
     let two = Two::met("");
     let known = crate::person::PRINT;
@@ -191,7 +214,9 @@ fn a_server_with_another_key_than_the_known_one_is_refused_with_both() {
     for person in [&two.guest, &two.owner] {
         person.edits("known_hosts", &line);
         let ended = person.run(&format!("ls {}", two.address));
-        for said in [known, &two.print, "known since 2025-11-22"] {
+        let mended = format!("haul forget AT, then haul trust AT {}", two.print);
+        let mended = mended.replace("AT", &two.address);
+        for said in [known, &two.print, "known since 2025-11-22", &mended] {
             assert!(ended.stderr.contains(said), "{said}: {ended:?}");
         }
         assert_eq!(ended.code, Some(4), "{ended:?}");

@@ -150,7 +150,7 @@ const TABLE: [Row; 38] = [
           json: "grant revoked | done 0 0" },
     Row { line: "revoke bob", code: 5,
           out: "",
-          err: "haul: bob is authorized for nothing: haul access lists who is\n",
+          err: "haul: no key is called bob here, and no invitation has that name or id: haul access lists them\n",
           json: "error 5 | done 0 0" },
     // trust
     Row { line: "trust new-one [PRINT]", code: 0,

@@ -65,6 +65,7 @@ mod much_at_once;
 mod names;
 mod nobody;
 mod objects;
+mod occasions;
 mod openings;
 mod order;
 mod outputs;

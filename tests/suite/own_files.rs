@@ -117,9 +117,17 @@ fn nobody_is_let_into_such_a_home_while_it_is_served_and_the_log_says_why() {
     let home = Home::served();
     let guest = Person::new();
     let key = guest.run("key").stdout.lines().next().unwrap().to_owned();
-    let mut authorize = home.owner.command("authorize --read --write --root");
-    authorize.arg(home_of(&home.owner)).arg(key);
-    is(Running::start(authorize).finish(), "authorize", 0, "may");
+    let top = home_of(&home.owner);
+    for line in [
+        "authorize --read --root TOP KEY",
+        "invite --read --root TOP",
+    ] {
+        let line = line.replace("TOP", top.to_str().unwrap());
+        home.owner.fails(&line, 2, "cannot be served to others");
+    }
+    // Somebody has written it down all the same.
+    let line = format!("{key} root={} rights=read,write\n", top.display());
+    home.owner.edits("access", &line);
     let mut trust = guest.command("trust");
     trust.args([&home.address, &home.print]);
     is(Running::start(trust).finish(), "trust", 0, "is known by");

@@ -12,7 +12,7 @@ use haul::fault::Fault;
 use haul::identity::Identity;
 use haul::offer::{Offering, OnExisting};
 use haul::store::local::LocalStaged;
-use haul::store::{Claim, Durability, LocalStore, Staged, Store};
+use haul::store::{Claim, Durability, LocalStore, Missing, Staged, Store};
 
 use crate::raw::{cut, entry, transfer};
 use crate::rig::{noise, remote};
@@ -111,7 +111,7 @@ fn nobody_finds_what_another_has_sent() {
 fn a_part_of_the_tree_is_seen_as_what_it_is() {
     let dir = tempfile::tempdir().unwrap();
     let store = serve(dir.path());
-    let inbox = store.beneath(&remote("in/box")).unwrap();
+    let inbox = store.beneath(&remote("in/box"), Missing::Make).unwrap();
     begin(&inbox, &x(), 0..4);
     assert!(!stage(&store, &x()).is_partly_here(), "another x");
     let whole = entry("in/box/x", &bytes());
@@ -119,7 +119,7 @@ fn a_part_of_the_tree_is_seen_as_what_it_is() {
     assert_eq!(found(&inbox, &x()), 4);
     assert_eq!(
         found(
-            &store.beneath(&remote("in")).unwrap(),
+            &store.beneath(&remote("in"), Missing::Leave).unwrap(),
             &entry("box/x", &bytes())
         ),
         4

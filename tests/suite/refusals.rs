@@ -7,6 +7,7 @@ use socket2::{Domain, Socket, Type};
 
 use crate::objects::objects;
 use crate::place::Place;
+use crate::program::Running;
 
 /// Checks that a line is refused with this code and these words, and that it said nothing
 /// on standard output.
@@ -76,6 +77,7 @@ fn lines_that_are_no_commands_are_refused() {
         ("serve --idle-timeout 0", "--idle-timeout"),
         ("serve --keep-partials 1w", "30, 30s, 5m, 12h or 7d"),
         ("put a nas --retries many", "--retries"),
+        ("put a nas:0", "port 0"),
     ] {
         refused(&place, line, 2, words);
     }
@@ -245,6 +247,26 @@ fn what_is_wrong_with_the_sources_is_said_before_connecting() {
         ),
     ] {
         refused(&place, line, 2, words);
+    }
+}
+
+#[test]
+fn nothing_at_all_is_no_place_and_nobody() {
+    let place = Place::serving("");
+    for (line, words) in [
+        ("get [ADDRESS]/ ''", "haul: the place to get into is empty"),
+        ("put '' [ADDRESS]", "haul: a source is empty"),
+        ("revoke ''", "haul: say whose rights end"),
+    ] {
+        let mut command = place.haul(&line.replace("''", ""));
+        command.arg("");
+        if line.starts_with("put") {
+            command = place.haul("put");
+            command.args(["", &*place.server.address]);
+        }
+        let ended = Running::start(command).finish();
+        assert_eq!(ended.code, Some(2), "{line}: {ended:?}");
+        assert!(ended.stderr.starts_with(words), "{line}: {ended:?}");
     }
 }
 

@@ -109,6 +109,11 @@ fn a_server_that_should_not_start_does_not() {
             2,
             "--trust-network",
         ),
+        (
+            "serve --plaintext --trust-network --anonymous read --listen 0.0.0.0:0",
+            2,
+            "--anonymous read goes without --plaintext",
+        ),
         ("serve --listen [ADDRESS]", 2, "cannot listen on [ADDRESS]"),
         (&format!("{any} [ROOT]"), 2, "is served already"),
         (&format!("{any} none"), 10, "cannot open none"),
@@ -125,6 +130,41 @@ fn a_server_that_should_not_start_does_not() {
     // Nothing was touched, and the first one is well.
     assert_eq!(fs::read_dir(place.root()).unwrap().count(), 0);
     place.says("put a [ADDRESS]", 0, "", "*1 stored*");
+}
+
+#[test]
+fn what_is_shown_to_type_is_what_those_may_do_whom_a_server_is_opened_for() {
+    for (flags, shown) in [
+        ("", "to put something there: haul put FILE [ADDRESS]\n"),
+        ("--read-only", "haul get [ADDRESS]/NAME .\n"),
+        ("--anonymous read", "haul get [ADDRESS]/NAME .\n"),
+        ("--invite read", "haul get [ADDRESS]/NAME .\n"),
+        ("--invite read,write", "haul put FILE [ADDRESS]\n"),
+        (
+            "--anonymous read --plaintext --read-only",
+            "haul get [ADDRESS]/NAME .\n",
+        ),
+    ] {
+        let place = Place::serving(flags);
+        let shown = place.meant(shown);
+        place.server.running.signal(Signal::TERM);
+        let said = place.server.running.finish().stderr;
+        assert!(said.contains(&shown), "{flags}: {said}");
+    }
+}
+
+#[test]
+fn who_only_leaves_is_no_warning() {
+    let place = Place::serving("");
+    place.says("shell [ADDRESS]", 0, "", "");
+    let home = place.dir.path().join("other");
+    let stranger = format!("HOME={} ls [ADDRESS]", home.display());
+    place.says(&stranger, 4, "", "*another user's*");
+    place.server.running.signal(Signal::TERM);
+    let said = place.server.running.finish().stderr;
+    assert!(!said.contains("WARN"), "{said}");
+    assert!(said.contains("left before coming in"), "{said}");
+    assert_eq!(said.matches(" closed peer=").count(), 1, "{said}");
 }
 
 #[test]

@@ -5,7 +5,7 @@
 //! command is compared with what that says. One document is one conversation: a command
 //! finds what those before it left. Addresses lead to a server of this test, and `...`
 //! stands for anything. A prompt with a name, as in `nas$ `, is another machine: such a
-//! line is not run here, but haul's own tests parse it.
+//! line is not run here, but haul's own tests parse it, and `occasions` runs some.
 //!
 //! With `RECORD=1` in the environment a document that does not hold is written anew, with
 //! what was said.
@@ -93,33 +93,12 @@ impl Machine {
                 line.push_str(" --listen 127.0.0.1:0");
             }
         }
-        let mut command = haul(&self.home(), []);
-        let program = Path::new(command.get_program())
-            .parent()
-            .unwrap()
-            .to_owned();
         let path = env::var("PATH").unwrap();
-        let stubs = self.dir.path().join("stubs");
-        let others = self.dir.path().join("others");
-        let path =
-            [&program, &others, Path::new(&path), &stubs].map(|path| path.display().to_string());
-        let path = path.join(":");
-        let looks: Vec<_> = command
-            .get_envs()
-            .map(|(name, _)| name.to_owned())
-            .collect();
-        command = Command::new("bash");
-        for name in looks {
-            command.env_remove(name);
-        }
-        command
-            .args(["-c", &format!("exec 2>&1; umask 022; {line}")])
-            .env("PATH", path)
-            .env("HOME", self.home())
-            .env("LC_ALL", "C")
-            .current_dir(self.home())
-            .stdin(Stdio::null())
-            .stdout(Stdio::piped());
+        let [others, stubs] = ["others", "stubs"].map(|name| self.dir.path().join(name));
+        let path = [&program(), &others, Path::new(&path), &stubs];
+        let path = path.map(|path| path.display().to_string()).join(":");
+        let mut command = bash(&self.home(), &line);
+        command.env("PATH", path);
         command
     }
 
@@ -166,6 +145,30 @@ impl Machine {
         }
         said.replace(&self.address, &format!("{host}:4285"))
     }
+}
+
+/// A line for the shell of somebody with this home, who has haul in their path.
+pub fn bash(home: &Path, line: &str) -> Command {
+    let mut command = Command::new("bash");
+    for (name, _) in haul(home, []).get_envs() {
+        command.env_remove(name);
+    }
+    let path = env::var("PATH").unwrap();
+    command
+        .args(["-c", &format!("exec 2>&1; umask 022; {line}")])
+        .env("PATH", format!("{}:{path}", program().display()))
+        .env("HOME", home)
+        .env("LC_ALL", "C")
+        .current_dir(home)
+        .stdin(Stdio::null())
+        .stdout(Stdio::piped());
+    command
+}
+
+/// The directory that haul is in.
+fn program() -> PathBuf {
+    let program = env!("CARGO_BIN_EXE_haul");
+    Path::new(program).parent().unwrap().to_owned()
 }
 
 /// Runs a document's commands, and compares what they say with what it shows.

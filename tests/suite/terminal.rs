@@ -83,6 +83,8 @@ fn bars_are_drawn_where_they_can_be_and_are_wanted() {
         assert_eq!(screen.contains(ESCAPE), *is_drawn, "{line}: {screen:?}");
         assert_eq!(screen.contains(CYAN), *has_color, "{line}: {screen:?}");
         assert!(screen.contains("1 stored"), "{line}: {screen:?}");
+        // Before anything is known, too.
+        assert!(!screen.contains(" , "), "{line}: {screen:?}");
     }
     for line in ["-q put a [ADDRESS]/q", "-q get [ADDRESS]/q b"] {
         let line = format!("TERM=xterm {line}");

@@ -255,13 +255,16 @@ fn the_deepest_tree_is_made_and_removed() {
 fn a_server_that_is_read_only_changes_nothing_and_one_that_is_gone_is_3() {
     let place = planted("--read-only");
     for (line, what) in [
-        ("mkdir [ADDRESS]/x", "write"),
-        ("mkdir -p [ADDRESS]/a", "write"),
-        ("mv [ADDRESS]/none [ADDRESS]/x", "delete"),
-        ("rm [ADDRESS]/none", "delete"),
-        ("rm -r [ADDRESS]/a [ADDRESS]/a", "delete"),
+        ("mkdir [ADDRESS]/x", "x: not allowed to write"),
+        ("mkdir -p [ADDRESS]/a", "a: not allowed to write"),
+        (
+            "mv [ADDRESS]/none [ADDRESS]/x",
+            "none: not allowed to delete",
+        ),
+        ("rm [ADDRESS]/none", "none: not allowed to delete"),
+        ("rm -r [ADDRESS]/a [ADDRESS]/a", "a: not allowed to delete"),
     ] {
-        place.says(line, 4, "", &format!("haul: not allowed to {what} here\n*"));
+        place.says(line, 4, "", &format!("haul: {what} here\n*"));
     }
     assert_eq!(names(&place.root()), ["a/", "a/b/", "a/b/g", "a/f", "h"]);
     place.server.running.signal(Signal::KILL);

@@ -22,6 +22,12 @@ const LINES: [&str; 7] = [
     "rm AT/there",
 ];
 
+/// The fingerprint of somebody's key.
+fn print(person: &Person) -> String {
+    let printed = person.run("key").stdout;
+    printed.lines().nth(1).unwrap().to_owned()
+}
+
 /// Writes what the owner's access file says of the guest, a line for each text.
 fn says(two: &Two, texts: &[&str]) {
     let root = two.served("").canonicalize().unwrap();
@@ -57,7 +63,11 @@ fn is_turned_away(two: &Two, case: &str) {
     for line in LINES {
         let ended = two.guest_is(line, 4, "this key is not admitted here");
         let said = format!("{}{}", ended.stdout, ended.stderr);
-        let told = "haul: this key is not admitted here\n";
+        let told = format!(
+            "haul: this key is not admitted here: where it is served, haul authorize {} --root \
+             DIR --read admits this key, with --write, --replace or --delete to do more\n",
+            print(&two.guest)
+        );
         assert_eq!(said, told, "{case}: {line}");
     }
     assert_eq!(fs::read(two.served("there")).unwrap(), b"there", "{case}");
@@ -166,7 +176,13 @@ fn a_right_that_is_missing_is_missed_by_what_needs_it_and_nothing_else() {
                 two.guest_is(line, 0, "");
                 continue;
             }
-            two.guest_is(line, 4, "not allowed to");
+            let why = if rights == "read,write,delete" {
+                // It may write, and what it was asked for is named.
+                "haul: there: not allowed to replace here\n"
+            } else {
+                "not allowed to"
+            };
+            two.guest_is(line, 4, why);
             assert_eq!(
                 fs::read(two.served("there")).unwrap(),
                 b"there",

@@ -7,7 +7,9 @@ use haul::entry::{Cursor, Entry, Kind, Version};
 use haul::identity::Identity;
 use haul::offer::{Offering, OnExisting, Terms, Ticket};
 use haul::path::RemotePath;
-use haul::store::{Aside, Changes, Claim, Durability, Error, Parents, Published, ReadAt, Removal};
+use haul::store::{
+    Aside, Changes, Claim, Durability, Error, Missing, Parents, Published, ReadAt, Removal,
+};
 use haul::store::{Holder, Source, Staged, Standing, Store, Swept, Telling, Touching};
 
 /// What a test hears of a store.
@@ -142,9 +144,9 @@ where
         }
     }
 
-    fn beneath(&self, under: &RemotePath) -> Result<Self, Error> {
+    fn beneath(&self, under: &RemotePath, missing: Missing) -> Result<Self, Error> {
         Ok(Self {
-            inner: self.inner.beneath(under)?,
+            inner: self.inner.beneath(under, missing)?,
             block: self.block,
             listener: Arc::clone(&self.listener),
         })

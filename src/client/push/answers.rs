@@ -328,6 +328,8 @@ pub(super) fn refusal(code: Code, reason: Reason) -> String {
         (_, Reason::LeadsOut) => "the link would lead out of the tree there".to_owned(),
         (_, Reason::Space) => "there is no space for it on the server".to_owned(),
         (_, Reason::Quota) => "it is more than you may store there".to_owned(),
+        (_, Reason::Count) => "it is more files than you may store there".to_owned(),
+        (_, Reason::Replacing) => "not allowed to replace here".to_owned(),
         (Code::Exists, Reason::Unsaid) => "exists there".to_owned(),
         (Code::Limit, Reason::Unsaid) => "over a limit of the server".to_owned(),
         (Code::NotAuthorised, Reason::Unsaid) => "not allowed to put it there".to_owned(),

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use rustls::pki_types::ServerName;
-use rustls::{ClientConnection, Connection, ServerConnection};
+use rustls::{AlertDescription, ClientConnection, Connection, ServerConnection};
 
 use super::{ClientSide, InClear, ServerSide};
 use crate::net::keys::PublicKey;
@@ -143,7 +143,13 @@ impl Encrypted {
         if let Err(error) = session.process_new_packets() {
             // The peer is told by an alert, if it still listens.
             let _ = self.flush(wait);
-            return Err(io::Error::new(ErrorKind::InvalidData, error));
+            return Err(match error {
+                // What a client says to a server whose key is not the one that it wants.
+                rustls::Error::AlertReceived(AlertDescription::AccessDenied) => {
+                    ErrorKind::ConnectionAborted.into()
+                }
+                error => io::Error::new(ErrorKind::InvalidData, error),
+            });
         }
         Ok(())
     }

@@ -37,8 +37,10 @@ pub struct ServerSide {
 #[derive(Clone)]
 pub struct ClientSide {
     config: Arc<rustls::ClientConfig>,
+    public: PublicKey,
     expected: Expected,
     since: Option<String>,
+    is_known: bool,
     is_own: bool,
     met: Met,
 }
@@ -97,11 +99,33 @@ impl ClientSide {
         let config = config::client(key, verifier).map_err(io::Error::other)?;
         Ok(Self {
             config: Arc::new(config),
+            public: key.public(),
             expected,
             since: None,
+            is_known: false,
             is_own: false,
             met,
         })
+    }
+
+    /// The key that the server sees.
+    #[must_use]
+    pub fn public(&self) -> PublicKey {
+        self.public
+    }
+
+    /// Notes that the server was known by that key before, for whoever has to be told of
+    /// another.
+    #[must_use]
+    pub fn of_known(self) -> Self {
+        let is_known = true;
+        Self { is_known, ..self }
+    }
+
+    /// Whether the server was known by the key that it is to have.
+    #[must_use]
+    pub fn is_of_known(&self) -> bool {
+        self.is_known
     }
 
     /// Notes since when that server is known, for whoever has to be told of another.

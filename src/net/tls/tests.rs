@@ -71,7 +71,7 @@ fn is_refused(expected: impl Fn(&Keypair) -> Expected) {
     let error = far.read(&mut [0; 1]).unwrap_err();
     assert_eq!(error.kind(), ErrorKind::InvalidData);
     drop(far);
-    assert_eq!(heard.join().unwrap(), Err(ErrorKind::InvalidData));
+    assert_eq!(heard.join().unwrap(), Err(ErrorKind::ConnectionAborted));
     assert_eq!(side.met(), Some(server.public()));
 }
 

@@ -178,6 +178,7 @@ fn identity(stat: &Stat) -> Identity {
 mod tests {
     use super::*;
     use crate::path::RemotePath;
+    use crate::store::Missing;
     use crate::store::{Changes, Parents, Removal, Source};
     use std::collections::BTreeSet;
     use std::fs as std_fs;
@@ -293,13 +294,24 @@ mod tests {
     #[test]
     fn another_directory_beneath_the_root_sees_as_little() {
         let home = home();
-        let within = crate::store::Store::beneath(&home.store, &path("config")).unwrap();
+        let beneath = |at, missing| crate::store::Store::beneath(&home.store, &path(at), missing);
+        let within = beneath("config", Missing::Leave).unwrap();
         is_not_there(
             within.open(&path("haul/identity"), None).map(drop),
             "within",
         );
         assert!(within.open(&path("editor"), None).is_ok());
-        let hidden = crate::store::Store::beneath(&home.store, &path("config/haul"));
-        is_not_there(hidden.map(drop), "hidden");
+        for missing in [Missing::Make, Missing::Leave] {
+            let hidden = beneath("config/haul", missing).map(drop);
+            let missed = beneath("config/none/x", Missing::Leave).map(drop);
+            match missing {
+                Missing::Make => is_not_there(hidden, "hidden"),
+                // It looks as what is not there does.
+                Missing::Leave => assert_eq!(
+                    hidden.unwrap_err().to_string().replace("haul", "none/x"),
+                    missed.unwrap_err().to_string()
+                ),
+            }
+        }
     }
 }

@@ -39,6 +39,8 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
+use rustix::io::Errno;
+
 pub use staging::LocalStaged;
 pub use tree::{LocalReader, Tree};
 pub use walk::Walk;
@@ -55,7 +57,7 @@ use within::Records;
 
 use super::error::{Action, Error};
 use super::{Aside, Changes, Claim, Durability, Parents, Place, Published, Removal};
-use super::{Source, Staged, Standing, Store, Swept, Telling, Touching};
+use super::{Missing, Source, Staged, Standing, Store, Swept, Telling, Touching};
 use crate::entry::{Cursor, Entry, Kind, Version};
 use crate::fault::Fault;
 use crate::identity::Identity;
@@ -88,7 +90,7 @@ impl LocalStore {
         let path = &tree.path;
         // The root's own lock, so that a tree that is only read stays untouched.
         tree.sys.lock(&tree.root).map_err(|errno| match errno {
-            rustix::io::Errno::WOULDBLOCK => Error::Served(path.to_owned()),
+            Errno::WOULDBLOCK => Error::Served(path.to_owned()),
             errno => Error::Root {
                 action: Action::Lock,
                 path: path.to_owned(),
@@ -291,14 +293,24 @@ impl Store for LocalStore {
         }
     }
 
-    fn beneath(&self, under: &RemotePath) -> Result<Self, Error> {
-        // Made now, it is found by whoever comes later through another name.
-        self.make_dir(under, Parents::Make)?;
+    fn beneath(&self, under: &RemotePath, missing: Missing) -> Result<Self, Error> {
+        if missing == Missing::Make {
+            // Made now, it is found by whoever comes later through another name.
+            self.make_dir(under, Parents::Make)?;
+        }
         let tree = &self.shared.tree;
         let root = tree
             .sys
             .open_beneath(&tree.root, under.as_path(), DIRECTORY)
-            .map_err(|errno| Error::system(Action::Open, under, errno))?;
+            .map_err(|errno| match errno {
+                // Nothing that was asked for is missing: what they stand on is.
+                Errno::NOENT => Error::System {
+                    action: Action::Open,
+                    path: under.clone(),
+                    errno,
+                },
+                errno => Error::system(Action::Open, under, errno),
+            })?;
         let held = Held {
             sys: tree.sys.another(),
             root,
