@@ -47,7 +47,7 @@ mod tests {
         let socket = TcpStream::connect(listener.local_addr().unwrap()).unwrap();
         reno.apply(&socket).unwrap();
         assert_eq!(tcp_congestion(&socket).unwrap(), "reno");
-        for name in ["", "no-such", "reno\0", &"x".repeat(1000)] {
+        for name in ["", "no-such", &"x".repeat(1000)] {
             assert!(Congestion::named(name).is_err(), "{name}");
         }
     }
