@@ -15,7 +15,8 @@ pub(super) const DESCRIPTION: [&str; 6] = [
      that name.",
     "What arrived of a file above 1 MiB is kept when put or get is broken off, whatever the reason, \
      and the same command sends only what is missing. While it runs, a client that loses its \
-     connection tries again by itself, after growing pauses.",
+     connection tries again by itself, after growing pauses. Of a file above 1 MiB that replaces \
+     another, put sends only the blocks of 1 MiB that differ.",
     "Everything is encrypted (TLS 1.3), and both sides are known by their keys. On one machine \
      a user's own commands and servers know each other. Others are admitted by authorize, and \
      a server on another machine is known once trust has been told of its key, or a person has \

@@ -8,8 +8,10 @@
 
 pub mod block;
 pub mod checksum;
+pub mod side_by_side;
 pub mod verify;
 
 pub use block::{BlockIndex, BlockSize, Geometry, GeometryError};
 pub use checksum::{Algorithm, Checksum, Node, Pass, merge};
-pub use verify::{Mismatch, Verified, node_of, verify};
+pub use side_by_side::side_by_side;
+pub use verify::{Mismatch, Verified, node_of, observe, verify};

@@ -7,7 +7,7 @@ use super::checksum::Node;
 
 /// A block whose bytes were hashed and are the announced ones.
 ///
-/// Only [`verify`] makes one, and a store writes nothing else.
+/// Only [`verify`] and [`observe`] make one, and a store writes nothing else.
 #[derive(Clone, Copy, Debug)]
 pub struct Verified<'b> {
     index: BlockIndex,
@@ -53,6 +53,21 @@ pub fn node_of(geometry: Geometry, index: BlockIndex, bytes: &[u8]) -> Node {
     }
     hasher.set_input_offset(geometry.offset(index));
     Node(hasher.update(bytes).finalize_non_root())
+}
+
+/// Hashes a block that nobody has announced: it was read here, and has the node that it has.
+///
+/// # Panics
+///
+/// When `bytes` has not the length that the block must have.
+#[must_use]
+pub fn observe(geometry: Geometry, index: BlockIndex, bytes: &[u8]) -> Verified<'_> {
+    assert_eq!(bytes.len(), geometry.len(index), "all of a block is read");
+    Verified {
+        index,
+        node: node_of(geometry, index, bytes),
+        bytes,
+    }
 }
 
 /// Checks a block against the node that its header announced.

@@ -106,14 +106,32 @@ impl<S: Store> Access<S> {
     }
 
     /// They ask what is here of something that they store: that is recorded, and needs no
-    /// more than storing it does.
+    /// more than storing it does. Where another file has its name, the answer tells of that
+    /// one: then they must be allowed to read it, too.
     ///
     /// # Errors
     ///
     /// Where they may not, or it cannot be recorded.
-    pub(super) fn go_on(&self, path: &RemotePath) -> Result<(), Error> {
-        let act = self.begin(Asked::Nodes, Some(path));
-        act.with(self.writing().map(drop))
+    pub(super) fn go_on(&self, staged: &impl Staged) -> Result<(), Error> {
+        let act = self.begin(Asked::Nodes, Some(&staged.entry().path));
+        let allowed = self.writing().and_then(|_| match staged.standing() {
+            Standing::Absent => Ok(()),
+            _ => self.check(Rights::READ, "read").map(drop),
+        });
+        act.with(allowed)
+    }
+
+    /// Checks that the answer to that may go on.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::NotAllowed`].
+    pub(super) fn still_goes_on(&self, staged: &impl Staged) -> Result<(), Error> {
+        self.goes_on()?;
+        match staged.standing() {
+            Standing::Absent => Ok(()),
+            _ => self.may_read_on(),
+        }
     }
 
     /// Whoever has no grant any more is told as little.

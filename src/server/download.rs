@@ -144,6 +144,7 @@ impl<S: Store> Sending<'_, S> {
             blocks: wanted.first..end,
             tag: None,
             here: Vec::new(),
+            hashed: None,
         };
         let stop = Cell::new(false);
         let is_end = |message: &Message| match message {

@@ -1,4 +1,5 @@
-//! Requests that find out what is here of an upload that was broken off.
+//! Requests that find out what is here of an upload: from an earlier try that was broken off,
+//! or in the file that it replaces.
 
 use std::ops::ControlFlow;
 use std::time::Instant;
@@ -16,8 +17,8 @@ use crate::transfer::reception::Slot;
 use crate::wire::Message;
 use crate::wire::message::{NODES_MAX, Nodes, NodesAre, Request};
 
-/// Bytes of a file that one page tells of: they may have to be read, and who asked begins
-/// with them while the next ones are.
+/// Bytes of a file that one page tells of: they may have to be read or copied, and who asked
+/// begins with them while the next ones are.
 const PAGE_BYTES: u64 = 64 << 20;
 
 /// Tells which blocks of a file are here.
@@ -52,7 +53,7 @@ fn recover<S: Store>(
         None => return Ok(Err(refusal(&store::Error::NoStaging))),
     };
     let (access, ..) = session.sending();
-    if let Err(error) = access.go_on(&staged.entry().path) {
+    if let Err(error) = access.go_on(&*staged) {
         return Ok(Err(refusal(&error)));
     }
     let geometry = staged.entry().geometry();
@@ -66,7 +67,10 @@ fn recover<S: Store>(
     let (mut first, mut here) = (nodes.first, 0);
     loop {
         let next = first.saturating_add(step).min(end);
-        let (_, link, _, queue) = session.sending();
+        let (access, link, _, queue) = session.sending();
+        if let Err(error) = access.still_goes_on(&*staged) {
+            return Ok(Err(refusal(&error)));
+        }
         let recovered = patiently("recover", || staged.recover(first..next), &mut || {
             say_working(link)
         })?;

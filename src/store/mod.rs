@@ -251,14 +251,15 @@ pub trait Staged: Send + Sync {
     /// Says who sends it. What the same job had staged before under this name goes on here.
     fn belongs_to(&self, _holder: &Arc<dyn Holder>) {}
 
-    /// Whether some of it may be here, from an earlier try.
+    /// Whether some of it may be here: from an earlier try, or in the file that it replaces.
     fn is_partly_here(&self) -> bool {
         false
     }
 
     /// Finds out which of some blocks are here, and their nodes: what an earlier try has left
     /// is read again first. It may be taken over from a job that is not heard any more, and
-    /// is waited for until then.
+    /// is waited for until then. What is not here, and is in the same place of a file that is
+    /// put in place of another, is copied from there.
     ///
     /// # Errors
     ///

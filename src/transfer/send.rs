@@ -1,11 +1,13 @@
 //! From a source to the wire: read, hash, frame, while the block is in cache.
 
 use std::ops::{ControlFlow, Range};
+use std::sync::OnceLock;
 
 use super::error::Error;
 use super::heartbeat::{PULSE, say_working};
 use super::link::Link;
-use crate::content::{Algorithm, BlockIndex, Checksum, Geometry, Node, Pass, node_of};
+use crate::content::{Algorithm, BlockIndex, Checksum, Geometry, Node, Pass};
+use crate::content::{node_of, side_by_side};
 use crate::offer::{EntryId, Ticket, TransferId};
 use crate::path::RemotePath;
 use crate::store::{self, ReadAt};
@@ -32,6 +34,9 @@ pub struct Run<'r, R> {
     /// The nodes of those that the receiver has, from the first of the run on: they need
     /// not be sent if they are the same.
     pub here: Vec<Option<Node>>,
+    /// The nodes of the whole file, where it was hashed before in this very version: what the
+    /// receiver has of it need not be read again.
+    pub hashed: Option<&'r [Node]>,
 }
 
 /// What tells a receiver which staging a block belongs to.
@@ -89,16 +94,18 @@ pub fn send<R: ReadAt>(
             .index(number)
             .ok_or(Error::Broken("a block beyond the file's end is wanted"))?;
         let len = run.geometry.len(index);
-        if buffer.len() < len {
-            buffer.resize(len, 0);
-        }
-        let bytes = &mut buffer[..len];
-        if let Err(error) = run.reader.read_at(bytes, run.geometry.offset(index)) {
-            return Ok(Ended::SourceFailed(error));
-        }
-        let node = node_of(run.geometry, index, bytes);
         let theirs = run.here.get((number - run.blocks.start) as usize);
-        if theirs.is_some_and(|theirs| *theirs == Some(node)) {
+        let is_theirs = |node: &Node| theirs.is_some_and(|theirs| *theirs == Some(*node));
+        let known = run.hashed.and_then(|nodes| nodes.get(number as usize));
+        let node = if let Some(known) = known.filter(|node| is_theirs(node)) {
+            *known
+        } else {
+            match read(run, index, buffer) {
+                Ok(node) => node,
+                Err(error) => return Ok(Ended::SourceFailed(error)),
+            }
+        };
+        if is_theirs(&node) {
             passed(index, node, len, Passage::Spared);
             if link.silent_for() >= PULSE {
                 say_working(link)?;
@@ -114,7 +121,7 @@ pub fn send<R: ReadAt>(
                 path: tag.map(|tag| tag.path.clone()),
                 size: tag.map(|_| run.geometry.size()),
             };
-            link.send_block(&header, bytes)?;
+            link.send_block(&header, &buffer[..len])?;
             passed(index, node, len, Passage::Sent);
         }
         while link.has_news()? {
@@ -127,6 +134,44 @@ pub fn send<R: ReadAt>(
         Ok(()) => Ok(Ended::Whole),
         Err(error) => Ok(Ended::SourceFailed(error)),
     }
+}
+
+/// Reads a block to the buffer's beginning, and hashes it.
+fn read<R: ReadAt>(
+    run: &Run<'_, R>,
+    index: BlockIndex,
+    buffer: &mut Vec<u8>,
+) -> Result<Node, store::Error> {
+    let bytes = room(buffer, run.geometry.len(index));
+    run.reader.read_at(bytes, run.geometry.offset(index))?;
+    Ok(node_of(run.geometry, index, bytes))
+}
+
+fn room(buffer: &mut Vec<u8>, len: usize) -> &mut [u8] {
+    if buffer.len() < len {
+        buffer.resize(len, 0);
+    }
+    &mut buffer[..len]
+}
+
+/// Reads a whole file for the nodes of its blocks, on all processors.
+///
+/// # Errors
+///
+/// What the source failed with, or that it changed meanwhile.
+pub fn nodes_of<R: ReadAt>(reader: &R, geometry: Geometry) -> Result<Vec<Node>, store::Error> {
+    let blocks = geometry.blocks();
+    let nodes: Vec<OnceLock<Node>> = (0..blocks).map(|_| OnceLock::new()).collect();
+    side_by_side(0..blocks, |number, buffer| {
+        if let Some(index) = geometry.index(number) {
+            let bytes = room(buffer, geometry.len(index));
+            reader.read_at(bytes, geometry.offset(index))?;
+            nodes[number as usize].get_or_init(|| node_of(geometry, index, bytes));
+        }
+        Ok(())
+    })?;
+    reader.check_version()?;
+    Ok(nodes.into_iter().filter_map(OnceLock::into_inner).collect())
 }
 
 /// Reads a whole file in order for a checksum of its bytes.

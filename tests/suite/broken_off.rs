@@ -7,10 +7,10 @@ use haul::code::Code;
 use haul::content::{Node, node_of};
 use haul::entry::Entry;
 use haul::fault::Fault;
-use haul::offer::{EntryId, Ticket, TransferId, Verdict};
+use haul::offer::{EntryId, OnExisting, Ticket, TransferId, Verdict};
 use haul::server::Config;
 use haul::wire::Message;
-use haul::wire::message::{Nodes, NodesAre, Offered, Range};
+use haul::wire::message::{Nodes, NodesAre, Offer, Offered, Range};
 
 use crate::putting::X;
 use crate::raw::{Heard, Raw, block, commit, committed, cut, entry, offer, sum, transfer};
@@ -75,13 +75,27 @@ impl Client {
 
     #[track_caller]
     pub fn of(rig: &Rig, id: TransferId, number: EntryId, what: Entry) -> Self {
+        Self::under(OnExisting::Refuse, rig, id, number, what)
+    }
+
+    /// One that may replace what has the name.
+    #[track_caller]
+    pub fn replaces(rig: &Rig, what: Entry) -> Self {
+        Self::under(OnExisting::Replace, rig, transfer(), X, what)
+    }
+
+    #[track_caller]
+    fn under(on: OnExisting, rig: &Rig, id: TransferId, number: EntryId, what: Entry) -> Self {
         let mut raw = Raw::open(rig);
         let offered = Offered {
             entry: number,
             what,
             base: 0,
         };
-        raw.say(&offer(id, vec![offered]));
+        raw.say(&Offer {
+            on,
+            ..offer(id, vec![offered])
+        });
         let mut client = Self {
             raw,
             id,
@@ -92,6 +106,8 @@ impl Client {
         match client.verdict() {
             Verdict::Send(ticket) => client.ticket = ticket,
             Verdict::Partly(ticket) => (client.ticket, client.partly) = (Some(ticket), true),
+            // To whoever finds it to be another, it may be there in part.
+            Verdict::SameIf(_, ticket) => (client.ticket, client.partly) = (ticket, true),
             other => panic!("{other:?}"),
         }
         client

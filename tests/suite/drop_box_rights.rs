@@ -14,6 +14,7 @@ use haul::store::{Claim, Durability, Error, LocalStore, Staged, Standing, Store,
 use haul::wire::Message;
 use haul::wire::message::{Offer, Rights};
 
+use crate::broken_off::{self, BLOCKS, Client};
 use crate::raw::{Heard, Raw, block, commit, committed, entry, offer, offered, sum, transfer};
 use crate::rig::Rig;
 
@@ -101,6 +102,25 @@ fn who_may_read_no_more_learns_no_more_of_what_they_offered_before() {
     let refused = Code::NotAuthorised;
     assert_eq!(codes, [(1, refused), (2, refused), (3, refused)]);
     assert_eq!(fs::read(rig.root().join("other")).unwrap(), b"another");
+}
+
+#[test]
+fn who_may_read_no_more_is_told_nothing_of_what_they_would_have_replaced() {
+    let door = Arc::new(Door(AtomicU32::new(15)));
+    let config = Config {
+        admit: Arc::clone(&door) as Arc<dyn Admit>,
+        ..Config::default()
+    };
+    let rig = Rig::with(config, Fault::default());
+    let bytes = broken_off::bytes();
+    fs::write(rig.root().join("x"), &bytes[1024..]).unwrap();
+    let mut client = Client::replaces(&rig, entry("x", &bytes));
+    assert!(client.partly);
+    door.0.store(2 | 4 | 8, Ordering::SeqCst);
+    client.asks(0, BLOCKS);
+    let fail = client.raw.hear_fail("nodes");
+    assert_eq!((fail.request, fail.code), (Some(7), Code::NotAuthorised));
+    assert!(!rig.root().join(".haul/partial").exists());
 }
 
 #[test]

@@ -21,6 +21,7 @@ mod crashes;
 mod cut_and_resumed;
 mod deep;
 mod descriptors;
+mod differing;
 mod directories;
 mod document;
 mod drop_box_asked;

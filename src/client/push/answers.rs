@@ -83,7 +83,7 @@ impl<S: Source> Worker<'_, '_, S> {
                 self.begin(file, ticket)?;
             }
             (Verdict::Partly(ticket), Effect::Real) if file.is_large() => {
-                self.recover(file, ticket)?;
+                self.partly.push_back((Arc::clone(file), ticket));
             }
             (Verdict::Send(None), Effect::Real) if file.is_large() => return Err(unasked),
             (Verdict::Send(None), Effect::Real) if is_file => {
@@ -272,6 +272,7 @@ impl<S: Source> Worker<'_, '_, S> {
     /// that went over it may have arrived or not, so it is offered anew.
     pub(super) fn give_back(&mut self) {
         let ours = self.number;
+        self.partly.clear();
         self.recovering.clear();
         if let Some(item) = self.carried.take() {
             let file = Arc::new(Outgoing::new(self.push.next_entry(), item, ours));

@@ -9,12 +9,12 @@ use super::worker::Worker;
 use crate::client::Effect;
 use crate::client::monitor::Status;
 use crate::code::Code;
-use crate::content::{Algorithm, Checksum};
+use crate::content::{Algorithm, Checksum, merge};
 use crate::offer::Ticket;
 use crate::store::{self, Source};
 use crate::transfer::Error;
 use crate::transfer::heartbeat::{patiently, say_working};
-use crate::transfer::send::in_order;
+use crate::transfer::send::{in_order, nodes_of};
 
 /// A file that is on the server if it has this checksum; if not, and it may replace
 /// what is there, it goes by this ticket.
@@ -52,13 +52,21 @@ impl<S: Source> Worker<'_, '_, S> {
             Ok(reader) => reader,
             Err(error) => return Ok(Err(error)),
         };
-        if !file.is_large() {
+        let Some(geometry) = file.geometry().filter(|cut| !cut.is_single()) else {
             return Ok(in_order(&reader, Algorithm::Blake3));
-        }
+        };
         let link = &mut self.session.link;
         link.flush()?;
-        let hash = || in_order(&reader, Algorithm::Blake3);
-        patiently("compare", hash, &mut || say_working(link))
+        let hash = || nodes_of(&reader, geometry);
+        let nodes = patiently("compare", hash, &mut || say_working(link))?;
+        Ok(nodes.and_then(|nodes| {
+            let whole = merge(&nodes).ok_or_else(|| store::Error::Changed(item.from.clone()));
+            // Of what has no version nobody knows later whether it is still the same.
+            if item.version.is_some() {
+                file.hashed.get_or_init(|| nodes);
+            }
+            whole
+        }))
     }
 
     /// The same is on the server: that is to be vouched for.
@@ -80,8 +88,10 @@ impl<S: Source> Worker<'_, '_, S> {
         }
         match (options.effect, ticket, file.is_large()) {
             (Effect::Dry, ..) => self.would(file, Status::WouldReplace),
-            // An earlier try may have replaced it in part.
-            (Effect::Real, Some(ticket), true) => self.recover(file, ticket)?,
+            // Most of it may be the same, or an earlier try have replaced it in part.
+            (Effect::Real, Some(ticket), true) => {
+                self.partly.push_back((Arc::clone(file), ticket));
+            }
             (Effect::Real, None, false) => self.granted.push_back(Arc::clone(file)),
             (Effect::Real, ..) => {
                 return Err(Error::Broken("a verdict that this client did not ask for"));

@@ -67,6 +67,8 @@ pub(super) struct Outgoing<S> {
     /// The checksum that it has in common with the one on the server.
     pub(super) same: OnceLock<Checksum>,
     pub(super) second: OnceLock<Checksum>,
+    /// The nodes of its version, where all were hashed before any was sent.
+    pub(super) hashed: OnceLock<Vec<Node>>,
     /// Bytes that were sent, for a screen.
     pub(super) done: Arc<AtomicU64>,
     /// Where it is counted among the large files under way.
@@ -77,7 +79,7 @@ pub(super) struct Outgoing<S> {
 #[derive(Debug)]
 struct State {
     nodes: Vec<Option<Node>>,
-    /// The nodes of the blocks that the server has from an earlier try.
+    /// The nodes of the blocks that the server has.
     there: Vec<Option<Node>>,
     /// Blocks that are not yet written whole to a connection.
     left: u64,
@@ -94,6 +96,7 @@ impl<S> Outgoing<S> {
             ticket: OnceLock::new(),
             same: OnceLock::new(),
             second: OnceLock::new(),
+            hashed: OnceLock::new(),
             done: Arc::default(),
             counted: OnceLock::new(),
             state: Mutex::new(State {

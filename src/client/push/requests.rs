@@ -126,6 +126,7 @@ impl<S: Source> Worker<'_, '_, S> {
             blocks: blocks.clone(),
             tag,
             here: file.there(&blocks),
+            hashed: file.hashed.get().map(Vec::as_slice),
         };
         let (job, heard) = (&self.push.job, &mut self.heard);
         let tagged = &mut self.tagged;

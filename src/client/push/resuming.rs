@@ -1,8 +1,9 @@
-//! Going on with what the server has from an earlier try.
+//! Going on with what the server has: from an earlier try, or in the file that is replaced.
 //!
 //! The server tells the node of each block that it has, a page after the other, and may have
 //! to read them first. Our own blocks are read and hashed in any case: those that have the
-//! same node are not sent. So it does not matter what went wrong with the earlier try.
+//! same node are not sent. So it does not matter what the server has, or what went wrong with
+//! the earlier try.
 
 use std::sync::Arc;
 
@@ -14,6 +15,10 @@ use crate::store::Source;
 use crate::transfer::Error;
 use crate::wire::message::{Nodes, NodesAre, Request};
 
+/// Files that are asked about at once over one connection: the server keeps few requests in
+/// mind while it answers one.
+const ASKED_MAX: usize = 8;
+
 /// A file of which the server tells what it has.
 pub(super) struct Recovering<S> {
     pub(super) request: Request,
@@ -23,9 +28,18 @@ pub(super) struct Recovering<S> {
 }
 
 impl<S: Source> Worker<'_, '_, S> {
-    /// Asks what the server has of a file. The answer may be long: no block is sent over this
-    /// connection before it is here.
-    pub(super) fn recover(&mut self, file: &Shared<S>, ticket: Ticket) -> Result<(), Error> {
+    /// Asks what the server has of some files. The answers may be long: no block is sent over
+    /// this connection before they are here.
+    pub(super) fn ask_for_nodes(&mut self) -> Result<(), Error> {
+        while self.recovering.len() < ASKED_MAX
+            && let Some((file, ticket)) = self.partly.pop_front()
+        {
+            self.recover(&file, ticket)?;
+        }
+        Ok(())
+    }
+
+    fn recover(&mut self, file: &Shared<S>, ticket: Ticket) -> Result<(), Error> {
         let geometry = self.announce(file, ticket)?;
         let request = self.session.request();
         self.session.link.say(&Nodes {

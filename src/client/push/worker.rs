@@ -20,7 +20,7 @@ use crate::client::Options;
 use crate::client::monitor::Cancel;
 use crate::client::route::{Route, Said};
 use crate::client::session::Session;
-use crate::offer::{EntryId, Offering};
+use crate::offer::{EntryId, Offering, Ticket};
 use crate::store::Source;
 use crate::transfer::Error;
 use crate::transfer::heartbeat::{PULSE, say_working};
@@ -46,7 +46,9 @@ pub(super) struct Worker<'p, 'm, S: Source> {
     pub(super) commits: VecDeque<(Request, Vec<Shared<S>>)>,
     /// The end that is unanswered: its directories, and their numbers.
     pub(super) end: Option<Ending>,
-    /// Files of which the server tells what it has.
+    /// Files of which the server may have something.
+    pub(super) partly: VecDeque<(Shared<S>, Ticket)>,
+    /// Those of which it tells what it has.
     pub(super) recovering: VecDeque<Recovering<S>>,
     /// Files that may be on the server already.
     pub(super) doubts: VecDeque<Doubt<S>>,
@@ -98,6 +100,7 @@ impl<'p, 'm, S: Source> Worker<'p, 'm, S> {
             offers: VecDeque::new(),
             commits: VecDeque::new(),
             end: None,
+            partly: VecDeque::new(),
             recovering: VecDeque::new(),
             doubts: VecDeque::new(),
             granted: VecDeque::new(),
@@ -147,7 +150,7 @@ impl<'p, 'm, S: Source> Worker<'p, 'm, S> {
         if !self.recovering.is_empty() {
             return Ok(false);
         }
-        let waiting = self.granted.len() + self.doubts.len();
+        let waiting = self.granted.len() + self.doubts.len() + self.partly.len();
         let large = self.push.large.load(Ordering::Relaxed);
         let may_offer = self.offers.len() < UNANSWERED && waiting < OFFER_MAX && large < LARGE_MAX;
         if may_offer && let Some(item) = self.next_item() {
@@ -160,6 +163,8 @@ impl<'p, 'm, S: Source> Worker<'p, 'm, S> {
             self.send(&file, 0..1)?;
         } else if let Some(doubt) = self.doubts.pop_front() {
             self.compare(doubt)?;
+        } else if !self.partly.is_empty() && self.work.is_empty() {
+            self.ask_for_nodes()?;
         } else if let Ok(work) = self.work.try_recv() {
             self.take(work)?;
         } else if !self.written.files.is_empty() && self.commits.len() < UNANSWERED {

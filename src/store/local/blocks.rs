@@ -20,9 +20,11 @@ pub(super) struct Blocks {
 enum State {
     Free,
     Writing,
+    /// It is being copied from the file that is replaced.
+    Carrying,
     /// Something is in its place, perhaps what was verified to have this node once.
     Found(Option<Node>),
-    /// What an earlier try has left in its place has this node.
+    /// What an earlier try has left in its place, or was copied there, has this node.
     Kept(Node),
     Verified(Node),
 }
@@ -36,6 +38,8 @@ pub(super) enum Arrival {
     Again,
     /// Another one was verified in its place.
     Different,
+    /// Something is being copied into its place: it has to wait until that is done.
+    Later,
     /// The file has no such block.
     None,
 }
@@ -81,7 +85,7 @@ impl Blocks {
         for state in &mut states {
             *state = match *state {
                 State::Verified(node) => State::Kept(node),
-                State::Writing => State::Free,
+                State::Writing | State::Carrying => State::Free,
                 other => other,
             };
         }
@@ -108,6 +112,7 @@ impl Blocks {
         match *state {
             State::Verified(node) if node != block.node() => return Arrival::Different,
             State::Writing | State::Verified(_) => return Arrival::Again,
+            State::Carrying => return Arrival::Later,
             State::Kept(node) if node == block.node() => {
                 *state = State::Verified(node);
                 return Arrival::Again;
@@ -132,6 +137,24 @@ impl Blocks {
         } else {
             *state = State::Free;
         }
+    }
+
+    /// Claims a block for a copy, if nothing is in its place.
+    pub(super) fn begin_carrying(&mut self, number: u64) -> bool {
+        let state = self.states.get_mut(number as usize);
+        let state = state.filter(|state| matches!(state, State::Free));
+        state.map(|state| *state = State::Carrying).is_some()
+    }
+
+    /// The copy is there and has this node, or came to nothing. Nobody notes anything of what
+    /// was handed over meanwhile.
+    pub(super) fn carried(&mut self, number: u64, node: Option<Node>) {
+        let state = self.states.get_mut(number as usize);
+        let Some(state) = state.filter(|state| matches!(state, State::Carrying)) else {
+            return;
+        };
+        self.left -= u64::from(node.is_some());
+        *state = node.map_or(State::Free, State::Kept);
     }
 
     /// Whether something is in a block's place that is to be read before it counts.
@@ -191,7 +214,7 @@ impl State {
     fn node(&self) -> Option<Node> {
         match self {
             Self::Verified(node) | Self::Kept(node) => Some(*node),
-            Self::Free | Self::Writing | Self::Found(_) => None,
+            Self::Free | Self::Writing | Self::Carrying | Self::Found(_) => None,
         }
     }
 }
@@ -274,6 +297,32 @@ mod tests {
         assert_eq!(arrives(&mut blocks, 0, 8), Arrival::Write);
         blocks.know(0, Some(node(0, 7)));
         assert_eq!(blocks.held_among(0..1), [Some(node(0, 8))]);
+    }
+
+    #[test]
+    fn what_is_copied_has_its_place_to_itself_until_it_is_there() {
+        let mut blocks = tracked();
+        assert!(blocks.begin_carrying(0) && !blocks.begin_carrying(0));
+        assert_eq!(arrives(&mut blocks, 0, 8), Arrival::Later);
+        blocks.carried(0, Some(node(0, 7)));
+        assert_eq!(blocks.held_among(0..1), [Some(node(0, 7))]);
+        assert_eq!(arrives(&mut blocks, 0, 8), Arrival::Write);
+        assert!(!blocks.begin_carrying(0), "it has come");
+        blocks.carried(0, Some(node(0, 7)));
+        assert_eq!(blocks.held_among(0..1), [Some(node(0, 8))]);
+
+        assert!(blocks.begin_carrying(1));
+        blocks.carried(1, None);
+        assert_eq!(blocks.missing(), std::iter::once(1..4).collect::<Vec<_>>());
+        assert_eq!(arrives(&mut blocks, 1, 8), Arrival::Write);
+
+        blocks.find(2..3);
+        assert!(!blocks.begin_carrying(2), "what was found is read first");
+        assert!(blocks.begin_carrying(3));
+        assert_eq!(
+            blocks.bequeath().missing(),
+            std::iter::once(2..4).collect::<Vec<_>>()
+        );
     }
 
     #[test]

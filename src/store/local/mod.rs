@@ -6,6 +6,7 @@
 //! local user with write access does to the tree meanwhile leads nowhere else.
 
 mod blocks;
+mod carrying;
 mod changes;
 mod checksum_record;
 mod core;
@@ -37,6 +38,7 @@ mod within;
 
 use std::path::Path;
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use rustix::io::Errno;
@@ -206,6 +208,9 @@ impl LocalStore {
             |number| ticket::seal(&self.shared.key, self.whose(), number),
         );
         let staged = Arc::new(staged);
+        if staged.may_carry_over() {
+            staged.is_partly.store(true, Ordering::Release);
+        }
         if staged.ticket().is_some() {
             self.shared.under_way.remember(&staged);
         }

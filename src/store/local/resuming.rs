@@ -15,7 +15,7 @@ use super::partial_files::Partial;
 use super::partial_label::Label;
 use super::partials::{Otherwise, Taken};
 use super::staging::{Life, LocalStaged};
-use crate::content::{Geometry, Node, node_of};
+use crate::content::{Geometry, Node, node_of, side_by_side};
 use crate::entry::Entry;
 use crate::offer::OnExisting;
 use crate::path::RemotePath;
@@ -163,13 +163,12 @@ impl LocalStaged {
         }
     }
 
-    /// Goes on with what is there, if anything is. Says whether there are blocks to be asked
-    /// about.
-    fn adopt(&self) -> Result<bool, Error> {
+    /// Goes on with what is there, if anything is.
+    fn adopt(&self) -> Result<(), Error> {
         let mut life = self.life();
         match *life {
             Life::Unborn => {}
-            Life::Open(_) => return Ok(true),
+            Life::Open(_) => return Ok(()),
             Life::Written(_) | Life::Ended => return Err(Error::NoStaging),
         }
         let under_way = &self.shared.under_way;
@@ -184,34 +183,43 @@ impl LocalStaged {
                 under_way.forget_blocks(count);
             }
         }
-        self.begin_partial(&mut life, Otherwise::Nothing)
+        self.begin_partial(&mut life, Otherwise::Nothing)?;
+        Ok(())
     }
 
     /// Finds out which blocks are here: what was found is read.
     pub(super) fn read_back(&self, blocks: Range<u64>) -> Result<Vec<Option<Node>>, Error> {
-        let nothing = || blocks.clone().map(|_| None).collect();
-        let (Some(partial), Some(geometry)) = (&self.partial, self.geometry()) else {
-            return Ok(nothing());
-        };
-        if self.among_partials.get().is_none() {
-            if !self.is_partly.load(Ordering::Acquire) {
-                return Ok(nothing());
-            }
-            self.shared.partials.await_turn(self, partial);
-            if !self.adopt()? {
-                // It is waited for once: the next page is not to be.
-                self.is_partly.store(false, Ordering::Release);
-                return Ok(nothing());
-            }
-        }
-        let mut buffer = Vec::new();
-        for number in blocks.clone() {
-            if self.blocks().is_found(number) {
-                let node = self.node_on_disk(geometry, number, &mut buffer)?;
-                self.blocks().know(number, node);
-            }
+        self.take_up()?;
+        if let Some(geometry) = self.geometry() {
+            side_by_side(blocks.clone(), |number, buffer| {
+                self.look_for(geometry, number, buffer)
+            })?;
         }
         Ok(self.blocks().held_among(blocks))
+    }
+
+    /// Takes up what an earlier try has left, if somebody asks for it for the first time.
+    fn take_up(&self) -> Result<(), Error> {
+        if self.among_partials.get().is_some() || !self.is_partly.load(Ordering::Acquire) {
+            return Ok(());
+        }
+        if let Some(partial) = &self.partial {
+            self.shared.partials.await_turn(self, partial);
+        }
+        self.adopt()?;
+        // It is waited for once: the next page is not to be.
+        self.is_partly.store(false, Ordering::Release);
+        Ok(())
+    }
+
+    /// Finds out whether a block is here, or can be had from the file that is replaced.
+    fn look_for(&self, geometry: Geometry, number: u64, buffer: &mut Vec<u8>) -> Result<(), Error> {
+        if self.blocks().is_found(number) {
+            let node = self.node_on_disk(geometry, number, buffer)?;
+            self.blocks().know(number, node);
+        }
+        self.carry_over(geometry, number, buffer);
+        Ok(())
     }
 
     /// The node of what is in a block's place; none where it cannot be read.

@@ -7,7 +7,7 @@
 use std::ops::Range;
 use std::os::fd::OwnedFd;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, RwLock};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, OnceLock, PoisonError, RwLock};
 
 use rustix::io::Errno;
 
@@ -44,7 +44,7 @@ pub struct LocalStaged {
     pub(super) named: AtomicBool,
     /// Of what it is a part, where that is kept when its sender is gone.
     pub(super) partial: Option<Partial>,
-    /// Whether something of it may be here already.
+    /// Whether something of it may be here already, which was not looked for yet.
     pub(super) is_partly: AtomicBool,
     /// The directory of partials, once it is received there.
     pub(super) among_partials: OnceLock<Arc<OwnedFd>>,
@@ -52,6 +52,10 @@ pub struct LocalStaged {
     pub(super) owns_partial: AtomicBool,
     /// Who sends it.
     pub(super) holder: OnceLock<Arc<dyn Holder>>,
+    /// The file that it replaces, once blocks are wanted of that; none where it cannot be read.
+    pub(super) replaced: OnceLock<Option<OwnedFd>>,
+    /// A block was carried over from there.
+    pub(super) carried: Condvar,
 }
 
 /// What became of what is staged.
@@ -105,6 +109,8 @@ impl LocalStaged {
             among_partials: OnceLock::new(),
             owns_partial: AtomicBool::new(false),
             holder: OnceLock::new(),
+            replaced: OnceLock::new(),
+            carried: Condvar::new(),
         }
     }
 
@@ -180,11 +186,17 @@ impl LocalStaged {
             let count = under_way.remember_blocks(self.entry(), count)?;
             blocks.track(count);
         }
-        match blocks.claim(block) {
-            Arrival::Write => Ok(true),
-            Arrival::Again => Ok(false),
-            Arrival::Different => Err(Error::Mismatch(self.entry().path.clone())),
-            Arrival::None => Err(Error::NoStaging),
+        loop {
+            match blocks.claim(block) {
+                Arrival::Write => return Ok(true),
+                Arrival::Again => return Ok(false),
+                Arrival::Different => return Err(Error::Mismatch(self.entry().path.clone())),
+                Arrival::None => return Err(Error::NoStaging),
+                Arrival::Later => {
+                    let carried = self.carried.wait(blocks);
+                    blocks = carried.unwrap_or_else(PoisonError::into_inner);
+                }
+            }
         }
     }
 
@@ -204,7 +216,7 @@ impl LocalStaged {
         Ok(())
     }
 
-    fn write(&self, block: &Verified<'_>) -> Result<(), Error> {
+    pub(super) fn write(&self, block: &Verified<'_>) -> Result<(), Error> {
         let geometry = self.geometry().ok_or(Error::NoStaging)?;
         let offset = geometry.offset(block.index());
         let write = |file: &OwnedFd| {
