@@ -101,6 +101,8 @@ pub enum Reason {
     Space,
     /// It is more than whoever offers it may store.
     Quota,
+    /// The file is larger than any may be.
+    Size,
 }
 
 /// What reopens a staged file from any connection of the same identity.

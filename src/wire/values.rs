@@ -111,6 +111,7 @@ written_as!(
         Reason::LeadsOut => 5,
         Reason::Space => 6,
         Reason::Quota => 7,
+        Reason::Size => 8,
     },
     // A later version may know more reasons; the code says enough.
     |d| Ok(match d.u8()? {
@@ -121,6 +122,7 @@ written_as!(
         5 => Self::LeadsOut,
         6 => Self::Space,
         7 => Self::Quota,
+        8 => Self::Size,
         _ => Self::Unsaid,
     })
 );

@@ -5,6 +5,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use super::flush::SharedPoint;
 use super::partials::Partials;
+use super::room::Room;
 use super::staging_area::{Area, Keeper};
 use super::tree::Held;
 use super::under_way::UnderWay;
@@ -45,6 +46,7 @@ pub(super) struct Core {
     pub(super) area: Mutex<Option<Arc<Area>>>,
     pub(super) partials: Partials,
     pub(super) under_way: UnderWay,
+    pub(super) room: Room,
     pub(super) publishing: Mutex<()>,
     pub(super) key: [u8; 32],
 }
@@ -66,6 +68,7 @@ impl Core {
             point: SharedPoint::default(),
             area: Mutex::new(None),
             under_way: UnderWay::default(),
+            room: Room::default(),
             publishing: Mutex::new(()),
             key,
         }
