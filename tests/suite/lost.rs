@@ -186,7 +186,7 @@ fn a_job_that_gets_somewhere_goes_on_however_often_its_connections_are_lost() {
         let source = rig.file("source", 40 * MIB + 3);
         fs::copy(&source, rig.root().join("old")).unwrap();
         // A connection that is reset takes with it what the server has not read yet.
-    let (client, opened) = mortal(&rig, 3 * MIB + 77, 20);
+        let (client, opened) = mortal(&rig, 3 * MIB + 77, 20);
         let options = JobOptions::default();
         let into = rig.dir.path().join("into");
         let (outcome, target) = match way {
