@@ -1,11 +1,13 @@
 //! Each limit of a server by its flag, as whoever comes up against it sees it.
 
+use std::fs;
 use std::io::Read;
 use std::net::TcpStream;
 use std::time::{Duration, Instant};
 
 use haul::code::Code;
 use haul::wire::Message;
+use rustix::process::{Pid, Resource, Rlimit, Signal, getrlimit, prlimit};
 
 use crate::place::Place;
 use crate::putting::X;
@@ -113,7 +115,7 @@ fn a_file_that_is_larger_than_any_may_be_is_refused_and_the_rest_go_on() {
     place.says("put a [ADDRESS]", 8, "", why);
     assert_eq!(visible(&place.root().join("a")), ["most", "none"]);
     // What is there is there, whatever it takes to replace it.
-    std::fs::copy(place.here().join("a/large"), place.root().join("a/large")).unwrap();
+    fs::copy(place.here().join("a/large"), place.root().join("a/large")).unwrap();
     place.says("put -c a/large [ADDRESS]/a/", 0, "", "*1 unchanged*");
     place.file("a/large", &noise(4000));
     place.says("put --overwrite a/large [ADDRESS]/a/", 8, "", "haul: *");
@@ -127,6 +129,30 @@ fn a_limit_from_the_environment_holds_and_one_that_is_none_is_named() {
     place.says(line, 2, "", "*HAUL_MIN_FREE*bytes are written as*");
     let line = "serve --tcp-keepalive 0 --listen 127.0.0.1:0 [ROOT]";
     place.says(line, 2, "", "*--tcp-keepalive*at least 1s*");
+}
+
+#[test]
+fn without_a_descriptor_to_be_had_accepting_pauses_and_recovers() {
+    let place = Place::serving("--plaintext");
+    let server = &place.server.running;
+    let pid = Pid::from_raw(server.id().cast_signed());
+    // Those that every process has are in use.
+    let none_left = Rlimit {
+        current: Some(3),
+        maximum: getrlimit(Resource::Nofile).maximum,
+    };
+    let usual = prlimit(pid, Resource::Nofile, none_left).unwrap();
+    let raw = connect(&place);
+    // It waits to be accepted, and the server for a descriptor.
+    assert!(!raw.hears_within(Duration::from_secs(1)));
+    prlimit(pid, Resource::Nofile, usual).unwrap();
+    raw.begin()
+        .expect("a welcome")
+        .is_answered("it was accepted");
+    server.signal(Signal::TERM);
+    let log = place.server.running.finish().stderr;
+    let tries = log.matches("cannot accept").count();
+    assert!((1..=12).contains(&tries), "{tries} tries: {log}");
 }
 
 #[test]
