@@ -105,6 +105,8 @@ pub enum Reason {
     Replacing,
     /// It is one file more than whoever offers it may store.
     Count,
+    /// The file is larger than any may be.
+    Size,
 }
 
 /// What reopens a staged file from any connection of the same identity.

@@ -82,6 +82,11 @@ impl AddressError {
 }
 
 impl Address {
+    /// Where a server listens that was not told where.
+    pub(super) fn usual() -> Self {
+        Self::new("127.0.0.1", PORT)
+    }
+
     /// Reads `HOST[:PORT]`.
     pub(super) fn parse(text: &str) -> Result<Self, AddressError> {
         if let Some(rest) = text.strip_prefix('[') {

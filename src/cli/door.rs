@@ -42,22 +42,22 @@ impl Door {
     }
 }
 
-/// Finds out how `serve` is guarded.
+/// Finds out how `serve` is guarded, which listens there.
 ///
 /// # Errors
 ///
 /// Where it would be open to those who should not come in, or shut to all who could.
-pub(super) fn of(serve: &Serve, secrecy: Secrecy) -> anyhow::Result<Door> {
+pub(super) fn of(serve: &Serve, listen: &[Address], secrecy: Secrecy) -> anyhow::Result<Door> {
     let mut door = match secrecy {
-        Secrecy::Plain => open(serve),
-        Secrecy::Encrypted => keyed(serve),
+        Secrecy::Plain => open(serve, listen),
+        Secrecy::Encrypted => keyed(serve, listen),
     }?;
     door.said.extend(door.own.said());
     Ok(door)
 }
 
 /// Whoever reaches the port comes in.
-fn open(serve: &Serve) -> anyhow::Result<Door> {
+fn open(serve: &Serve, listen: &[Address]) -> anyhow::Result<Door> {
     if serve.invite.is_some() {
         return Err(usage(
             "whoever is on the way would hear the secret of an invitation: --invite goes \
@@ -74,7 +74,7 @@ fn open(serve: &Serve) -> anyhow::Result<Door> {
         )));
     }
     let own = OwnFiles::beneath(&real(&serve.root), serve.audit.as_deref())?;
-    for address in &serve.listen {
+    for address in listen {
         if !is_public(address)? {
             continue;
         }
@@ -102,7 +102,7 @@ fn open(serve: &Serve) -> anyhow::Result<Door> {
 }
 
 /// Only those come in who hold an admitted key.
-fn keyed(serve: &Serve) -> anyhow::Result<Door> {
+fn keyed(serve: &Serve, listen: &[Address]) -> anyhow::Result<Door> {
     let places = places::of_user()?;
     let server = places.server_key().load_or_make()?;
     let owner = places.identity().load_or_make()?.public();
@@ -115,7 +115,7 @@ fn keyed(serve: &Serve) -> anyhow::Result<Door> {
     let strangers = serve.strangers;
     let admits_others =
         strangers.is_some() || serve.invite.is_some() || grants.admits_anybody(&root, Utc::now());
-    for address in &serve.listen {
+    for address in listen {
         if is_public(address)? {
             refuse_in_vain(address, &root, admits_others)?;
             refuse_as_root(serve, address)?;

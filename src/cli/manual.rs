@@ -1,7 +1,7 @@
 //! What the manual says beyond the flags, which it has from `args`.
 
 /// What haul is, a paragraph each.
-pub(super) const DESCRIPTION: [&str; 6] = [
+pub(super) const DESCRIPTION: [&str; 7] = [
     "haul moves files between machines. One side serves a directory, the other puts files \
      there and gets them. Every block that arrives is verified; a file gets its name only \
      once it is whole, proved and flushed to disk, so under a name there is always one whole \
@@ -17,6 +17,11 @@ pub(super) const DESCRIPTION: [&str; 6] = [
      and the same command sends only what is missing. While it runs, a client that loses its \
      connection tries again by itself, after growing pauses. Of a file above 1 MiB that replaces \
      another, put sends only the blocks of 1 MiB that differ.",
+    "A server that is told to stop, by Ctrl-C or SIGTERM, accepts no more, tells those who ask for \
+     nothing, and lets transfers finish for the drain time; what is cut then can be gone on with. The \
+     second time it stops at once. It listens on the sockets that a service manager hands over \
+     (LISTEN_FDS), and tells one that it is ready, stopping and well (NOTIFY_SOCKET, \
+     WATCHDOG_USEC).",
     "Everything is encrypted (TLS 1.3), and both sides are known by their keys. On one machine \
      a user's own commands and servers know each other. Others are admitted by authorize, and \
      a server on another machine is known once trust has been told of its key, or a person has \
@@ -91,7 +96,7 @@ pub(super) const ENVIRONMENT: [(&str, &str); 6] = [
 ];
 
 /// What is typed, and what it does; the command is the second word.
-pub(super) const EXAMPLES: [(&str, &str); 30] = [
+pub(super) const EXAMPLES: [(&str, &str); 31] = [
     (
         "haul serve /srv/files",
         "Serve a directory to this machine, until stopped.",
@@ -108,6 +113,10 @@ pub(super) const EXAMPLES: [(&str, &str); 30] = [
     (
         "haul serve --keep-partials 12h /srv/files",
         "Keep what was broken off for half a day, in place of a week.",
+    ),
+    (
+        "haul serve --min-free 10GiB --max-file-bytes 50GiB /srv/files",
+        "Leave 10 GiB of the disk free, and take no file above 50 GiB.",
     ),
     (
         "haul put report.pdf nas/2025/",

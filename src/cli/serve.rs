@@ -12,6 +12,7 @@ use tracing::level_filters::LevelFilter;
 
 use crate::code::Code;
 use crate::fault::Fault;
+use crate::net::Listener;
 use crate::server::{Audit, AuditFile, Config, Server};
 use crate::store::{Durability, LocalStore};
 use crate::trust::Bearer;
@@ -29,21 +30,28 @@ use super::links::SCHEME;
 use super::output::{Output, say};
 use super::places;
 use super::serve_args::LogArg;
+use super::service::{self, Handed};
 use super::settings::{Format, Loudness, Manner, Serve};
 use super::signals;
 use super::trust_settings::Terms;
 
 pub(super) fn run(serve: &Serve, manner: Manner) -> anyhow::Result<Option<Code>> {
-    let mut door = door::of(serve, manner.secrecy)?;
+    let handed = service::handed_over()?;
+    let said = match (serve.listen.as_slice(), handed.as_slice()) {
+        ([], []) => &[Address::usual()],
+        (said, _) => said,
+    };
+    let listen: Vec<Address> = handed.iter().map(|it| it.address.clone()).collect();
+    let mut door = door::of(serve, &[&listen, said].concat(), manner.secrecy)?;
     start_log(serve.log, manner.loudness);
     let hidden = door.own.hidden();
     let store = LocalStore::serve_without(&serve.root, hidden, serve.durability, Fault::default())?;
     store.keep_partials(serve.keep_partials);
+    store.limit(serve.limits);
     let audit = match &serve.audit {
         Some(path) => Some(Arc::new(AuditFile::open(path)?)),
         None => None,
     };
-    let listen: Vec<String> = serve.listen.iter().map(Address::to_string).collect();
     let room = descriptors::room_for(serve.server.max_connections);
     door.said.extend(room.notice);
     let config = Config {
@@ -53,19 +61,32 @@ pub(super) fn run(serve: &Serve, manner: Manner) -> anyhow::Result<Option<Code>>
         max_connections: room.connections,
         ..serve.server.clone()
     };
-    let server = Server::bind(store, &listen, config).map_err(|error| usage(error.to_string()))?;
+    let server = Server::on(store, listeners(handed, said)?, config)?;
     let addresses = server.addresses()?;
     let made = invite(serve, &door, &addresses)?;
     // All that takes more than this is done, and no thread is there yet.
     let confined = needs(serve, &door)?.confine();
     let handle = server.start()?;
-    let _signals = signals::stopping(handle.stopper(), audit)?;
+    let drain = serve.server.drain;
+    let tell = move || service::is_stopping(drain);
+    let _signals = signals::stopping(handle.stopper(), audit, tell)?;
     if manner.loudness != Loudness::Quiet {
         introduce(serve, &door, &addresses, (&confined, made.as_ref()));
     }
     announce(&addresses, &door, made.as_ref(), manner.format)?;
-    handle.wait();
+    service::is_ready();
+    service::wait(handle);
     Ok(None)
+}
+
+/// What was handed over, and what was said.
+fn listeners(handed: Vec<Handed>, said: &[Address]) -> anyhow::Result<Vec<Listener>> {
+    let bind = |address: &Address| {
+        let bound = Listener::bind(address.to_string().as_str());
+        bound.map_err(|error| usage(format!("cannot listen on {address}: {error}")))
+    };
+    let handed = handed.into_iter().map(|it| Ok(it.listener));
+    handed.chain(said.iter().map(bind)).collect()
 }
 
 /// Makes the invitation that was asked for, to the first address that others can reach.

@@ -1,6 +1,5 @@
 //! How `haul serve` is spelled.
 
-use std::num::NonZeroUsize;
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -10,6 +9,7 @@ use clap::{Args as ClapArgs, ValueEnum};
 use crate::trust;
 use crate::wire::message::Rights;
 
+use super::limits::Limits;
 use super::quantity;
 
 #[derive(Debug, ClapArgs)]
@@ -21,11 +21,11 @@ pub(super) struct ServeArgs {
     #[arg(
         long,
         help = "Where to listen, repeatable; port 0 picks a free one. [::] takes IPv4 too, unless \
-                an address of IPv4 with the same port stands beside it",
+                an address of IPv4 with the same port stands beside it. Without it \
+                127.0.0.1:4285, or the sockets that a service manager hands over",
         env = "HAUL_LISTEN",
         value_name = "ADDR[:PORT]",
-        value_delimiter = ',',
-        default_value = "127.0.0.1:4285"
+        value_delimiter = ','
     )]
     pub(super) listen: Vec<String>,
     /// Let nobody write, whatever they are authorized for
@@ -48,27 +48,8 @@ pub(super) struct ServeArgs {
     /// Serve as root on addresses that others can reach
     #[arg(long, env = "HAUL_ALLOW_ROOT", value_parser = BoolishValueParser::new())]
     pub(super) allow_root: bool,
-    /// Connections at once; one more is told that the server is full
-    #[arg(
-        long,
-        env = "HAUL_MAX_CONNECTIONS",
-        value_name = "N",
-        default_value = "1024"
-    )]
-    pub(super) max_connections: NonZeroUsize,
-    /// Connections at once from one address, or from one IPv6 network of 64 bits; as many as in
-    /// all where it is not said
-    #[arg(long, env = "HAUL_MAX_PER_SOURCE", value_name = "N")]
-    pub(super) max_per_source: Option<NonZeroUsize>,
-    /// How long a connection may ask for nothing, as 30, 30s or 5m
-    #[arg(
-        long,
-        env = "HAUL_IDLE_TIMEOUT",
-        value_name = "TIME",
-        default_value = "5m",
-        value_parser = quantity::parse_some_time
-    )]
-    pub(super) idle_timeout: Duration,
+    #[command(flatten)]
+    pub(super) limits: Limits,
     /// How long running transfers may go on after a stop, as 30, 30s or 5m
     #[arg(
         long,

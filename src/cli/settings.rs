@@ -4,7 +4,6 @@
 //! the environment beats the default, and what contradicts itself was refused.
 
 use std::ffi::OsStr;
-use std::num::NonZeroUsize;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -17,8 +16,7 @@ use crate::net::Congestion;
 use crate::offer::{Compare, OnExisting};
 use crate::path::RemotePath;
 use crate::server;
-use crate::store::Durability;
-use crate::transfer::Deadlines;
+use crate::store::{self, Durability};
 use crate::wire::message::Rights;
 
 use super::address::{Address, AddressError};
@@ -101,6 +99,7 @@ pub(super) enum Format {
 #[derive(Debug)]
 pub(super) struct Serve {
     pub(super) root: PathBuf,
+    /// Where to listen, as far as that was said.
     pub(super) listen: Vec<Address>,
     pub(super) reach: Reach,
     pub(super) durability: Durability,
@@ -116,6 +115,8 @@ pub(super) struct Serve {
     pub(super) audit: Option<PathBuf>,
     /// How long what was broken off is kept.
     pub(super) keep_partials: Duration,
+    /// What may be stored.
+    pub(super) limits: store::Limits,
     pub(super) server: server::Config,
     pub(super) log: LogArg,
 }
@@ -236,10 +237,6 @@ pub(super) fn serve(args: ServeArgs, matches: &ArgMatches) -> anyhow::Result<Ser
         DurabilityArg::Batch => Durability::Batch,
         DurabilityArg::None => Durability::None,
     };
-    let deadlines = Deadlines {
-        idle: args.idle_timeout,
-        ..Deadlines::default()
-    };
     Ok(Serve {
         root: args.dir,
         listen: listen?,
@@ -251,15 +248,13 @@ pub(super) fn serve(args: ServeArgs, matches: &ArgMatches) -> anyhow::Result<Ser
         may_be_root: args.allow_root,
         audit: args.audit,
         keep_partials: args.keep_partials,
-        server: server::Config {
-            max_connections: args.max_connections.get(),
+        limits: args.limits.of_store(),
+        server: args.limits.of_server(server::Config {
             congestion: args.congestion.as_deref().map(congestion).transpose()?,
-            max_per_source: args.max_per_source.map_or(usize::MAX, NonZeroUsize::get),
-            deadlines,
             drain: args.drain,
             sweep: args.keep_partials.clamp(Duration::from_secs(1), SWEEP_MAX),
             ..server::Config::default()
-        },
+        }),
         log: args.log,
     })
 }

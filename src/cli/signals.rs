@@ -111,14 +111,19 @@ impl State {
     }
 }
 
-/// Lets the first signal stop a server, and the second not wait for what runs. Where it
-/// keeps records, a terminal that goes away stops nothing: the file is opened anew.
-pub(super) fn stopping(stop: Stop, audit: Option<Arc<AuditFile>>) -> anyhow::Result<Watch> {
+/// Lets the first signal stop a server, of which `tell` hears, and the second not wait for
+/// what runs. Where it keeps records, a terminal that goes away stops nothing: the file is opened anew.
+pub(super) fn stopping(
+    stop: Stop,
+    audit: Option<Arc<AuditFile>>,
+    tell: impl Fn() + Send + 'static,
+) -> anyhow::Result<Watch> {
     let mut is_first = true;
     watch(move |signal| match &audit {
         Some(audit) if signal == SIGHUP => audit.reopen(),
         _ if is_first => {
             is_first = false;
+            tell();
             stop.stop();
         }
         _ => stop.stop_now(),

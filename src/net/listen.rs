@@ -71,18 +71,27 @@ impl Listener {
         let mut last = io::Error::new(io::ErrorKind::NotFound, "the name has no address");
         for candidate in address.to_socket_addrs()? {
             match bind_one(candidate, families) {
-                Ok(socket) => {
-                    let (waker, woken) = UnixStream::pair()?;
-                    return Ok(Self {
-                        socket,
-                        woken,
-                        waker,
-                    });
-                }
+                Ok(socket) => return Self::handed_over(socket),
                 Err(error) => last = error,
             }
         }
         Err(last)
+    }
+
+    /// Takes a socket that listens already.
+    ///
+    /// # Errors
+    ///
+    /// When no descriptor can be had.
+    pub fn handed_over(socket: TcpListener) -> io::Result<Self> {
+        // Whoever connected may have left again before it is accepted.
+        socket.set_nonblocking(true)?;
+        let (waker, woken) = UnixStream::pair()?;
+        Ok(Self {
+            socket,
+            woken,
+            waker,
+        })
     }
 
     /// The address that was bound, with its real port.
@@ -193,7 +202,6 @@ fn bind_one(address: SocketAddr, families: Families) -> io::Result<TcpListener> 
     }
     socket.bind(&address.into())?;
     socket.listen(BACKLOG)?;
-    socket.set_nonblocking(true)?;
     Ok(socket.into())
 }
 

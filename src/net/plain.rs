@@ -11,8 +11,33 @@ use socket2::{SockRef, TcpKeepalive};
 
 use super::stream::Transport;
 
-/// Silence after which the system asks whether the peer is still there.
-const KEEPALIVE: Duration = Duration::from_secs(60);
+/// Between two of the system's questions whether the peer is still there.
+const ASKING: Duration = Duration::from_secs(10);
+
+/// What was lost where the system gives a connection up.
+const GIVEN_UP: &str =
+    "the network let nothing through for so long that the connection was given up";
+
+/// When the system gives up a peer that is not heard. Where something is waited for the
+/// deadlines are shorter; this is for what nobody waits for, and for those that went
+/// without a word.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Liveness {
+    /// Silence after which it is asked whether the peer is still there.
+    pub keepalive: Duration,
+    /// How long it may be unknown whether something has come there.
+    pub user_timeout: Duration,
+}
+
+impl Default for Liveness {
+    fn default() -> Self {
+        Self {
+            keepalive: Duration::from_secs(60),
+            // Beyond the stall deadline, which knows better what was waited for.
+            user_timeout: Duration::from_secs(90),
+        }
+    }
+}
 
 /// A TCP connection.
 #[derive(Debug)]
@@ -31,11 +56,27 @@ impl Plain {
     ///
     /// Whatever the system refuses.
     pub fn new(socket: impl Into<Arc<TcpStream>>) -> io::Result<Self> {
+        Self::kept_by(socket, Liveness::default())
+    }
+
+    /// The same, for a peer that the system gives up then.
+    ///
+    /// # Errors
+    ///
+    /// Whatever the system refuses.
+    pub fn kept_by(socket: impl Into<Arc<TcpStream>>, liveness: Liveness) -> io::Result<Self> {
         let socket = socket.into();
         // Messages are gathered before they are written: waiting for more only delays.
         socket.set_nodelay(true)?;
-        let keepalive = TcpKeepalive::new().with_time(KEEPALIVE);
-        SockRef::from(&*socket).set_tcp_keepalive(&keepalive)?;
+        let Liveness {
+            keepalive,
+            user_timeout,
+        } = liveness;
+        let asking = TcpKeepalive::new().with_time(keepalive);
+        let asking = asking.with_interval(keepalive.min(ASKING));
+        let options = SockRef::from(&*socket);
+        options.set_tcp_keepalive(&asking)?;
+        options.set_tcp_user_timeout(Some(user_timeout))?;
         Ok(Self {
             socket,
             read_timeout: Duration::ZERO,
@@ -61,7 +102,7 @@ impl Transport for Plain {
             self.socket.set_read_timeout(Some(wait))?;
             self.read_timeout = wait;
         }
-        (&*self.socket).read(into)
+        (&*self.socket).read(into).map_err(given_up)
     }
 
     fn write(&mut self, slices: &[IoSlice<'_>], wait: Duration) -> io::Result<usize> {
@@ -69,7 +110,7 @@ impl Transport for Plain {
             self.socket.set_write_timeout(Some(wait))?;
             self.write_timeout = wait;
         }
-        (&*self.socket).write_vectored(slices)
+        (&*self.socket).write_vectored(slices).map_err(given_up)
     }
 
     fn is_readable(&mut self) -> io::Result<bool> {
@@ -96,11 +137,19 @@ impl Transport for Plain {
     }
 }
 
+/// An error of the socket, told from a wait that ran out where the connection is lost.
+fn given_up(error: io::Error) -> io::Error {
+    match error.raw_os_error() {
+        Some(number) if number == Errno::TIMEDOUT.raw_os_error() => io::Error::other(GIVEN_UP),
+        _ => error,
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::fault::Fault;
-    use crate::net::stream::{Phase, Stream};
+    use crate::net::stream::{Phase, Stream, is_wait};
     use std::io::ErrorKind;
     use std::net::TcpListener;
     use std::time::Instant;
@@ -119,6 +168,41 @@ mod tests {
         let error = stream.read_exact(&mut [0; 8]).unwrap_err();
         assert_eq!(error.kind(), ErrorKind::TimedOut);
         assert_eq!(error.to_string(), text);
+    }
+
+    #[test]
+    fn the_system_is_told_when_to_give_up_a_peer() {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let socket = TcpStream::connect(listener.local_addr().unwrap()).unwrap();
+        let seconds = Duration::from_secs;
+        for (liveness, interval) in [
+            (Liveness::default(), 10),
+            (
+                Liveness {
+                    keepalive: seconds(2),
+                    user_timeout: seconds(3),
+                },
+                2,
+            ),
+        ] {
+            let _plain = Plain::kept_by(socket.try_clone().unwrap(), liveness).unwrap();
+            let set = SockRef::from(&socket);
+            assert!(set.keepalive().unwrap());
+            assert_eq!(set.tcp_keepalive_time().unwrap(), liveness.keepalive);
+            assert_eq!(set.tcp_keepalive_interval().unwrap(), seconds(interval));
+            let timeout = set.tcp_user_timeout().unwrap();
+            assert_eq!(timeout, Some(liveness.user_timeout));
+        }
+    }
+
+    #[test]
+    fn a_connection_that_is_given_up_is_no_wait_that_ran_out() {
+        let number = Errno::TIMEDOUT.raw_os_error();
+        let error = given_up(io::Error::from_raw_os_error(number));
+        assert!(!is_wait(&error));
+        assert_eq!(error.to_string(), GIVEN_UP);
+        let again = given_up(ErrorKind::WouldBlock.into());
+        assert!(is_wait(&again));
     }
 
     #[test]

@@ -68,16 +68,18 @@ fn admit<S: Store + 'static>(shared: &Arc<Shared<S>>, socket: TcpStream, peer: S
     let spawned = thread::Builder::new()
         .name(format!("conn-{peer}"))
         .stack_size(STACK)
-        .spawn(move || match Plain::new(socket) {
-            Ok(plain) => {
-                let link = match &owned.config.encryption {
-                    Some(side) => owned.link(Encrypted::accept(plain, side)),
-                    None => owned.link(plain),
-                };
-                session::serve(&owned, &slot, link);
-            }
-            Err(error) => info!(%peer, %error, "lost before it began"),
-        });
+        .spawn(
+            move || match Plain::kept_by(socket, owned.config.liveness) {
+                Ok(plain) => {
+                    let link = match &owned.config.encryption {
+                        Some(side) => owned.link(Encrypted::accept(plain, side)),
+                        None => owned.link(plain),
+                    };
+                    session::serve(&owned, &slot, link);
+                }
+                Err(error) => info!(%peer, %error, "lost before it began"),
+            },
+        );
     if let Err(error) = spawned {
         warn!(%peer, %error, "refused: no thread can be had");
         refuse(&spare, "the server is busy, try again later");

@@ -44,6 +44,7 @@ mod guard;
 mod keyed;
 mod listing;
 mod resuming;
+mod running;
 mod session;
 mod slots;
 mod sources;
@@ -56,13 +57,11 @@ use std::io;
 use std::net::SocketAddr;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError, Weak};
-use std::thread::JoinHandle;
 use std::time::Duration;
-
-use crossbeam_channel::{Sender, bounded};
 
 use crate::fault::Fault;
 use crate::identity::Identity;
+use crate::net::plain::Liveness;
 use crate::net::tls::ServerSide;
 use crate::net::{Congestion, Listener, Stream, Transport, Waker};
 use crate::offer::TransferId;
@@ -75,6 +74,7 @@ pub use admission::{Acquaintance, Admit, Grant, Refusal, Visitor};
 pub use audit::{Asked, Audit, Record, Unrecorded};
 pub use audit_file::AuditFile;
 pub use keyed::Keyed;
+pub use running::{Handle, Stop};
 pub use sources::OpeningLimits;
 
 use access::Access;
@@ -103,6 +103,8 @@ pub struct Config {
     pub congestion: Option<Congestion>,
     /// How long a peer may take.
     pub deadlines: Deadlines,
+    /// When the system gives up a peer that is not heard.
+    pub liveness: Liveness,
     /// How long running transfers may go on after a stop.
     pub drain: Duration,
     /// How long a client may be silent on all its connections before another of the same
@@ -128,6 +130,7 @@ impl Default for Config {
             openings: OpeningLimits::default(),
             congestion: None,
             deadlines: Deadlines::default(),
+            liveness: Liveness::default(),
             drain: Duration::from_secs(30),
             takeover: Duration::from_secs(15),
             sweep: Duration::from_secs(3600),
@@ -141,26 +144,6 @@ impl Default for Config {
 pub struct Server<S: Store> {
     listeners: Vec<Listener>,
     shared: Arc<Shared<S>>,
-}
-
-/// A server at work. Dropping it stops it at once.
-#[derive(Debug)]
-pub struct Handle {
-    stop: Stop,
-    accepting: Vec<JoinHandle<()>>,
-}
-
-/// Stops a server, from any thread.
-#[derive(Clone, Debug)]
-pub struct Stop(Arc<StopParts>);
-
-#[derive(Debug)]
-struct StopParts {
-    sweeping: Sender<()>,
-    wakers: Vec<Waker>,
-    stopping: Arc<AtomicBool>,
-    slots: Arc<Slots>,
-    drain: Duration,
 }
 
 /// What every connection of a server shares.
@@ -189,7 +172,16 @@ impl<S: Store + 'static> Server<S> {
     ///
     /// Whatever the system refuses, with the address.
     pub fn bind(store: S, listen: &[String], config: Config) -> io::Result<Self> {
-        let listeners = Listener::bind_all(listen);
+        let listeners = Listener::bind_all(listen)?;
+        Self::on(store, listeners, config)
+    }
+
+    /// Serves `store` to whoever comes to these.
+    ///
+    /// # Errors
+    ///
+    /// When the system has no chance to offer.
+    pub fn on(store: S, listeners: Vec<Listener>, config: Config) -> io::Result<Self> {
         let mut ids = store
             .places(None)
             .into_iter()
@@ -203,7 +195,7 @@ impl<S: Store + 'static> Server<S> {
             config.openings,
         );
         Ok(Self {
-            listeners: listeners?,
+            listeners,
             shared: Arc::new(Shared {
                 store,
                 id,
@@ -242,30 +234,16 @@ impl<S: Store + 'static> Server<S> {
     /// When a thread or descriptor cannot be had.
     pub fn start(self) -> io::Result<Handle> {
         let wakers: io::Result<Vec<Waker>> = self.listeners.iter().map(Listener::waker).collect();
-        let (sweeping, stopped) = bounded(1);
         sweeping::sweep(&self.shared);
-        let stop = Stop(Arc::new(StopParts {
-            sweeping,
-            wakers: wakers?,
-            stopping: Arc::clone(&self.shared.stopping),
-            slots: Arc::clone(&self.shared.slots),
-            drain: self.shared.config.drain,
-        }));
-        let mut handle = Handle {
-            stop,
-            accepting: Vec::new(),
-        };
+        let shared = &self.shared;
+        let (stopping, slots) = (Arc::clone(&shared.stopping), Arc::clone(&shared.slots));
+        let (stop, stopped) = Stop::of(wakers?, stopping, slots, shared.config.drain);
+        let mut handle = Handle::of(stop);
         for listener in self.listeners {
             let shared = Arc::clone(&self.shared);
-            let thread = std::thread::Builder::new()
-                .name("accept".to_owned())
-                .spawn(move || accept::run(&shared, &listener))?;
-            handle.accepting.push(thread);
+            handle.accept(move || accept::run(&shared, &listener))?;
         }
-        let sweeping = std::thread::Builder::new()
-            .name("sweep".to_owned())
-            .spawn(move || sweeping::run(&self.shared, &stopped))?;
-        handle.accepting.push(sweeping);
+        handle.beside("sweep", move || sweeping::run(&self.shared, &stopped))?;
         Ok(handle)
     }
 }
@@ -331,52 +309,5 @@ impl<S: Store> Shared<S> {
 
     fn is_stopping(&self) -> bool {
         self.stopping.load(Ordering::SeqCst)
-    }
-}
-
-impl Handle {
-    /// What stops the server, for a signal handler's thread.
-    #[must_use]
-    pub fn stopper(&self) -> Stop {
-        self.stop.clone()
-    }
-
-    /// Waits until the server was stopped and its last connection has ended.
-    pub fn wait(mut self) {
-        for thread in self.accepting.drain(..) {
-            // A panic there was printed by its own thread.
-            let _ = thread.join();
-        }
-        self.stop.0.slots.drain(self.stop.0.drain);
-    }
-}
-
-impl Stop {
-    /// Accepts no more, ends idle connections, and lets running transfers go on
-    /// for the drain time.
-    pub fn stop(&self) {
-        self.0.stopping.store(true, Ordering::SeqCst);
-        // Told once, it is on its way.
-        let _ = self.0.sweeping.try_send(());
-        for waker in &self.0.wakers {
-            waker.wake();
-        }
-        self.0.slots.end_idle();
-    }
-
-    /// Stops, and ends running transfers too.
-    pub fn stop_now(&self) {
-        self.stop();
-        self.0.slots.end_all();
-    }
-}
-
-impl Drop for Handle {
-    fn drop(&mut self) {
-        self.stop.stop_now();
-        for thread in self.accepting.drain(..) {
-            let _ = thread.join();
-        }
-        self.stop.0.slots.drain(Duration::ZERO);
     }
 }

@@ -56,7 +56,12 @@ pub(super) fn serve<S: Store>(shared: &Shared<S>, slot: &Slot, mut link: Link) {
     let began = Instant::now();
     let mut received = Received::default();
     let result = open(&mut link)
-        .and_then(|hello| converse(shared, slot, (&mut link, &peer), &hello, &mut received));
+        .and_then(|hello| converse(shared, slot, (&mut link, &peer), &hello, &mut received))
+        .map_err(|error| {
+            // It was ended on this side, and may still be told so.
+            let is_stop = shared.is_stopping() && error.is_an_end();
+            if is_stop { Error::Stopping } else { error }
+        });
     let stage = slot.stage();
     if let Err(error) = &result
         && stage == Stage::Opening
@@ -176,6 +181,9 @@ fn admit<S: Store>(
 impl<S: Store> Session<'_, S> {
     fn run(&mut self, slot: &Slot) -> Result<(), Error> {
         loop {
+            if slot.is_over() {
+                return Err(Error::Stopping);
+            }
             if let Some(message) = self.queue.pop_front() {
                 self.handle(message)?;
                 continue;
@@ -186,16 +194,12 @@ impl<S: Store> Session<'_, S> {
                 Wait::Idle
             };
             slot.set_busy(wait == Wait::Owed);
-            if wait == Wait::Idle && self.shared.is_stopping() {
-                return self.part();
-            }
             let (link, buffer) = (&mut *self.link, &mut self.buffer);
             let incoming = match link.next_or_rest(wait, || *buffer = Vec::new()) {
                 Ok(Some(incoming)) => incoming,
                 // A stop has ended the wait.
-                Ok(None) if wait == Wait::Idle && self.shared.is_stopping() => {
-                    return self.part();
-                }
+                Ok(None) if self.is_parting(wait) => return self.part(),
+                Err(error) if self.is_parting(wait) && error.is_an_end() => return self.part(),
                 Ok(None) if !self.is_last_hope() => return Ok(()),
                 Ok(None) => return Err(Error::Ended),
                 // Nothing was under way: whoever leaves without a word, as a shell does, has
@@ -239,11 +243,15 @@ impl<S: Store> Session<'_, S> {
         transfers.any(|transfer| transfer.is_only() && !transfer.is_empty())
     }
 
+    /// Whether the end of such a wait is that of a server that stops.
+    fn is_parting(&self, wait: Wait) -> bool {
+        wait == Wait::Idle && self.shared.is_stopping()
+    }
+
     fn part(&mut self) -> Result<(), Error> {
-        self.link.say(&Fail::connection(
-            Code::Connection,
-            "the server is being stopped",
-        ));
+        let why = Error::Stopping;
+        self.link
+            .say(&Fail::connection(why.code(), why.to_string()));
         self.link.flush()
     }
 

@@ -6,9 +6,9 @@ mod tests;
 
 use std::collections::HashMap;
 use std::net::{Shutdown, TcpStream};
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use super::admission::Acquaintance;
 use super::anteroom::{Anteroom, Opening, Places};
@@ -16,6 +16,19 @@ use super::sources::{OpeningLimits, Source};
 
 /// How long connections that were ended may take to notice.
 const GRACE: Duration = Duration::from_secs(5);
+
+/// The same where somebody will not wait: what is deep in a hash or a flush is left behind.
+const GRACE_AT_ONCE: Duration = Duration::from_secs(1);
+
+/// Silence after which a connection is idle to a server that stops: the next request of a
+/// job is on its way within this, also over a slow link.
+const LULL: Duration = Duration::from_secs(1);
+
+/// How often a server that stops looks for connections that have become idle.
+const LOOK: Duration = Duration::from_millis(100);
+
+/// How long a connection that is cut may take to say why.
+const PARTING: Duration = Duration::from_secs(2);
 
 /// Places beyond the last one, for those that take the place of a dropped one: its thread
 /// needs a moment to end.
@@ -28,6 +41,10 @@ pub(super) struct Slots {
     max_per_source: usize,
     table: Mutex<Table>,
     freed: Condvar,
+    /// Whether the time is over in which a transfer may go on.
+    is_over: AtomicBool,
+    /// Whether nobody will wait any more.
+    at_once: AtomicBool,
 }
 
 #[derive(Debug)]
@@ -45,9 +62,17 @@ struct Table {
 #[derive(Debug)]
 struct Hold {
     socket: Option<Arc<TcpStream>>,
-    busy: Arc<AtomicBool>,
+    rest: Arc<Rest>,
     /// As what it was let in, if it was.
     let_in: Option<Acquaintance>,
+}
+
+/// Since when a connection waits for a request.
+#[derive(Debug)]
+struct Rest {
+    began: Instant,
+    /// In milliseconds from then on; 0 while it is in the middle of something.
+    since: AtomicU64,
 }
 
 /// How far a connection has come.
@@ -89,7 +114,7 @@ pub(super) struct Slot {
     slots: Arc<Slots>,
     number: u64,
     source: Option<Source>,
-    busy: Arc<AtomicBool>,
+    rest: Arc<Rest>,
 }
 
 impl NoPlace {
@@ -118,6 +143,8 @@ impl Slots {
                 strangers: 0,
             }),
             freed: Condvar::new(),
+            is_over: AtomicBool::new(false),
+            at_once: AtomicBool::new(false),
         }
     }
 
@@ -149,10 +176,10 @@ impl Slots {
         if let Some(source) = source {
             *table.from.entry(source).or_default() += 1;
         }
-        let busy = Arc::new(AtomicBool::new(false));
+        let rest = Arc::new(Rest::begun());
         let hold = Hold {
             socket,
-            busy: Arc::clone(&busy),
+            rest: Arc::clone(&rest),
             let_in: None,
         };
         table.taken.insert(number, hold);
@@ -160,7 +187,7 @@ impl Slots {
             slots: Arc::clone(self),
             number,
             source,
-            busy,
+            rest,
         })
     }
 
@@ -179,15 +206,21 @@ impl Slots {
         }
     }
 
-    /// Ends the waits of connections that wait for a request; each then says why
-    /// it parts.
-    pub(super) fn end_idle(&self) {
-        self.end(|hold| !hold.busy.load(Ordering::SeqCst), Shutdown::Read);
+    /// How many places are taken.
+    pub(super) fn count(&self) -> usize {
+        self.table().taken.len()
     }
 
-    /// Ends all connections.
+    /// Ends the waits of connections that ask for nothing; each then says why it parts.
+    pub(super) fn end_idle(&self) {
+        self.end(|hold| hold.rest.is_longer_than(LULL), Shutdown::Read);
+    }
+
+    /// Ends all connections, and all waits for them.
     pub(super) fn end_all(&self) {
+        self.at_once.store(true, Ordering::SeqCst);
         self.end(|_| true, Shutdown::Both);
+        self.freed.notify_all();
     }
 
     fn end(&self, which: impl Fn(&Hold) -> bool, how: Shutdown) {
@@ -196,21 +229,71 @@ impl Slots {
         }
     }
 
-    /// Waits until all connections have ended; after `patience`, ends them. One that is
-    /// deep in a hash or a flush then is not waited for any longer.
+    /// Waits until all connections have ended, and ends those that ask for nothing; after
+    /// `patience`, ends all others too, which say why if they can. One that is deep in a hash
+    /// or a flush then is not waited for any longer.
     pub(super) fn drain(&self, patience: Duration) {
-        self.wait_until_empty(patience);
+        let end = Instant::now() + patience;
+        loop {
+            self.end_idle();
+            let left = end.saturating_duration_since(Instant::now());
+            if self.wait_until_empty(left.min(LOOK), Wait::Patient) || left.is_zero() {
+                break;
+            }
+        }
+        self.is_over.store(true, Ordering::SeqCst);
+        self.end(|_| true, Shutdown::Read);
+        self.wait_until_empty(PARTING, Wait::Patient);
+        let is_at_once = self.at_once.load(Ordering::SeqCst);
+        let grace = if is_at_once { GRACE_AT_ONCE } else { GRACE };
         self.end_all();
-        self.wait_until_empty(GRACE);
+        self.wait_until_empty(grace, Wait::Last);
     }
 
-    fn wait_until_empty(&self, patience: Duration) {
-        let is_taken = |table: &mut Table| !table.taken.is_empty();
-        drop(
-            self.freed
-                .wait_timeout_while(self.table(), patience, is_taken)
-                .unwrap_or_else(PoisonError::into_inner),
-        );
+    /// Waits until all connections have ended after [`Slots::end_all`].
+    pub(super) fn await_end(&self) {
+        self.wait_until_empty(GRACE, Wait::Last);
+    }
+
+    /// Says whether there is nothing more to wait for.
+    fn wait_until_empty(&self, patience: Duration, wait: Wait) -> bool {
+        let is_over = || wait == Wait::Patient && self.at_once.load(Ordering::SeqCst);
+        let goes_on = |table: &mut Table| !table.taken.is_empty() && !is_over();
+        let waited = self
+            .freed
+            .wait_timeout_while(self.table(), patience, goes_on);
+        let (mut table, _) = waited.unwrap_or_else(PoisonError::into_inner);
+        !goes_on(&mut table)
+    }
+}
+
+/// Whether somebody who will not wait ends a wait.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Wait {
+    Patient,
+    Last,
+}
+
+impl Rest {
+    fn begun() -> Self {
+        let began = Instant::now();
+        Self {
+            began,
+            since: AtomicU64::new(1),
+        }
+    }
+
+    fn set(&self, is_busy: bool) {
+        let now = || (self.began.elapsed().as_millis() as u64).max(1);
+        let since = if is_busy { 0 } else { now() };
+        self.since.store(since, Ordering::Relaxed);
+    }
+
+    fn is_longer_than(&self, lull: Duration) -> bool {
+        match self.since.load(Ordering::Relaxed) {
+            0 => false,
+            since => self.began.elapsed() >= Duration::from_millis(since) + lull,
+        }
     }
 }
 
@@ -262,12 +345,15 @@ impl Slot {
         Ok(())
     }
 
+    /// Whether a server that stops waits for it no longer. A client that goes on sending
+    /// would not let it see the end of what there is to read.
+    pub(super) fn is_over(&self) -> bool {
+        self.slots.is_over.load(Ordering::SeqCst)
+    }
+
     /// Says whether the connection is in the middle of something.
-    ///
-    /// The order against the stop flag is total: a connection that turns idle sees
-    /// the flag, or whoever set the flag sees that it is idle.
-    pub(super) fn set_busy(&self, busy: bool) {
-        self.busy.store(busy, Ordering::SeqCst);
+    pub(super) fn set_busy(&self, is_busy: bool) {
+        self.rest.set(is_busy);
     }
 }
 

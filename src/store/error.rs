@@ -105,6 +105,16 @@ pub enum Error {
         /// What the file system has left.
         free: u64,
     },
+    /// It is larger than any file may be.
+    #[error("{path:?} is larger than a file may be here: {size} bytes, at most {most}")]
+    TooLarge {
+        /// What was offered.
+        path: RemotePath,
+        /// Its size.
+        size: u64,
+        /// What is allowed.
+        most: u64,
+    },
     /// More than whoever offers it may store.
     #[error("{path:?} is more than may be stored here: {} left", left(*.bytes, *.files))]
     OverQuota {
@@ -239,7 +249,10 @@ impl Error {
             Self::Changed(_) | Self::Mismatch(_) => Code::Mismatch,
             // Both end well when they are tried again.
             Self::NoStaging | Self::Incomplete(_) => Code::Connection,
-            Self::NoRoom { .. } | Self::OverQuota { .. } | Self::TooManyBlocks(_) => Code::Limit,
+            Self::NoRoom { .. }
+            | Self::TooLarge { .. }
+            | Self::OverQuota { .. }
+            | Self::TooManyBlocks(_) => Code::Limit,
             Self::System { errno, .. }
             | Self::Root { errno, .. }
             | Self::Flush(errno)
@@ -270,6 +283,7 @@ impl Error {
             Self::OverQuota { files: Some(0), .. } => Reason::Count,
             Self::OverQuota { .. } => Reason::Quota,
             Self::MayNotReplace => Reason::Replacing,
+            Self::TooLarge { .. } => Reason::Size,
             _ => Reason::Unsaid,
         }
     }

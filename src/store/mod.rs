@@ -15,7 +15,7 @@ use std::time::Duration;
 
 pub use changes::{Changes, Parents, Removal};
 pub use error::{Action, Error};
-pub use local::{LocalStore, Tree};
+pub use local::{Limits, LocalStore, Tree};
 
 use crate::content::{Checksum, Node, Verified};
 use crate::entry::{Cursor, Entry, Version};

@@ -43,6 +43,9 @@ pub enum Error {
     /// There is no place for the other side.
     #[error("{0}")]
     Full(&'static str),
+    /// This side is a server that is told to stop.
+    #[error("the server is being stopped")]
+    Stopping,
     /// A person asked to stop.
     #[error("interrupted")]
     Interrupted,
@@ -57,7 +60,7 @@ impl Error {
             Self::Store(error) => error.code(),
             Self::Refused { code, .. } => *code,
             Self::OutOfOrder(_) | Self::Broken(_) => Code::Protocol,
-            Self::Ended | Self::Busy(_) | Self::Full(_) => Code::Connection,
+            Self::Ended | Self::Busy(_) | Self::Full(_) | Self::Stopping => Code::Connection,
             Self::NotAdmitted(_) => Code::NotAuthorised,
             Self::Interrupted => Code::Interrupted,
         }
@@ -66,7 +69,21 @@ impl Error {
     /// Whether it came of what the other side did, or did not do.
     #[must_use]
     pub fn is_the_peer_s(&self) -> bool {
-        !matches!(self, Self::Store(_) | Self::Busy(_) | Self::Full(_))
+        !matches!(
+            self,
+            Self::Store(_) | Self::Busy(_) | Self::Full(_) | Self::Stopping
+        )
+    }
+
+    /// Whether the connection has ended, and nothing else went wrong.
+    #[must_use]
+    pub fn is_an_end(&self) -> bool {
+        match self {
+            Self::Ended | Self::Wire(wire::Error::Cut) => true,
+            // An encrypted one without its last word.
+            Self::Wire(wire::Error::Io(error)) => error.kind() == ErrorKind::UnexpectedEof,
+            _ => false,
+        }
     }
 
     /// Whether the other side has gone, and that is all that happened.

@@ -113,6 +113,7 @@ written_as!(
         Reason::Quota => 7,
         Reason::Replacing => 8,
         Reason::Count => 9,
+        Reason::Size => 10,
     },
     // A later version may know more reasons; the code says enough.
     |d| Ok(match d.u8()? {
@@ -125,6 +126,7 @@ written_as!(
         7 => Self::Quota,
         8 => Self::Replacing,
         9 => Self::Count,
+        10 => Self::Size,
         _ => Self::Unsaid,
     })
 );

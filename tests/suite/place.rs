@@ -3,7 +3,7 @@
 use std::fs::{self, File};
 use std::mem;
 use std::path::{Path, PathBuf};
-use std::process::Command;
+use std::process::{Command, ExitStatus};
 use std::time::Instant;
 
 use tempfile::TempDir;
@@ -56,6 +56,28 @@ impl Place {
         let server = Served::of(program::in_shell(told, &command));
         let user = User::Ours;
         Self { dir, server, user }
+    }
+
+    /// The same with a server whose root is a disk of so many MiB, in memory. None, and said
+    /// so, where that cannot be had.
+    pub fn on_a_disk_of(mib: usize, flags: &str) -> Option<Self> {
+        let may_mount = |status: ExitStatus| status.success();
+        let mut tried = Command::new("unshare");
+        tried.args(["-rm", "mount", "-t", "tmpfs", "small", "/mnt"]);
+        if !tried.status().is_ok_and(may_mount) {
+            eprintln!("not tried, as the system allows no mount");
+            return None;
+        }
+        let dir = tempfile::tempdir().unwrap();
+        for name in ["root", "here"] {
+            fs::create_dir(dir.path().join(name)).unwrap();
+        }
+        let root = dir.path().join("root");
+        let mount = format!("mount -t tmpfs -o size={mib}m,mode=700 small .; cd \"$PWD\"");
+        let inside = program::in_shell(&mount, &Served::command(&root, &home_in(&dir), flags));
+        let server = Served::of(program::wrapped("unshare", &["-rm"], &inside));
+        let user = User::Ours;
+        Some(Self { dir, server, user })
     }
 
     /// The same where nobody is root: both directories are theirs, and commands are run by

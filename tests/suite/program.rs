@@ -54,6 +54,15 @@ const LOOKS: [&str; 5] = [
     "TERM",
 ];
 
+/// Variables of a service manager, for the programs that it runs.
+const MANAGED: [&str; 5] = [
+    "LISTEN_FDS",
+    "LISTEN_PID",
+    "NOTIFY_SOCKET",
+    "WATCHDOG_PID",
+    "WATCHDOG_USEC",
+];
+
 /// haul with these words, to be run in `here`; nothing in the environment speaks to it.
 pub fn haul<'w>(here: &Path, words: impl IntoIterator<Item = &'w str>) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_haul"));
@@ -70,7 +79,7 @@ pub fn haul<'w>(here: &Path, words: impl IntoIterator<Item = &'w str>) -> Comman
 pub fn on_its_own(command: &mut Command) -> &mut Command {
     for (name, _) in env::vars_os() {
         let text = name.to_string_lossy();
-        if text.starts_with("HAUL_") || LOOKS.contains(&&*text) {
+        if text.starts_with("HAUL_") || LOOKS.contains(&&*text) || MANAGED.contains(&&*text) {
             command.env_remove(name);
         }
     }
@@ -85,8 +94,14 @@ pub fn on_its_own(command: &mut Command) -> &mut Command {
 
 /// A command that a shell runs, which is told this first.
 pub fn in_shell(told: &str, typed: &Command) -> Command {
-    let mut command = Command::new("sh");
-    command.args(["-c", &format!("{told}; exec \"$0\" \"$@\"")]);
+    let words = ["-c", &format!("{told}; exec \"$0\" \"$@\"")];
+    wrapped("sh", &words, typed)
+}
+
+/// A command that another program runs, which is given these words first.
+pub fn wrapped(program: &str, words: &[&str], typed: &Command) -> Command {
+    let mut command = Command::new(program);
+    command.args(words);
     command.arg(typed.get_program()).args(typed.get_args());
     if let Some(here) = typed.get_current_dir() {
         command.current_dir(here);

@@ -325,6 +325,13 @@ impl Raw {
         }
     }
 
+    /// Whether the other side says something before so much time has passed.
+    pub fn hears_within(&self, time: Duration) -> bool {
+        let mut heard = [PollFd::new(&self.socket, PollFlags::IN)];
+        let time = Timespec::try_from(time).unwrap();
+        poll(&mut heard, Some(&time)).unwrap() > 0
+    }
+
     /// Ends the connection with a reset instead of an end.
     pub fn reset(self) {
         let socket = SockRef::from(&self.socket);

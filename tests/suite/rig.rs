@@ -2,13 +2,14 @@
 
 use std::fs;
 use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
 
 use haul::client::{Client, Download, Error, Event, JobOptions, Monitor, Options};
 use haul::client::{Summary, Upload};
 use haul::code::Code;
 use haul::fault::Fault;
 use haul::path::RemotePath;
-use haul::server::{Config, Handle, Server};
+use haul::server::{Config, Handle, Server, Stop};
 use haul::store::{Durability, LocalStore};
 use tempfile::TempDir;
 
@@ -67,6 +68,18 @@ impl Rig {
     /// Stops the server, whatever is under way.
     pub fn stop(&mut self) {
         self.handle = None;
+    }
+
+    /// What tells the server to stop.
+    pub fn stopper(&self) -> Stop {
+        self.handle.as_ref().expect("it runs").stopper()
+    }
+
+    /// Waits until the server has ended that was told to stop, and says how long that took.
+    pub fn ends(&mut self) -> Duration {
+        let began = Instant::now();
+        self.handle.take().expect("it runs").wait();
+        began.elapsed()
     }
 
     /// Stops the server, and serves the same directory at another address: what the one

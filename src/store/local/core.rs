@@ -6,6 +6,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use super::flush::SharedPoint;
 use super::made::Made;
 use super::partials::Partials;
+use super::room::Room;
 use super::staging_area::{Area, Keeper};
 use super::tree::Held;
 use super::under_way::UnderWay;
@@ -48,6 +49,7 @@ pub(super) struct Core {
     pub(super) partials: Partials,
     pub(super) under_way: UnderWay,
     pub(super) made: Made,
+    pub(super) room: Room,
     pub(super) publishing: Mutex<()>,
     pub(super) key: [u8; 32],
 }
@@ -78,6 +80,7 @@ impl Core {
             area: Mutex::new(None),
             under_way: UnderWay::default(),
             made: Made::default(),
+            room: Room::default(),
             publishing: Mutex::new(()),
             key,
         }

@@ -17,6 +17,7 @@ mod hidden;
 mod judging;
 mod made;
 mod named;
+mod offering;
 mod partial_files;
 mod partial_label;
 mod partials;
@@ -24,6 +25,7 @@ mod places;
 mod publish;
 mod resolver;
 mod resuming;
+mod room;
 mod sealing;
 mod settling;
 mod staging;
@@ -38,29 +40,28 @@ mod within;
 
 use std::path::Path;
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use rustix::io::Errno;
 
+pub use room::Limits;
 pub use staging::LocalStaged;
 pub use tree::{LocalReader, Tree};
 pub use walk::Walk;
 
 use self::core::{Core, Shared, Writer};
 use drop_box::DropBox;
-use flush::FlushPoint;
 use judging::Judge;
 use resuming::may_be_sent;
-use staging_area::{Area, Keeper};
+use staging_area::Keeper;
 use sys::DIRECTORY;
 use tree::Held;
 use within::Records;
 
 use super::error::{Action, Error};
 use super::{Aside, Changes, Claim, Durability, Parents, Place, Published, Removal};
-use super::{Missing, Source, Staged, Standing, Store, Swept, Telling, Touching};
-use crate::entry::{Cursor, Entry, Kind, Version};
+use super::{Missing, Source, Standing, Store, Swept, Telling, Touching};
+use crate::entry::{Cursor, Entry, Version};
 use crate::fault::Fault;
 use crate::identity::Identity;
 use crate::offer::{Offering, Terms, Ticket, TransferId};
@@ -121,6 +122,12 @@ impl LocalStore {
         self.shared.partials.set_keep(keep);
     }
 
+    /// Takes no more than this from now on: unless it says otherwise, all that the disk has
+    /// room for.
+    pub fn limit(&self, limits: Limits) {
+        self.shared.room.limit(limits);
+    }
+
     fn new(tree: Arc<Held>, keeper: Keeper, durability: Durability) -> Result<Self, Error> {
         let mut key = [0; 32];
         rustix::rand::getrandom(&mut key, rustix::rand::GetRandomFlags::empty()).map_err(
@@ -171,72 +178,6 @@ impl LocalStore {
     /// What stores for whoever is told nothing.
     fn drop_box(&self) -> Option<DropBox<'_>> {
         DropBox::of(&self.shared, &self.by, self.telling)
-    }
-
-    fn stage_one(
-        &self,
-        (area, flush): (&Arc<Area>, &Arc<FlushPoint>),
-        (offering, terms): (&Offering, Terms),
-        (judge, free): (&mut Judge<'_>, &mut u64),
-    ) -> Result<Arc<LocalStaged>, Error> {
-        let entry = &offering.entry;
-        if entry.kind == Kind::Dir {
-            return Err(Error::NotStorable(entry.path.clone()));
-        }
-        // It may be publishing what is offered again.
-        let partial = self.partial(entry).inspect(|it| self.await_commit(it));
-        let standing = judge.judge(entry, terms)?;
-        let partial = partial.filter(|_| may_be_sent(standing, terms.on));
-        let there = partial.as_ref();
-        let there = there.and_then(|it| self.shared.partials.stands(it));
-        let is_new = matches!(standing, Standing::Absent | Standing::Replaces(_));
-        // How much is free tells of what is there, too.
-        if is_new && self.telling == Telling::All {
-            let needed = entry.size().saturating_sub(there.unwrap_or(0));
-            *free = free.checked_sub(needed).ok_or_else(|| Error::NoRoom {
-                path: entry.path.clone(),
-                needed,
-                free: *free,
-            })?;
-        }
-        let staged = LocalStaged::new(
-            &self.shared,
-            (area, flush),
-            offering,
-            (standing, terms.on),
-            (partial, there.is_some()),
-            |number| ticket::seal(&self.shared.key, self.whose(), number),
-        );
-        let staged = Arc::new(staged);
-        if staged.may_carry_over() {
-            staged.is_partly.store(true, Ordering::Release);
-        }
-        if staged.ticket().is_some() {
-            self.shared.under_way.remember(&staged);
-        }
-        Ok(staged)
-    }
-
-    /// What a batch of so many is staged with: its directory, its flush, and the free
-    /// space.
-    fn prepare(&self, files: usize) -> Result<(Arc<Area>, Arc<FlushPoint>, u64), Error> {
-        let area = self.shared.area()?;
-        let failed = |action| {
-            let path = self.shared.tree.path.clone();
-            move |errno| Error::Root {
-                action,
-                path,
-                errno,
-            }
-        };
-        let sys = &self.shared.tree.sys;
-        let flush = match self.shared.keeper {
-            Keeper::Server => FlushPoint::open(sys, &area),
-            Keeper::Job(_) => self.shared.point.open(sys, &area, files),
-        };
-        let flush = flush.map_err(failed(Action::Flush))?;
-        let space = sys.space(&area.directory).map_err(failed(Action::Look))?;
-        Ok((area, flush, space.f_bavail.saturating_mul(space.f_frsize)))
     }
 }
 
@@ -340,20 +281,15 @@ impl Store for LocalStore {
     }
 
     fn judge(&self, entry: &Entry, terms: Terms) -> Result<Standing, Error> {
-        Judge::new(&self.shared.tree, self.telling).judge(entry, terms)
+        let standing = Judge::new(&self.shared.tree, self.telling).judge(entry, terms)?;
+        if may_be_sent(standing, terms.on) {
+            self.check_size(entry)?;
+        }
+        Ok(standing)
     }
 
     fn stage(&self, batch: &[Offering], terms: Terms) -> Vec<Result<Arc<LocalStaged>, Error>> {
-        let (area, flush, mut free) = match self.prepare(batch.len()) {
-            Ok(prepared) => prepared,
-            Err(error) => return batch.iter().map(|_| Err(error.clone())).collect(),
-        };
-        let mut judge = Judge::new(&self.shared.tree, self.telling);
-        let mut stage = |offering| {
-            let free = (&mut judge, &mut free);
-            self.stage_one((&area, &flush), (offering, terms), free)
-        };
-        batch.iter().map(&mut stage).collect()
+        self.take(batch, terms)
     }
 
     fn reopen(&self, ticket: &Ticket) -> Result<Arc<LocalStaged>, Error> {

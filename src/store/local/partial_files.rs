@@ -45,6 +45,14 @@ pub(super) struct Body {
     pub(super) notes: Option<OwnedFd>,
 }
 
+/// A part that nobody may have come back for.
+#[derive(Debug)]
+pub(super) struct Old {
+    pub(super) name: String,
+    /// What it takes on the disk.
+    pub(super) bytes: u64,
+}
+
 /// What there is of a partial.
 pub(super) enum Found {
     /// A part of it, and which blocks may be there.
@@ -276,6 +284,25 @@ impl PartialFiles {
             self.remove(&directory, name);
         }
         is_free
+    }
+
+    /// All there are, those first that were written to the longest ago.
+    pub(super) fn oldest(&self) -> Vec<Old> {
+        let Some(directory) = self.existing() else {
+            return Vec::new();
+        };
+        let files = names(&self.tree, &directory).into_iter();
+        let look = |name: String| {
+            let stat = self.tree.sys.stat_in(&directory, &name).ok()?;
+            let bytes = bytes_of(&stat);
+            Some((mtime_of(&stat), Old { name, bytes }))
+        };
+        let mut all: Vec<_> = files
+            .filter(|name| !name.ends_with(OF))
+            .filter_map(look)
+            .collect();
+        all.sort_by_key(|(written, _)| (written.seconds(), written.nanos()));
+        all.into_iter().map(|(_, old)| old).collect()
     }
 
     /// Removes those that were written to for the last time so long ago, and what has no

@@ -14,8 +14,10 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
+use tracing::info;
+
 use super::blocks::Blocks;
-use super::partial_files::{Body, Found, Partial, PartialFiles, Rest};
+use super::partial_files::{Body, Found, Old, Partial, PartialFiles, Rest};
 use super::partial_label::Label;
 use super::staging::LocalStaged;
 use super::staging_area::Keeper;
@@ -286,6 +288,35 @@ impl Partials {
             }
         }
         gone
+    }
+
+    /// Frees so many bytes by removing what was written to the longest ago, and nothing where
+    /// all of it would not do. What is received now stays, and what was offered.
+    pub(super) fn make_room(&self, bytes: u64, offered: &[&Partial]) -> u64 {
+        let is_wanted = |name: &str| offered.iter().any(|it| it.name == name);
+        let mut old = self.files.oldest();
+        old.retain(|it| !is_wanted(&it.name) && !self.table().taken.contains_key(&it.name));
+        if old.iter().map(|it| it.bytes).sum::<u64>() < bytes {
+            return 0;
+        }
+        let mut swept = Swept::default();
+        for Old { name, bytes: has } in old {
+            if swept.bytes >= bytes {
+                break;
+            }
+            // With it goes its lock.
+            self.table().resting.retain(|it| it.of.name != name);
+            if self.files.remove_unused(&name) {
+                swept.files += 1;
+                swept.bytes += has;
+            }
+        }
+        let Swept { files, bytes } = swept;
+        info!(
+            files,
+            bytes, "swept the oldest uploads that were broken off, to make room"
+        );
+        bytes
     }
 
     /// Waits until a part can be taken, or somebody else who receives it is there to stay.

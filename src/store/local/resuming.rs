@@ -91,7 +91,9 @@ impl LocalStaged {
         if !other.gives_way_to(self) {
             return None;
         }
-        other.hand_over()
+        let taken = other.hand_over()?;
+        self.promise.inherit(&other.promise);
+        Some(taken)
     }
 
     /// Ends, and hands over what there is.

@@ -17,6 +17,7 @@ use super::flush::FlushPoint;
 use super::partial_files::{Body, Partial};
 use super::partial_label::note;
 use super::partials::Otherwise;
+use super::room::Promise;
 use super::staging_area::Area;
 use crate::content::{Checksum, Geometry, Node, Verified};
 use crate::entry::{Entry, Mode};
@@ -39,6 +40,8 @@ pub struct LocalStaged {
     number: u64,
     ticket: Option<Ticket>,
     blocks: Mutex<Blocks>,
+    /// What it may still take on the disk.
+    pub(super) promise: Promise,
     pub(super) life: RwLock<Life>,
     /// Whether the staged name is still there.
     pub(super) named: AtomicBool,
@@ -80,7 +83,7 @@ impl LocalStaged {
         (area, flush): (&Arc<Area>, &Arc<FlushPoint>),
         offering: &Offering,
         (standing, on_existing): (Standing, OnExisting),
-        (partial, is_partly): (Option<Partial>, bool),
+        (partial, is_partly, promise): (Option<Partial>, bool, Promise),
         seal: impl FnOnce(u64) -> Ticket,
     ) -> Self {
         let number = area.next_name();
@@ -102,6 +105,7 @@ impl LocalStaged {
             number,
             ticket: sealed.then(|| seal(number)),
             blocks: Mutex::new(Blocks::expected(expected.map_or(0, Geometry::blocks))),
+            promise,
             life: RwLock::new(Life::Unborn),
             named: AtomicBool::new(false),
             partial,
@@ -259,6 +263,7 @@ impl Staged for LocalStaged {
             return Ok(());
         }
         let written = self.write(&block);
+        self.promise.keep(block.bytes().len() as u64);
         self.blocks().settle(&block, written.is_ok());
         written
     }
