@@ -68,8 +68,8 @@ fn admit<S: Store + 'static>(shared: &Arc<Shared<S>>, socket: TcpStream, peer: S
     let spawned = thread::Builder::new()
         .name(format!("conn-{peer}"))
         .stack_size(STACK)
-        .spawn(
-            move || match Plain::kept_by(socket, owned.config.liveness) {
+        .spawn(move || {
+            match Plain::kept_by(socket, owned.config.liveness) {
                 Ok(plain) => {
                     let link = match &owned.config.encryption {
                         Some(side) => owned.link(Encrypted::accept(plain, side)),
@@ -78,8 +78,11 @@ fn admit<S: Store + 'static>(shared: &Arc<Shared<S>>, socket: TcpStream, peer: S
                     session::serve(&owned, &slot, link);
                 }
                 Err(error) => info!(%peer, %error, "lost before it began"),
-            },
-        );
+            }
+            // In this order: who waits for the last place may serve the same store anew.
+            drop(owned);
+            drop(slot);
+        });
     if let Err(error) = spawned {
         warn!(%peer, %error, "refused: no thread can be had");
         refuse(&spare, "the server is busy, try again later");

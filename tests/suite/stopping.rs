@@ -2,7 +2,8 @@
 
 use std::fs;
 use std::net::TcpStream;
-use std::time::Duration;
+use std::thread;
+use std::time::{Duration, Instant};
 
 use haul::client::JobOptions;
 use haul::code::Code;
@@ -28,6 +29,7 @@ plain_and_encrypted! {
     a_put_that_runs_may_finish,
     a_get_that_runs_may_ask_for_more,
     a_transfer_that_takes_too_long_is_cut_with_a_word_and_its_part_is_kept,
+    who_sends_without_a_pause_is_told_too,
     a_second_word_ends_all_at_once,
 }
 
@@ -99,7 +101,7 @@ fn a_get_that_runs_may_ask_for_more(secrecy: Secrecy) {
     let listing = rig.client(1).list(Some(&remote("old")), Some(0)).unwrap();
     let version = listing.entries[0].version.unwrap();
     let mut raw = Raw::open(&rig);
-    let mut fetches = |request| {
+    let fetches = |raw: &mut Raw, request| {
         let wanted = Wanted {
             entry: X,
             path: remote("old"),
@@ -116,11 +118,17 @@ fn a_get_that_runs_may_ask_for_more(secrecy: Secrecy) {
         assert!(matches!(raw.hear(), Heard::Block(..)));
         assert!(matches!(raw.hear(), Heard::Message(Message::Sent(_))));
     };
-    fetches(1);
+    fetches(&mut raw, 1);
     rig.stopper().stop();
-    fetches(2);
-    fetches(3);
-    assert!(rig.ends() < AT_ONCE);
+    thread::scope(|scope| {
+        let ends = thread::Builder::new().spawn_scoped(scope, || rig.ends());
+        // It takes its time, as over a slow link.
+        assert!(!raw.hears_within(Duration::from_millis(300)));
+        fetches(&mut raw, 2);
+        assert!(!raw.hears_within(Duration::from_millis(300)));
+        fetches(&mut raw, 3);
+        assert!(ends.unwrap().join().unwrap() < AT_ONCE);
+    });
     raw.is_ended(Code::Connection, STOPPED, "nothing more was asked");
 }
 
@@ -133,6 +141,22 @@ fn a_transfer_that_takes_too_long_is_cut_with_a_word_and_its_part_is_kept(secrec
     assert_eq!(rig.visible(), ["old"]);
     let kept = fs::read_dir(rig.root().join(".haul/partial")).unwrap();
     assert_eq!(kept.count(), 2, "a part and its label");
+}
+
+fn who_sends_without_a_pause_is_told_too(secrecy: Secrecy) {
+    let (mut rig, id) = (draining(secrecy, Duration::from_millis(300)), transfer());
+    let mut raw = begins(&rig, id);
+    rig.stopper().stop();
+    thread::scope(|scope| {
+        let ends = thread::Builder::new().spawn_scoped(scope, || rig.ends());
+        let end = Instant::now() + AT_ONCE;
+        while !raw.hears_within(Duration::ZERO) {
+            assert!(Instant::now() < end, "it is heard for ever");
+            sends(&mut raw, id, 0);
+        }
+        raw.is_ended(Code::Connection, STOPPED, "it never pauses");
+        ends.unwrap().join().unwrap();
+    });
 }
 
 fn a_second_word_ends_all_at_once(secrecy: Secrecy) {
