@@ -72,16 +72,6 @@ pub(super) struct PartialFiles {
     directory: Mutex<Option<Arc<OwnedFd>>>,
 }
 
-/// One that is there for somebody.
-#[derive(Debug)]
-pub(super) struct Rest {
-    pub(super) name: String,
-    /// What it takes on the disk.
-    pub(super) bytes: u64,
-    /// When it was written to.
-    since: (i64, u32),
-}
-
 impl PartialFiles {
     pub(super) fn new(tree: &Arc<Held>, keeper: &Keeper) -> Self {
         Self {
@@ -286,19 +276,24 @@ impl PartialFiles {
         is_free
     }
 
-    /// All there are, those first that were written to the longest ago.
-    pub(super) fn oldest(&self) -> Vec<Old> {
+    /// All there are, or all of an identity, those first that were written to the longest ago.
+    pub(super) fn oldest(&self, of: Option<&Identity>) -> Vec<Old> {
         let Some(directory) = self.existing() else {
             return Vec::new();
         };
+        let sys = &self.tree.sys;
         let files = names(&self.tree, &directory).into_iter();
+        let is_for = |by: &Identity, name: &str| {
+            let label = Label::read(sys, &directory, &label_name(name));
+            label.is_some_and(|(label, _)| label.is_for(by))
+        };
         let look = |name: String| {
-            let stat = self.tree.sys.stat_in(&directory, &name).ok()?;
+            let stat = sys.stat_in(&directory, &name).ok()?;
             let bytes = bytes_of(&stat);
             Some((mtime_of(&stat), Old { name, bytes }))
         };
         let mut all: Vec<_> = files
-            .filter(|name| !name.ends_with(OF))
+            .filter(|name| !name.ends_with(OF) && of.is_none_or(|by| is_for(by, name)))
             .filter_map(look)
             .collect();
         all.sort_by_key(|(written, _)| (written.seconds(), written.nanos()));
@@ -336,28 +331,6 @@ impl PartialFiles {
         }
         self.leave();
         swept
-    }
-
-    /// What there is for an identity, the latest first.
-    pub(super) fn of(&self, by: &Identity) -> Vec<Rest> {
-        let Some(directory) = self.existing() else {
-            return Vec::new();
-        };
-        let sys = &self.tree.sys;
-        let rest = |name: String| {
-            let (label, _) = Label::read(sys, &directory, &label_name(&name))?;
-            let stat = label.is_for(by).then(|| sys.stat_in(&directory, &name));
-            let stat = stat?.ok()?;
-            Some(Rest {
-                since: (mtime_of(&stat).seconds(), mtime_of(&stat).nanos()),
-                bytes: bytes_of(&stat),
-                name,
-            })
-        };
-        let all = names(&self.tree, &directory).into_iter();
-        let mut found: Vec<Rest> = all.filter_map(rest).collect();
-        found.sort_by_key(|rest| std::cmp::Reverse(rest.since));
-        found
     }
 
     /// Removes the directory if nothing is in it: it is made again when it is needed.

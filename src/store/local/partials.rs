@@ -17,7 +17,7 @@ use std::time::{Duration, Instant};
 use tracing::info;
 
 use super::blocks::Blocks;
-use super::partial_files::{Body, Found, Old, Partial, PartialFiles, Rest};
+use super::partial_files::{Body, Found, Old, Partial, PartialFiles};
 use super::partial_label::Label;
 use super::staging::LocalStaged;
 use super::staging_area::Keeper;
@@ -272,7 +272,7 @@ impl Partials {
         is_offered: impl Fn(&str) -> bool,
     ) -> Swept {
         let (mut kept, mut gone) = (Swept::default(), Swept::default());
-        for Rest { name, bytes, .. } in self.files.of(by) {
+        for Old { name, bytes } in self.files.oldest(Some(by)).into_iter().rev() {
             if is_offered(&name) || self.table().taken.contains_key(&name) {
                 continue;
             }
@@ -294,7 +294,7 @@ impl Partials {
     /// all of it would not do. What is received now stays, and what was offered.
     pub(super) fn make_room(&self, bytes: u64, offered: &[&Partial]) -> u64 {
         let is_wanted = |name: &str| offered.iter().any(|it| it.name == name);
-        let mut old = self.files.oldest();
+        let mut old = self.files.oldest(None);
         old.retain(|it| !is_wanted(&it.name) && !self.table().taken.contains_key(&it.name));
         if old.iter().map(|it| it.bytes).sum::<u64>() < bytes {
             return 0;
