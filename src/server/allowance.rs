@@ -181,6 +181,10 @@ impl<T: Staged> Staged for Admitted<T> {
         self.staged.missing()
     }
 
+    fn unproved(&self) -> Vec<Range<u64>> {
+        self.staged.unproved()
+    }
+
     fn entry(&self) -> &Entry {
         self.staged.entry()
     }

@@ -236,6 +236,12 @@ pub trait Staged: Send + Sync {
     /// here already, before the first one comes.
     fn missing(&self) -> Vec<Range<u64>>;
 
+    /// The runs of blocks that are here and did not come from the sender in this try: it may
+    /// have others, which are on their way or lost.
+    fn unproved(&self) -> Vec<Range<u64>> {
+        Vec::new()
+    }
+
     /// What it will be.
     fn entry(&self) -> &Entry;
 

@@ -9,7 +9,7 @@ use super::heartbeat::{PULSE, patiently};
 use super::link::Link;
 use super::reception::{Reception, Slot, Waited};
 use crate::code::Code;
-use crate::content::{Checksum, verify};
+use crate::content::{Checksum, Node, merge, verify};
 use crate::entry::Kind;
 use crate::offer::{EntryId, Offering, Reason, Terms, TransferId, Verdict};
 use crate::store::{self, Aside, Claim, Staged, Standing, Store};
@@ -332,8 +332,10 @@ pub fn commit<S: Store>(
     Ok(exceptions)
 }
 
-/// The blocks that have not come. What may be here already, and is said to be something
-/// else, was sent: if none of it came, all of it went down with its connection.
+/// The blocks that have not come. Where all are here, and are not what the sender says, what
+/// it has sent in place of those that were here may be on its way or lost. What may be here
+/// already, and is said to be something else, was sent: if none of it came, all of it went
+/// down with its connection.
 fn missing<T: Staged>(staged: &T, said: Option<Checksum>) -> Vec<ops::Range<u64>> {
     let missing = staged.missing();
     match (staged.standing(), staged.entry().geometry()) {
@@ -345,8 +347,15 @@ fn missing<T: Staged>(staged: &T, said: Option<Checksum>) -> Vec<ops::Range<u64>
         {
             iter::once(0..geometry.blocks()).collect()
         }
+        _ if missing.is_empty() && !is_proved(staged, said) => staged.unproved(),
         _ => missing,
     }
+}
+
+/// Whether all blocks together are what the sender says.
+fn is_proved<T: Staged>(staged: &T, said: Option<Checksum>) -> bool {
+    let nodes: Option<Vec<Node>> = staged.held().into_iter().collect();
+    nodes.is_none_or(|nodes| nodes.is_empty() || merge(&nodes) == said)
 }
 
 fn await_blocks<T: Staged>(

@@ -83,6 +83,8 @@ struct State {
     there: Vec<Option<Node>>,
     /// Blocks that are not yet written whole to a connection.
     left: u64,
+    /// How often blocks were missing.
+    missed: u32,
     here: bool,
     committing: bool,
     settled: bool,
@@ -103,6 +105,7 @@ impl<S> Outgoing<S> {
                 nodes: Vec::new(),
                 there: Vec::new(),
                 left: item.entry().geometry().map_or(0, Geometry::blocks),
+                missed: 0,
                 here: false,
                 committing: false,
                 settled: false,
@@ -173,10 +176,13 @@ impl<S> Outgoing<S> {
     pub(super) fn unwrote(&self, runs: &[Range<u64>]) -> u64 {
         let mut bytes = 0;
         let mut state = self.state();
+        state.missed = state.missed.saturating_add(1);
+        let is_again = state.missed > 1;
         for number in runs.iter().cloned().flatten() {
             state.left += 1;
-            // Whatever it was said to have.
-            if let Some(there) = state.there.get_mut(number as usize) {
+            // What was sent may be lost, in place of what was there; if that is not all, the
+            // server has not what it said.
+            if is_again && let Some(there) = state.there.get_mut(number as usize) {
                 *there = None;
             }
             let len = self.geometry().and_then(|g| Some(g.len(g.index(number)?)));

@@ -197,12 +197,21 @@ impl Blocks {
         if self.states.is_empty() {
             return std::iter::once(0..self.left).collect();
         }
+        self.runs(|state| state.node().is_none())
+    }
+
+    /// The runs of blocks that are here and were not sent since.
+    pub(super) fn unproved(&self) -> Vec<Range<u64>> {
+        self.runs(|state| matches!(state, State::Kept(_)))
+    }
+
+    fn runs(&self, belongs: impl Fn(&State) -> bool) -> Vec<Range<u64>> {
         let mut runs: Vec<Range<u64>> = Vec::new();
         for (number, state) in (0u64..).zip(&self.states) {
-            match (state.node(), runs.last_mut()) {
-                (Some(_), _) => {}
-                (None, Some(run)) if run.end == number => run.end += 1,
-                (None, _) => runs.push(number..number + 1),
+            match (belongs(state), runs.last_mut()) {
+                (false, _) => {}
+                (true, Some(run)) if run.end == number => run.end += 1,
+                (true, _) => runs.push(number..number + 1),
             }
         }
         runs

@@ -281,6 +281,10 @@ impl Staged for LocalStaged {
         blocks.missing()
     }
 
+    fn unproved(&self) -> Vec<Range<u64>> {
+        self.blocks().unproved()
+    }
+
     fn entry(&self) -> &Entry {
         &self.offering.entry
     }
