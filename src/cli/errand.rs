@@ -3,6 +3,8 @@
 //! Of several short questions a failure of one is told and is no obstacle to the next; all
 //! failures together are the exit code. Only a person who asks to stop ends them all.
 
+use std::thread;
+
 use crate::client::{Cancel, Client, Error, Options, Retry};
 use crate::code::Code;
 
@@ -14,7 +16,8 @@ use super::servers::{self, is_here};
 use super::settings::{Connections, Secrecy};
 use super::signals::Interrupts;
 
-/// Connections of a job on this machine, where more only take processors from each other.
+/// Connections of a job on this machine. A large file gets one for each two processors, as
+/// both sides keep one busy.
 const NEAR: usize = 4;
 
 /// Connections of a job to another machine: over a long link each brings a window of its own.
@@ -87,12 +90,14 @@ impl<'s> Errands<'s> {
     ///
     /// As [`client`](Self::client).
     pub(super) fn client_for(&self, peer: &Peer, reach: &Connections) -> anyhow::Result<Client> {
-        let usual = if is_here(&peer.to_string()) {
-            NEAR
-        } else {
-            AWAY
-        };
+        let is_here = is_here(&peer.to_string());
+        let usual = if is_here { NEAR } else { AWAY };
         let client = self.client(peer, reach.most.unwrap_or(usual))?;
+        let for_large = match reach.most {
+            None if is_here => thread::available_parallelism().map_or(1, |all| all.get() / 2),
+            _ => usize::MAX,
+        };
+        let client = client.with_for_large(for_large);
         Ok(client.sending_by(reach.congestion.clone()))
     }
 

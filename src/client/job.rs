@@ -8,6 +8,7 @@ use crossbeam_channel::{Receiver, Sender, unbounded};
 
 use super::error::Error;
 use super::monitor::{Cancel, Event, Monitor, Skip, Status, Summary};
+use super::options::Options;
 use super::outage::{Outages, Retry};
 use super::route::Route;
 use crate::code::Code;
@@ -48,9 +49,13 @@ pub(super) const SEGMENT_MIN: u64 = 1 << 20;
 const BYTES_EACH: u64 = 8 << 20;
 const FILES_EACH: usize = 64;
 
-/// How many of at most `max` connections can be of use to things cut like this; what
+/// How many of the connections that there may be can be of use to things cut like this; what
 /// has no content is not cut.
-pub(super) fn connections(found: impl Iterator<Item = Option<Geometry>>, max: usize) -> usize {
+pub(super) fn connections(
+    found: impl Iterator<Item = Option<Geometry>>,
+    options: &Options,
+) -> usize {
+    let max = options.connections;
     let (mut segments, mut small) = (0, 0_usize);
     for cut in found {
         match cut {
@@ -59,6 +64,7 @@ pub(super) fn connections(found: impl Iterator<Item = Option<Geometry>>, max: us
         }
     }
     let segments = usize::try_from(segments).unwrap_or(max);
+    let segments = segments.min(options.for_large.max(1));
     segments.saturating_add(small.div_ceil(FILES_EACH)).min(max)
 }
 

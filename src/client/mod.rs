@@ -171,6 +171,13 @@ impl Client {
         }
     }
 
+    /// The same client, which uses at most so many connections for large files alone.
+    #[must_use]
+    pub fn with_for_large(mut self, connections: usize) -> Self {
+        self.options.for_large = connections;
+        self
+    }
+
     /// The same client, whose connections send by this congestion control.
     #[must_use]
     pub fn sending_by(mut self, congestion: Option<Congestion>) -> Self {

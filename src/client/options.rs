@@ -17,6 +17,9 @@ use crate::transfer::Deadlines;
 pub struct Options {
     /// Most connections of one job, 1 to 64; with less work, or fewer granted, there are fewer.
     pub connections: usize,
+    /// How many of them large files are worth, if there is nothing else. Where both sides are
+    /// one machine, two that send one file take the processors from each other.
+    pub for_large: usize,
     /// How long the server may take.
     pub deadlines: Deadlines,
     /// Ends whatever the client is doing.
@@ -57,6 +60,7 @@ impl Default for Options {
     fn default() -> Self {
         Self {
             connections: 4,
+            for_large: usize::MAX,
             deadlines: Deadlines::default(),
             cancel: Cancel::default(),
             encryption: None,

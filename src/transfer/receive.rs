@@ -167,8 +167,7 @@ pub enum Received {
 ///
 /// # Errors
 ///
-/// Whatever the connection failed with; [`Error::Broken`] for a block that no
-/// honest sender sends.
+/// What the connection failed with; [`Error::Broken`] for what no honest sender sends.
 pub fn block<S: Store>(
     store: &S,
     reception: &Reception<S::Staged>,
@@ -332,10 +331,9 @@ pub fn commit<S: Store>(
     Ok(exceptions)
 }
 
-/// The blocks that have not come. Where all are here, and are not what the sender says, what
-/// it has sent in place of those that were here may be on its way or lost. What may be here
-/// already, and is said to be something else, was sent: if none of it came, all of it went
-/// down with its connection.
+/// The blocks that have not come. Where all are here and not what was said, those that were not
+/// sent: what takes their place may be on its way, or lost. What may be here already, and is said
+/// to be something else, was sent: if none of it came, all went down with its connection.
 fn missing<T: Staged>(staged: &T, said: Option<Checksum>) -> Vec<ops::Range<u64>> {
     let missing = staged.missing();
     match (staged.standing(), staged.entry().geometry()) {
@@ -354,7 +352,7 @@ fn missing<T: Staged>(staged: &T, said: Option<Checksum>) -> Vec<ops::Range<u64>
 
 /// Whether all blocks together are what the sender says.
 fn is_proved<T: Staged>(staged: &T, said: Option<Checksum>) -> bool {
-    let nodes: Option<Vec<Node>> = staged.held().into_iter().collect();
+    let nodes = staged.held().into_iter().collect::<Option<Vec<Node>>>();
     nodes.is_none_or(|nodes| nodes.is_empty() || merge(&nodes) == said)
 }
 

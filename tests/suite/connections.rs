@@ -16,7 +16,7 @@ use haul::server::{Config, Server};
 use haul::store::{Durability, LocalStore, Tree};
 
 use crate::place::Place;
-use crate::rig::{Rig, get, noise, outcome, remote};
+use crate::rig::{Rig, get, noise, outcome, put, remote};
 use crate::wrapped::{Deaf, Listener, Wrapped};
 
 const CONNECTIONS: usize = 4;
@@ -185,4 +185,25 @@ fn a_congestion_control_is_one_that_the_system_has() {
     let said = "*congestion control no-such*";
     place.says("put --congestion no-such x [ADDRESS]", 2, "", said);
     place.says("serve --congestion no-such .", 2, "", said);
+}
+
+#[test]
+fn a_large_file_alone_opens_no_more_connections_than_it_is_worth() {
+    for (for_large, most) in [(1, 1), (2, 2), (usize::MAX, CONNECTIONS)] {
+        let rig = Rig::with(Config::default(), Fault::default());
+        let source = rig.file("source", 40 * MIB);
+        let opened = Arc::<AtomicUsize>::default();
+        let (count, address) = (Arc::clone(&opened), rig.address.clone());
+        let connect = move || -> std::io::Result<Box<dyn Transport>> {
+            count.fetch_add(1, Ordering::SeqCst);
+            Ok(Box::new(Plain::new(TcpStream::connect(&address)?)?))
+        };
+        let client = Client::over(connect, options()).with_for_large(for_large);
+        put(&client, &[(&source, "there")], &JobOptions::default()).is_fine();
+        assert_eq!(opened.load(Ordering::SeqCst), most);
+        opened.store(0, Ordering::SeqCst);
+        let into = rig.dir.path().join("into");
+        get(&client, &[("there", "here")], &into, &JobOptions::default()).is_fine();
+        assert_eq!(opened.load(Ordering::SeqCst), most);
+    }
 }

@@ -46,7 +46,7 @@ where
     /// Brings as many workers as can be of use now that this was found too.
     pub(super) fn grow(&self, found: &[Option<Geometry>]) {
         let pull = self.pull;
-        let worth = connections(found.iter().copied(), pull.connect.connections);
+        let worth = connections(found.iter().copied(), pull.connect);
         let worth = worth + pull.worth.fetch_add(worth, Ordering::Relaxed);
         let wanted = worth.min(pull.connect.connections);
         loop {

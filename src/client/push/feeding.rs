@@ -6,7 +6,7 @@ use super::Push;
 use super::outgoing_file::{Item, Work};
 use super::search::{Found, Search, Top};
 use crate::client::job::connections;
-use crate::client::{Effect, Upload};
+use crate::client::{Effect, Options, Upload};
 use crate::offer::{EntryId, Offering};
 use crate::store::Source;
 use crate::wire::frame::LIST_MAX;
@@ -29,17 +29,17 @@ impl<S: Source> FirstLook<S> {
         }
     }
 
-    /// How many of at most `max` connections this work can use.
-    pub(super) fn connections(&self, max: usize) -> usize {
+    /// How many of the connections that there may be this work can use.
+    pub(super) fn connections(&self, options: &Options) -> usize {
         if self.more {
-            return max;
+            return options.connections;
         }
         let sizes = self.found.iter().filter_map(|found| match found {
             Found::Item(item) | Found::Directory(item) => Some(item.entry().geometry()),
             Found::Tree(top) => top.directory.is_some().then_some(None),
             Found::Skipped(..) | Found::Failed(..) => None,
         });
-        connections(sizes, max)
+        connections(sizes, options)
     }
 }
 

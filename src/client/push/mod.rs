@@ -26,7 +26,7 @@ pub use local_files::LocalFiles;
 use super::into_itself;
 use super::job::Job;
 use super::route::Route;
-use super::{Error, JobOptions, Monitor, Options, Summary, Upload};
+use super::{Effect, Error, JobOptions, Monitor, Options, Summary, Upload};
 use crate::offer::{EntryId, TransferId};
 use crate::path::RemotePath;
 use crate::store::{Place, Source};
@@ -104,7 +104,11 @@ pub(super) fn run<S: Source>(
 ) -> Result<Summary, Error> {
     let mut search = Search::new(uploads, put.links);
     let first = FirstLook::of(&mut search);
-    let workers = first.connections(options.connections);
+    let workers = match put.effect {
+        Effect::Real => first.connections(options),
+        // What would be done is told in the order of the tree.
+        Effect::Dry => 1,
+    };
     let (job, work) = Job::new(monitor, workers, options.retry);
     let push = Push {
         job,
