@@ -210,7 +210,7 @@ fn a_link_that_does_not_hold_is_4_and_nothing_is_stored() {
         ),
         (open["haul://".len()..].to_owned(), "the link is damaged"),
     ] {
-        for line in [format!("put a {link}"), format!("ls {link}")] {
+        for line in [format!("put -- a {link}"), format!("ls -- {link}")] {
             let ended = comes(&two.guest, &line, 4, why);
             assert_eq!(ended.stderr.lines().count(), 1, "{line}: {ended:?}");
         }

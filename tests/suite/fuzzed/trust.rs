@@ -57,8 +57,10 @@ pub fn link(bytes: &[u8]) {
     assert!(whole.chars().all(is_plain), "{whole}");
     assert_eq!(Introduction::parse(&whole), Ok(link));
     let shown = format!("{link} {link:?}");
-    if let Some((_, secret)) = whole.rsplit_once('.') {
-        assert!(!shown.contains(secret), "{shown}");
+    if let Some((public, secret)) = whole.rsplit_once('.') {
+        // A fuzzer may have made a fingerprint of it.
+        let is_seen = shown.contains(secret) && !public.contains(secret);
+        assert!(!is_seen, "{shown}");
     }
 }
 
