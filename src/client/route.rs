@@ -115,7 +115,8 @@ impl Route {
         self.kept.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn connect(&self, options: &Options) -> Result<Session, error::Error> {
+    /// A connection that is new, whatever was kept.
+    pub(super) fn connect(&self, options: &Options) -> Result<Session, error::Error> {
         let opening = options.deadlines.opening;
         let (transport, hold) =
             self.transport(options)

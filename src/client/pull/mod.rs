@@ -21,7 +21,7 @@ use std::collections::VecDeque;
 use std::path::Path;
 use std::sync::atomic::{AtomicU64, AtomicUsize};
 use std::sync::{Arc, Mutex, PoisonError};
-use std::thread::{self, Scope};
+use std::thread;
 use std::time::{Duration, Instant};
 
 use crossbeam_channel::{Sender, unbounded};
@@ -84,7 +84,7 @@ type Whole<S> = Sender<Arc<Incoming<<S as Store>::Staged>>>;
 
 /// Fetches all `downloads` into the directory `into`.
 pub(super) fn run(
-    route: &Route,
+    route: &Arc<Route>,
     options: &Options,
     downloads: Vec<Download>,
     into: &Path,
@@ -92,21 +92,6 @@ pub(super) fn run(
     monitor: &Monitor,
 ) -> Result<Summary, Error> {
     let early = Early::default();
-    thread::scope(|scope| {
-        let of = (scope, &early);
-        let fetched = fetch((route, options), of, downloads, (into, get), monitor);
-        early.end();
-        fetched
-    })
-}
-
-fn fetch<'scope, 'env>(
-    (route, options): (&'env Route, &'env Options),
-    (scope, early): (&'scope Scope<'scope, 'env>, &'env Early),
-    downloads: Vec<Download>,
-    (into, get): (&Path, &JobOptions),
-    monitor: &Monitor,
-) -> Result<Summary, Error> {
     let roots: Vec<Root> = downloads.into_iter().map(Root::new).collect();
     let open = roots.len();
     let mut batches = looking::batches(roots.clone()).into_iter();
@@ -114,7 +99,7 @@ fn fetch<'scope, 'env>(
     let outages = Outages::new(options.retry, 1);
     // Nothing is made here before the server has spoken.
     let (begun, welcome) = loop {
-        let error = match begin::<LocalStore>((route, options), (scope, early), &first) {
+        let error = match begin::<LocalStore>(route, options, (&early, &first)) {
             Ok(begun) => break begun,
             Err(error) => error,
         };
@@ -132,7 +117,7 @@ fn fetch<'scope, 'env>(
     let pull = Pull {
         job,
         route,
-        early,
+        early: &early,
         connect: options,
         options: *get,
         transfer,
@@ -181,10 +166,10 @@ fn fetch<'scope, 'env>(
 }
 
 /// Opens the first connection, and asks for the first places there.
-fn begin<'scope, 'env, S: Store>(
-    (route, options): (&'env Route, &'env Options),
-    (scope, early): (&'scope Scope<'scope, 'env>, &'env Early),
-    first: &[Root],
+fn begin<S: Store>(
+    route: &Arc<Route>,
+    options: &Options,
+    (early, first): (&Early, &[Root]),
 ) -> Result<(Begun<S>, Welcome), Error> {
     let began = Instant::now();
     let mut session = route.open(options)?;
@@ -195,7 +180,7 @@ fn begin<'scope, 'env, S: Store>(
             .link
             .flush()
             .map_err(|error| route.explain(error, options))?;
-        early.open(scope, (route, options));
+        early.open(route, options);
     }
     let welcome = session.welcome().cloned();
     let welcome = welcome.map_err(|error| route.explain(error, options))?;
