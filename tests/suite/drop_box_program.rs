@@ -144,15 +144,7 @@ fn what_was_stored_is_remembered_by_the_next_server() {
     two.guest_trusts();
     two.authorize("--write --max-files 2");
     two.guest_is("put a AT", 0, "1 stored");
-    two.server.signal(Signal::KILL);
-    let Two {
-        owner,
-        guest,
-        server,
-        ..
-    } = two;
-    server.finish();
-    let again = Two::at("127.0.0.1:0", "", owner, guest);
+    let again = two.again(Signal::KILL, |_| ());
     again.guest_trusts();
     // The same name is another file in a box.
     again.guest_is("put a AT", 0, "1 stored");

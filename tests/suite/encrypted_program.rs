@@ -4,6 +4,8 @@
 use std::fs;
 use std::net::{IpAddr, UdpSocket};
 
+use rustix::process::Signal;
+
 use crate::objects::objects;
 use crate::person::Person;
 use crate::program::{Ended, Running};
@@ -27,6 +29,15 @@ impl Two {
             fs::write(person.root().join("a"), b"abc").unwrap();
         }
         Self::at("127.0.0.1:0", flags, owner, guest)
+    }
+
+    /// The same two with the next server, once this one was ended by a signal, and something
+    /// was done to the files of its user.
+    pub fn again(self, signal: Signal, meanwhile: impl FnOnce(&Person)) -> Self {
+        self.server.signal(signal);
+        self.server.finish();
+        meanwhile(&self.owner);
+        Self::at("127.0.0.1:0", "", self.owner, self.guest)
     }
 
     pub fn at(listen: &str, flags: &str, owner: Person, guest: Person) -> Self {

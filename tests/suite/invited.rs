@@ -133,15 +133,7 @@ fn whom_an_invitation_is_bound_to_outlives_the_server() {
     let two = Two::met("");
     let once = link(&two, "--read --once");
     comes(&two.guest, &format!("ls {once}"), 0, "");
-    two.server.signal(Signal::KILL);
-    let Two {
-        owner,
-        guest,
-        server,
-        ..
-    } = two;
-    server.finish();
-    let two = Two::at("127.0.0.1:0", "", owner, guest);
+    let two = two.again(Signal::KILL, |_| ());
     let (before, _) = once.split_once('@').unwrap();
     let once = format!("{before}@{}/", two.address);
     comes(
@@ -224,16 +216,9 @@ fn a_clock_that_was_set_back_brings_no_invitation_back() {
     let two = Two::met("");
     let link = link(&two, "--read --expires 2w");
     comes(&two.guest, &format!("ls {link}"), 0, "");
-    two.server.signal(Signal::TERM);
-    let Two {
-        owner,
-        guest,
-        server,
-        ..
-    } = two;
-    server.finish();
-    fs::write(owner.state().join("latest_time"), "9000-01-01T00:00:00Z\n").unwrap();
-    let two = Two::at("127.0.0.1:0", "", owner, guest);
+    let two = two.again(Signal::TERM, |owner| {
+        fs::write(owner.state().join("latest_time"), "9000-01-01T00:00:00Z\n").unwrap();
+    });
     let (before, _) = link.split_once('@').unwrap();
     let list = format!("ls {before}@{}/", two.address);
     comes(&two.guest, &list, 4, "has expired");

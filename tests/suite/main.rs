@@ -120,6 +120,7 @@ mod tree_faults;
 mod trees;
 mod turned_away;
 mod typing;
+mod unfinished;
 mod unharmed;
 mod vectors;
 mod watch;

@@ -2,7 +2,6 @@
 //! its name, and given back where it comes to nothing.
 
 use std::fs;
-use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, UNIX_EPOCH};
@@ -10,15 +9,15 @@ use std::time::{Duration, UNIX_EPOCH};
 use haul::client::JobOptions;
 use haul::code::Code;
 use haul::fault::{Call, Fault};
-use haul::offer::{EntryId, OnExisting, Reason, Ticket, TransferId, Verdict};
+use haul::offer::{EntryId, OnExisting, Reason, TransferId, Verdict};
 use haul::server::{Admit, Config, Grant, Refusal, Visitor};
 use haul::trust::{Account, Amount, Ledger, Limit, Places, Quota, UsageFile, Variables};
 use haul::wire::Message;
-use haul::wire::message::{Block, Drop, Offer, Rights};
+use haul::wire::message::{Drop, Offer, Rights};
 use tempfile::TempDir;
 
 use crate::raw::{Heard, Raw, block, commit, committed, offer, offered, sum, transfer};
-use crate::rig::{Rig, noise, put, remote};
+use crate::rig::{Rig, put};
 use crate::saboteur::Saboteur;
 
 /// Lets everybody in, who all together may store so much.
@@ -38,8 +37,8 @@ impl Admit for Door {
 }
 
 /// A server and the files of its user.
-struct Counted {
-    rig: Rig,
+pub struct Counted {
+    pub rig: Rig,
     home: TempDir,
 }
 
@@ -57,7 +56,7 @@ fn used(home: &TempDir) -> Amount {
 }
 
 impl Counted {
-    fn new(rights: u32, bytes: Option<u64>, files: Option<u64>) -> Self {
+    pub fn new(rights: u32, bytes: Option<u64>, files: Option<u64>) -> Self {
         Self::with(rights, Limit { bytes, files }, |_| Fault::default())
     }
 
@@ -84,7 +83,7 @@ impl Counted {
 }
 
 /// What is decided of files of these sizes, each under a name of its own.
-fn verdicts(raw: &mut Raw, on: OnExisting, files: &[(u64, &str, &[u8])]) -> Vec<Verdict> {
+pub fn verdicts(raw: &mut Raw, on: OnExisting, files: &[(u64, &str, &[u8])]) -> Vec<Verdict> {
     let id = TransferId([9; 16]);
     let entry = |(number, path, bytes): &(u64, &str, &[u8])| offered(EntryId(*number), path, bytes);
     raw.say(&Offer {
@@ -99,7 +98,8 @@ fn verdicts(raw: &mut Raw, on: OnExisting, files: &[(u64, &str, &[u8])]) -> Vec<
     }
 }
 
-const OVER: Verdict = Verdict::Refused(Code::Limit, Reason::Quota);
+/// What is too much.
+pub const OVER: Verdict = Verdict::Refused(Code::Limit, Reason::Quota);
 
 #[test]
 fn what_is_too_much_is_refused_when_it_is_offered_whatever_is_on_its_way_elsewhere() {
@@ -342,96 +342,4 @@ fn a_box_with_a_limit_counts_what_is_sent_and_not_what_is_there() {
         ]
     );
     assert_eq!(all(&taken), came);
-}
-
-/// Bytes that what is not finished takes beneath a root.
-fn unfinished(rig: &Rig) -> u64 {
-    let mut bytes = 0;
-    for name in ["staging", "partial"] {
-        let directory = rig.root().join(".haul").join(name);
-        for entry in fs::read_dir(directory).into_iter().flatten() {
-            bytes += entry.unwrap().metadata().unwrap().blocks() * 512;
-        }
-    }
-    bytes
-}
-
-/// Offers a file and returns its ticket, if it is taken.
-fn ticket(raw: &mut Raw, path: &str, bytes: &[u8]) -> Option<Ticket> {
-    match verdicts(raw, OnExisting::Refuse, &[(1, path, bytes)]).remove(0) {
-        Verdict::Send(ticket) => ticket,
-        Verdict::Partly(ticket) => Some(ticket),
-        OVER => None,
-        other => panic!("{path}: {other:?}"),
-    }
-}
-
-/// The first block of a file, for whoever has its ticket.
-fn with_ticket(id: TransferId, path: &str, bytes: &[u8], ticket: &Ticket) -> (Block, Vec<u8>) {
-    let (mut header, body) = block(id, EntryId(1), bytes, 0);
-    header.ticket = Some(ticket.clone());
-    header.path = Some(remote(path));
-    header.size = Some(bytes.len() as u64);
-    (header, body)
-}
-
-#[test]
-fn whoever_hands_tickets_on_and_drops_their_offers_stages_no_more_than_they_may() {
-    const LEN: u64 = 64 << 10;
-    let counted = Counted::new(3, Some(LEN), None);
-    let bytes = noise(LEN as usize);
-    let mut offering = Raw::open(&counted.rig);
-    let mut keeping = Vec::new();
-    for number in 0..20 {
-        let path = format!("f{number}");
-        let Some(ticket) = ticket(&mut offering, &path, &bytes) else {
-            continue;
-        };
-        let mut keeper = Raw::open(&counted.rig);
-        let id = TransferId([number; 16]);
-        let (header, body) = with_ticket(id, &path, &bytes, &ticket);
-        keeper.send_block(&header, &body);
-        for index in 1..63 {
-            let (header, body) = block(id, EntryId(1), &bytes, index);
-            keeper.send_block(&header, &body);
-        }
-        keeper.is_answered("kept");
-        // Its reception goes, and no drop is said: what is kept has another owner.
-        offering.finish();
-        offering = Raw::open(&counted.rig);
-        keeping.push(keeper);
-    }
-    let bytes = unfinished(&counted.rig);
-    assert!(bytes <= LEN + (16 << 10), "{bytes} bytes are staged");
-    assert!(!keeping.is_empty());
-}
-
-#[test]
-fn what_was_broken_off_takes_no_more_than_may_still_be_stored_and_the_oldest_goes_first() {
-    const LEN: u64 = 64 << 10;
-    let counted = Counted::new(3, Some(2 * LEN), None);
-    let bytes = noise(LEN as usize);
-    // Each is broken off before its end, and waits for its sender.
-    for number in 0..5_u8 {
-        let path = format!("f{number}");
-        let mut raw = Raw::open(&counted.rig);
-        let ticket = ticket(&mut raw, &path, &bytes).expect("nothing is stored yet");
-        let (header, body) = with_ticket(TransferId([9; 16]), &path, &bytes, &ticket);
-        raw.send_block(&header, &body);
-        for index in 1..60 {
-            let (header, body) = block(TransferId([9; 16]), EntryId(1), &bytes, index);
-            raw.send_block(&header, &body);
-        }
-        raw.is_answered("sent");
-        raw.finish();
-        let kept = unfinished(&counted.rig);
-        assert!(kept <= 2 * LEN + (64 << 10), "{number}: {kept} bytes");
-    }
-    // The latest is still there.
-    let mut raw = Raw::open(&counted.rig);
-    let came = verdicts(&mut raw, OnExisting::Refuse, &[(1, "f4", &bytes)]);
-    assert!(matches!(came[..], [Verdict::Partly(_)]), "{came:?}");
-    let mut raw = Raw::open(&counted.rig);
-    let came = verdicts(&mut raw, OnExisting::Refuse, &[(2, "f0", &bytes)]);
-    assert!(matches!(came[..], [Verdict::Send(_)]), "{came:?}");
 }
