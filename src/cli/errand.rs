@@ -21,7 +21,7 @@ use super::signals::Interrupts;
 const NEAR: usize = 4;
 
 /// Connections of a job to another machine: over a long link each brings a window of its own.
-const AWAY: usize = 8;
+const AWAY: usize = 16;
 
 /// What one command has with servers, until a person asks to stop.
 #[derive(Debug)]

@@ -138,9 +138,15 @@ fn is_directory(item: &Result<Entry, store::Error>) -> bool {
     item.as_ref().is_ok_and(|entry| entry.kind == Kind::Dir)
 }
 
+/// Most bytes of a listing's first page, so that it comes with a new connection's first flight:
+/// who asked fetches what it names while the rest is on its way. Each page after it may be twice
+/// as long.
+const FIRST_PAGE: usize = 8 << 10;
+
 struct Page {
     entries: Entries,
     len: usize,
+    max: usize,
 }
 
 impl Page {
@@ -155,13 +161,14 @@ impl Page {
                 entries: Vec::new(),
             },
             len: 0,
+            max: FIRST_PAGE,
         }
     }
 
     /// Adds an entry; returns the page before it where that is full.
     fn add(&mut self, entry: Entry) -> Option<Entries> {
         let mut full = None;
-        if !fits(&entry, &mut self.len, LIST_MAX) {
+        if !fits(&entry, &mut self.len, self.max) {
             let next = Entries {
                 entries: Vec::new(),
                 unnamed: 0,
@@ -173,8 +180,9 @@ impl Page {
             page.more = true;
             full = Some(page);
             self.len = 0;
-            // No entry is longer than a list: a path has 4,095 bytes, a link as many.
-            let _ = fits(&entry, &mut self.len, LIST_MAX);
+            self.max = (2 * self.max).min(LIST_MAX);
+            // No entry is longer than a page: a path has 4,095 bytes, a link as many.
+            let _ = fits(&entry, &mut self.len, self.max);
         }
         self.entries.entries.push(entry);
         full

@@ -15,6 +15,7 @@ use haul::net::plain::Plain;
 use haul::server::{Config, Server};
 use haul::store::{Durability, LocalStore, Tree};
 
+use crate::landscape::{are_the_same, get_tree};
 use crate::place::Place;
 use crate::rig::{Rig, get, noise, outcome, put, remote};
 use crate::unharmed::eventually;
@@ -26,10 +27,20 @@ const MIB: usize = 1 << 20;
 const PATIENCE: Duration = Duration::from_secs(60);
 
 /// Lets nobody read until so many threads want to.
-#[derive(Default)]
 struct Meeting {
+    needed: usize,
     met: Mutex<BTreeSet<String>>,
     changed: Condvar,
+}
+
+impl Meeting {
+    fn of(needed: usize) -> Self {
+        Self {
+            needed,
+            met: Mutex::default(),
+            changed: Condvar::new(),
+        }
+    }
 }
 
 impl Listener for Meeting {
@@ -37,7 +48,7 @@ impl Listener for Meeting {
         let mut met = self.met.lock().unwrap();
         met.insert(name());
         self.changed.notify_all();
-        let missing = |met: &mut BTreeSet<String>| met.len() < CONNECTIONS;
+        let missing = |met: &mut BTreeSet<String>| met.len() < self.needed;
         drop(
             self.changed
                 .wait_timeout_while(met, PATIENCE, missing)
@@ -81,7 +92,7 @@ fn each_of_four_connections_carries_verified_blocks_of_one_file() {
     let _handle = server.start().unwrap();
 
     let tree = Tree::open(dir.path(), Fault::default()).unwrap();
-    let source = Arc::new(Wrapped::new(tree, MIB as u64, Meeting::default()));
+    let source = Arc::new(Wrapped::new(tree, MIB as u64, Meeting::of(CONNECTIONS)));
     let upload = Upload {
         from: Ok((source, Some(remote("source")))),
         to: Some(remote("there")),
@@ -102,7 +113,7 @@ fn each_of_four_connections_sends_blocks_of_one_file() {
     fs::create_dir(&root).unwrap();
     fs::write(root.join("there"), noise(40 * MIB)).unwrap();
     let store = LocalStore::serve(&root, Durability::Batch, Fault::default()).unwrap();
-    let store = Wrapped::new(store, MIB as u64, Meeting::default());
+    let store = Wrapped::new(store, MIB as u64, Meeting::of(CONNECTIONS));
     let meeting = Arc::clone(&store.listener);
     // Each worker asks for two segments ahead, so there are enough for all.
     let config = Config {
@@ -180,6 +191,40 @@ fn far_away_a_get_opens_its_connections_before_it_knows_what_there_is() {
         ..Config::default()
     };
     all(opened(narrow, far));
+}
+
+#[test]
+fn far_away_few_small_files_come_over_several_connections() {
+    let dir = tempfile::tempdir().unwrap();
+    let root = dir.path().join("root");
+    fs::create_dir_all(root.join("t")).unwrap();
+    // Fewer than one fetch may name, and no more than one connection is worth nearby.
+    for n in 0..40 {
+        fs::write(root.join(format!("t/{n}")), noise(n)).unwrap();
+    }
+    let store = LocalStore::serve(&root, Durability::Batch, Fault::default()).unwrap();
+    // Each connection asks for two fetches ahead, so some may have nothing left to ask for.
+    let store = Wrapped::new(store, MIB as u64, Meeting::of(2));
+    let meeting = Arc::clone(&store.listener);
+    let server = Server::bind(store, &["127.0.0.1:0".to_owned()], Config::default()).unwrap();
+    let address = server.addresses().unwrap()[0].to_string();
+    let _handle = server.start().unwrap();
+
+    let connect = move || -> std::io::Result<Box<dyn Transport>> {
+        thread::sleep(Duration::from_millis(20));
+        Ok(Box::new(Plain::new(TcpStream::connect(&address)?)?))
+    };
+    let client = Client::over(connect, options());
+    let into = dir.path().join("into");
+    get_tree(
+        &client,
+        (Some("t"), Some("t")),
+        &into,
+        &JobOptions::default(),
+    )
+    .is_fine();
+    assert!(meeting.met.lock().unwrap().len() >= 2);
+    are_the_same(&root.join("t"), &into.join("t"));
 }
 
 #[test]

@@ -5,10 +5,13 @@ use std::path::Path;
 
 use haul::client::{JobOptions, Status};
 use haul::offer::OnExisting;
+use haul::wire::Message;
+use haul::wire::message::List;
 
 use crate::landscape::{are_the_same, file, get_tree, link, set_times};
 use crate::lost::client;
-use crate::rig::Rig;
+use crate::raw::{Heard, Raw, list};
+use crate::rig::{Rig, remote};
 
 /// More than may be on their way at once, in directories of a few and of many.
 const FILES: usize = (16 << 10) + 2_000;
@@ -43,6 +46,34 @@ fn a_get_of_more_files_than_may_be_under_way_ends_whole_over_one_connection() {
     let summary = outcome.is_fine().result.as_ref().unwrap();
     assert_eq!((summary.files, summary.links), (FILES as u64, 1));
     are_the_same(&rig.root().join("t"), &into.join("t"));
+}
+
+#[test]
+fn the_first_page_of_a_listing_comes_with_the_first_flight_and_the_next_are_longer() {
+    let rig = Rig::new();
+    plant(&rig.root().join("t"), 2_000);
+    let mut raw = Raw::open(&rig);
+    raw.say(&List {
+        path: Some(remote("t")),
+        depth: None,
+        ..list(1)
+    });
+    let mut pages = Vec::new();
+    loop {
+        let Heard::Message(Message::Entries(page)) = raw.hear() else {
+            panic!("no page after {pages:?}");
+        };
+        let names = page.entries.iter().map(|entry| entry.path.as_str().len());
+        pages.push(names.sum::<usize>());
+        if !page.more {
+            break;
+        }
+    }
+    // Ten packets of a new connection, less what else an entry has.
+    assert!((2_000..8_000).contains(&pages[0]), "{pages:?}");
+    let full = &pages[..pages.len() - 1];
+    let grows = |pair: &[usize]| pair[1] > pair[0] * 3 / 2 || pair[1] > 40_000;
+    assert!(full.windows(2).all(grows), "{pages:?}");
 }
 
 #[test]

@@ -46,7 +46,11 @@ where
     /// Brings as many workers as can be of use now that this was found too.
     pub(super) fn grow(&self, found: &[Option<Geometry>]) {
         let pull = self.pull;
-        let worth = connections(found.iter().copied(), pull.connect);
+        let mut worth = connections(found.iter().copied(), pull.connect);
+        if pull.early.are_there() {
+            // They are open already, and the more begin at once the sooner the way is filled.
+            worth = worth.max(found.len());
+        }
         let worth = worth + pull.worth.fetch_add(worth, Ordering::Relaxed);
         let wanted = worth.min(pull.connect.connections);
         loop {

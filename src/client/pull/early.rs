@@ -53,6 +53,11 @@ impl Early {
         }
     }
 
+    /// Whether there are any, or were.
+    pub(super) fn are_there(&self) -> bool {
+        self.0.get().is_some()
+    }
+
     /// One of them, once it is there; none where all are taken.
     pub(super) fn take(&self) -> Option<Opened> {
         self.0.get()?.recv().ok()

@@ -171,7 +171,7 @@ where
         if pull.job.has_ended() {
             return Ok(());
         }
-        let mut stage = Stage::new(pull, &self.crew.whole);
+        let mut stage = Stage::new(pull, &self.crew.whole, page.entries.len());
         for entry in &page.entries {
             root.see(entry)?;
             match root.name_here(&entry.path) {

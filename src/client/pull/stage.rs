@@ -20,6 +20,9 @@ use crate::wire::message::{FETCH_MAX, fits};
 /// Bytes of one batch of small files: a fetch is to be worth a segment.
 const BATCH_BYTES: u64 = 8 << 20;
 
+/// Small files that are worth a fetch to a connection that has nothing else to do.
+const FETCH_LEAST: usize = 8;
+
 /// Files that are staged at once.
 const STAGE: usize = 256;
 
@@ -34,12 +37,18 @@ pub(super) struct Stage<'p, 'm, S: Store> {
 }
 
 impl<'p, 'm, S: Store> Stage<'p, 'm, S> {
-    pub(super) fn new(pull: &'p Pull<'m, S>, whole: &'p Whole<S>) -> Self {
+    /// For a page with so many entries.
+    pub(super) fn new(pull: &'p Pull<'m, S>, whole: &'p Whole<S>, entries: usize) -> Self {
+        let most = if pull.early.are_there() {
+            (entries / pull.connect.connections).clamp(FETCH_LEAST, FETCH_MAX)
+        } else {
+            FETCH_MAX
+        };
         Self {
             pull,
             whole,
             waiting: Vec::new(),
-            batch: Batch::default(),
+            batch: Batch::of(most),
             found: Vec::new(),
         }
     }
@@ -300,19 +309,20 @@ struct Batch<T> {
     parts: Vec<Part<T>>,
     bytes: u64,
     len: usize,
+    /// How many files it may be.
+    most: usize,
 }
 
-impl<T> Default for Batch<T> {
-    fn default() -> Self {
+impl<T> Batch<T> {
+    fn of(most: usize) -> Self {
         Self {
             parts: Vec::new(),
             bytes: 0,
             len: 0,
+            most,
         }
     }
-}
 
-impl<T> Batch<T> {
     fn add(&mut self, file: &Arc<Incoming<T>>, geometry: Geometry, job: &Job<'_, Work<T>>) {
         let part = Part {
             file: Arc::clone(file),
@@ -326,7 +336,7 @@ impl<T> Batch<T> {
         }
         self.bytes += geometry.size();
         self.parts.push(part);
-        if self.parts.len() >= FETCH_MAX || self.bytes >= BATCH_BYTES {
+        if self.parts.len() >= self.most || self.bytes >= BATCH_BYTES {
             self.hand_out(job);
         }
     }
