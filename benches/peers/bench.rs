@@ -13,7 +13,7 @@ use crate::material::{Load, Material};
 use crate::ours::Wire;
 use crate::report::{Outcome, Report};
 use crate::works::{self, Size, Work};
-use crate::{growth, load, memory, race};
+use crate::{growth, load, memory, race, resume};
 
 /// A row of the report.
 #[derive(Clone, Copy)]
@@ -21,6 +21,7 @@ enum Row {
     Race(&'static Work),
     Growth,
     Memory,
+    Resume,
     Load(Wire),
 }
 
@@ -48,13 +49,13 @@ impl Bench {
         let rows = self.rows()?;
         if self.args.list {
             for row in rows {
-                println!("{:<20} {}", row.name(), row.title(self));
+                println!("{:<20} {}", row.name(self), row.title(self));
             }
             return Ok(());
         }
         let mut report = Report::begin(self)?;
         for row in rows {
-            let mut outcome = Outcome::new(row.name(), row.title(self));
+            let mut outcome = Outcome::new(row.name(self), row.title(self));
             match row.run(self, &mut outcome) {
                 Ok(()) => {}
                 Err(error) if error.is::<Interrupted>() => return Err(error),
@@ -111,7 +112,8 @@ impl Bench {
 
     fn rows(&self) -> Result<Vec<Row>> {
         let all: Vec<Row> = if self.ends.are_apart() {
-            works::APART.iter().map(Row::Race).collect()
+            let races = works::APART.iter().map(Row::Race);
+            races.chain([Row::Resume]).collect()
         } else {
             let races = works::HERE.iter().map(Row::Race);
             races.chain(Row::OTHERS).collect()
@@ -125,7 +127,7 @@ impl Bench {
             return Ok(all);
         }
         let row = |name: &String| {
-            let row = all.iter().find(|row| row.name() == name);
+            let row = all.iter().find(|row| row.name(self) == name);
             row.copied().with_context(|| {
                 format!("there is no row {name}: --list prints those that there are")
             })
@@ -136,18 +138,20 @@ impl Bench {
 
 impl Row {
     /// Those that are no races, on one machine.
-    const OTHERS: [Self; 4] = [
+    const OTHERS: [Self; 5] = [
         Self::Growth,
         Self::Memory,
+        Self::Resume,
         Self::Load(Wire::Plain),
         Self::Load(Wire::Encrypted),
     ];
 
-    fn name(self) -> &'static str {
+    fn name(self, bench: &Bench) -> &'static str {
         match self {
             Self::Race(work) => work.name,
             Self::Growth => growth::NAME,
             Self::Memory => memory::NAME,
+            Self::Resume => resume::name(bench),
             Self::Load(wire) => load::name(wire),
         }
     }
@@ -157,6 +161,7 @@ impl Row {
             Self::Race(work) => work.title(bench.load(work.size)),
             Self::Growth => growth::title(bench),
             Self::Memory => memory::title(bench),
+            Self::Resume => resume::title(bench),
             Self::Load(wire) => load::title(bench, wire),
         }
     }
@@ -166,6 +171,7 @@ impl Row {
             Self::Race(work) => race::run(bench, work, outcome),
             Self::Growth => growth::run(bench, outcome),
             Self::Memory => memory::run(bench, outcome),
+            Self::Resume => resume::run(bench, outcome),
             Self::Load(wire) => load::run(bench, wire, outcome),
         }
     }

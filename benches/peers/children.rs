@@ -130,6 +130,25 @@ impl Watch {
         })
     }
 
+    /// Starts a client and kills it once `is_time`, and says whether it had not ended by then.
+    pub fn kill_when(&self, line: &Line, is_time: impl Fn() -> bool) -> Result<bool> {
+        let mut child = self.start(line, Stdio::null())?;
+        let began = Instant::now();
+        while !is_time() {
+            let by = Instant::now() + Duration::from_millis(1);
+            if self.wait(Some(child.end.as_fd()), by)? {
+                return Ok(false);
+            }
+            if began.elapsed() >= PATIENCE {
+                bail!("{line}: is not on its way");
+            }
+        }
+        kill_process_group(Pid::from_child(&child.child), Signal::KILL)?;
+        child.child.wait()?;
+        child.is_over = true;
+        Ok(true)
+    }
+
     /// Starts a server that prints a line when it is ready, and reads that line.
     pub fn serve_until_it_says(&self, line: &Line, within: Duration) -> Result<(Running, String)> {
         let mut server = self.start(line, Stdio::piped())?;

@@ -28,6 +28,7 @@ mod ours;
 mod processors;
 mod race;
 mod report;
+mod resume;
 mod rsync;
 mod ssh;
 mod web;

@@ -80,6 +80,7 @@ mod picking_up;
 mod pinned;
 mod place;
 mod planted;
+mod power_cut;
 mod program;
 mod proofs;
 mod putting;

@@ -41,6 +41,11 @@ impl Place {
         for name in ["root", "here"] {
             fs::create_dir(dir.path().join(name)).unwrap();
         }
+        Self::serving_in(dir, flags)
+    }
+
+    /// The same, where both directories are there already.
+    pub fn serving_in(dir: TempDir, flags: &str) -> Self {
         let server = Served::start(&dir.path().join("root"), &home_in(&dir), flags);
         let user = User::Ours;
         Self { dir, server, user }
