@@ -113,6 +113,7 @@ mod soak;
 mod stat_and_sum;
 mod stopping;
 mod store;
+mod swapped;
 mod taken_away;
 mod taken_names;
 mod takeover;
