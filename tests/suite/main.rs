@@ -9,6 +9,7 @@ mod audit;
 mod audit_file;
 mod authorizing;
 mod axe;
+mod beside;
 mod both_ways;
 mod broken_off;
 mod by_hand;
