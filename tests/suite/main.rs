@@ -107,6 +107,7 @@ mod serving;
 mod shell_endings;
 mod shell_scripts;
 mod shell_typed;
+mod short_of;
 mod shown;
 mod signed;
 mod small_disk;
