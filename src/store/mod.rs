@@ -238,9 +238,7 @@ pub trait Staged: Send + Sync {
 
     /// The runs of blocks that are here and did not come from the sender in this try: it may
     /// have others, which are on their way or lost.
-    fn unproved(&self) -> Vec<Range<u64>> {
-        Vec::new()
-    }
+    fn unproved(&self) -> Vec<Range<u64>>;
 
     /// What it will be.
     fn entry(&self) -> &Entry;

@@ -72,7 +72,7 @@ fn use_it(place: &Place, client: &Client) {
 }
 
 /// Lets this process open as many files as it may.
-fn many_files_may_be_open() {
+pub fn many_files_may_be_open() {
     let limit = getrlimit(Resource::Nofile);
     let raised = Rlimit {
         current: limit.maximum,

@@ -66,6 +66,11 @@ impl Place {
     /// The same with a server whose root is a disk of so many MiB, in memory. None, and said
     /// so, where that cannot be had.
     pub fn on_a_disk_of(mib: usize, flags: &str) -> Option<Self> {
+        Self::on_a_disk(&format!("size={mib}m"), flags)
+    }
+
+    /// The same with what a mount in memory is told.
+    pub fn on_a_disk(told: &str, flags: &str) -> Option<Self> {
         let may_mount = |status: ExitStatus| status.success();
         let mut tried = Command::new("unshare");
         tried.args(["-rm", "mount", "-t", "tmpfs", "small", "/mnt"]);
@@ -78,7 +83,7 @@ impl Place {
             fs::create_dir(dir.path().join(name)).unwrap();
         }
         let root = dir.path().join("root");
-        let mount = format!("mount -t tmpfs -o size={mib}m,mode=700 small .; cd \"$PWD\"");
+        let mount = format!("mount -t tmpfs -o {told},mode=700 small .; cd \"$PWD\"");
         let inside = program::in_shell(&mount, &Served::command(&root, &home_in(&dir), flags));
         let server = Served::of(program::wrapped("unshare", &["-rm"], &inside));
         let user = User::Ours;
@@ -88,6 +93,11 @@ impl Place {
     /// The same where nobody is root: both directories are theirs, and commands are run by
     /// them. None, and said so, where that cannot be had.
     pub fn of_nobody() -> Option<Self> {
+        Self::of_nobody_with("")
+    }
+
+    /// The same with a server that was given these flags.
+    pub fn of_nobody_with(flags: &str) -> Option<Self> {
         let dir = tempfile::tempdir().unwrap();
         let [root, _] = ["root", "here"].map(|name| {
             let path = dir.path().join(name);
@@ -95,7 +105,7 @@ impl Place {
             path
         });
         nobody::own(dir.path());
-        let server = Served::of(nobody::run(Served::command(&root, &home_in(&dir), ""))?);
+        let server = Served::of(nobody::run(Served::command(&root, &home_in(&dir), flags))?);
         let user = User::Nobody;
         Some(Self { dir, server, user })
     }
@@ -151,6 +161,11 @@ impl Place {
         }
         let mut command = haul(&self.here(), words);
         command.env("HOME", self.home()).envs(set);
+        self.as_user(command)
+    }
+
+    /// A command as whoever serves and types runs it.
+    pub fn as_user(&self, command: Command) -> Command {
         match self.user {
             User::Ours => command,
             User::Nobody => nobody::run(command).expect("it could be had before"),

@@ -199,6 +199,11 @@ impl Running {
         self.status("VmRSS:")
     }
 
+    /// How many threads the child has, or none where it has ended.
+    pub fn threads(&self) -> Option<u64> {
+        self.status("Threads:")
+    }
+
     /// A figure that the system keeps of the child.
     fn status(&self, name: &str) -> Option<u64> {
         let status = fs::read_to_string(format!("/proc/{}/status", self.child.id())).ok()?;

@@ -13,7 +13,7 @@ use haul::wire::Message;
 use rustix::process::Signal;
 
 use crate::place::Place;
-use crate::program::Running;
+use crate::program::{Ended, Running, wrapped};
 use crate::putting::X;
 use crate::raw::{Heard, Raw, block, offer, offered, transfer};
 use crate::rig::noise;
@@ -172,6 +172,76 @@ fn what_is_received_now_never_goes_for_somebody_else() {
         matches!(again, Verdict::Partly(_) | Verdict::Send(_)),
         "{again:?}"
     );
+}
+
+#[test]
+fn when_the_inodes_are_gone_what_needs_one_fails_alone_and_nothing_is_left_of_it() {
+    let Some(place) = Place::on_a_disk("size=8m,nr_inodes=24", "--plaintext") else {
+        return;
+    };
+    for number in 0..40 {
+        place.file(&format!("many/{number}"), b"abc");
+    }
+    place.file("large", &noise(3 * MIB));
+    // A directory that is to be made first would take one from them, and they would all fail.
+    place.says("--plaintext mkdir [ADDRESS]/many", 0, "", "");
+    let ended = place.run("--plaintext put many [ADDRESS]");
+    assert_eq!(ended.code, Some(8), "{ended:?}");
+    let there = |name: &str| fs::read_dir(root(&place).join(name)).map_or(0, Iterator::count);
+    let stored = there("many");
+    assert!((5..24).contains(&stored), "{stored}");
+    let summary = format!("{stored} stored, {} failed", 40 - stored);
+    assert!(ended.stderr.contains(&summary), "{ended:?}");
+    // One is large enough that it would be kept, and there is none for that either.
+    place.says("--plaintext put large [ADDRESS]", 8, "", "haul: *");
+    eventually("nothing is left staged", || there(".haul/staging") == 0);
+    assert_eq!((partials(&place), there("many")), (0, stored));
+    for name in fs::read_dir(root(&place).join("many")).unwrap() {
+        assert_eq!(fs::read(name.unwrap().path()).unwrap(), b"abc");
+    }
+    place.says("--plaintext rm -r [ADDRESS]/many", 0, "", "");
+    place.says("--plaintext put large [ADDRESS]", 0, "", "*1 stored*");
+    place.says("--plaintext get [ADDRESS]/large back", 0, "", "*1 fetched*");
+}
+
+/// Runs a get into a disk of this kind, where one file is, and returns what came of it and
+/// all that is there afterwards.
+fn gets_into(told: &str, place: &Place, line: &str) -> Ended {
+    let script = format!(
+        "mount -t tmpfs -o {told},mode=700 small . && cd \"$PWD\" && mkdir many && echo old > old
+        \"$0\" \"$@\"; code=$?; find . -type f -size -1000k | sort; exit $code"
+    );
+    let inside = wrapped("sh", &["-c", &script], &place.haul(line));
+    Running::start(wrapped("unshare", &["-rm"], &inside)).finish()
+}
+
+#[test]
+fn a_get_into_a_disk_that_is_full_fails_and_leaves_what_was_there() {
+    if small("").is_none() {
+        return;
+    }
+    let place = Place::serving("--plaintext");
+    fs::write(place.root().join("large"), noise(4 * MIB)).unwrap();
+    fs::create_dir(place.root().join("many")).unwrap();
+    for number in 0..40 {
+        fs::write(place.root().join(format!("many/{number}")), b"abc").unwrap();
+    }
+    for (told, what) in [("size=2m", "large"), ("size=8m,nr_inodes=5", "large")] {
+        let ended = gets_into(told, &place, &format!("--plaintext get [ADDRESS]/{what}"));
+        assert_eq!(ended.code, Some(8), "{told}: {ended:?}");
+        assert_eq!(ended.stdout, "./old\n", "{told}: {ended:?}");
+    }
+    let ended = gets_into(
+        "size=8m,nr_inodes=24",
+        &place,
+        "--plaintext get [ADDRESS]/many",
+    );
+    assert_eq!(ended.code, Some(8), "{ended:?}");
+    let fetched = ended.stdout.lines().count() - 1;
+    assert!((5..24).contains(&fetched), "{ended:?}");
+    let summary = format!("{fetched} fetched, {} failed", 40 - fetched);
+    assert!(ended.stderr.contains(&summary), "{ended:?}");
+    assert!(!ended.stdout.contains(".haul"), "{ended:?}");
 }
 
 /// What the server has said, once it has ended.

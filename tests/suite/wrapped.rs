@@ -199,6 +199,10 @@ impl<T: Staged, L: Listener> Staged for WrappedStaged<T, L> {
         self.0.missing()
     }
 
+    fn unproved(&self) -> Vec<std::ops::Range<u64>> {
+        self.0.unproved()
+    }
+
     fn entry(&self) -> &Entry {
         self.0.entry()
     }
