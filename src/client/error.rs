@@ -89,7 +89,7 @@ pub enum Error {
     #[error("{} cannot go into itself", name(.0.as_ref()))]
     IntoItself(Option<RemotePath>),
     /// What was to take the place of a decayed file has not the bytes that were stored.
-    #[error("the copy {} is not what was stored", _0.display())]
+    #[error("the copy {_0:?} is not what was stored")]
     NotGood(PathBuf),
     /// A thread could not be had.
     #[error("no thread can be had")]

@@ -1,0 +1,426 @@
+//! `haul verify REMOTE... [--repair-from DIR]`
+//!
+//! Whether what is stored is still what was stored, file by file: what has decayed, and which
+//! blocks; what was edited in place, which is no decay and is left alone. With a directory that
+//! has good copies under the same names, those take the place of what has decayed.
+
+use std::fs;
+use std::io;
+use std::ops::Range;
+use std::path::{Path, PathBuf};
+use std::time::Instant;
+
+use crate::client::{Client, DecayedBlocks, Error, Soundness};
+use crate::code::Code;
+use crate::content::Checksum;
+use crate::entry::Entry;
+use crate::path::RemotePath;
+
+use super::errand::{Errands, Unanswered, each};
+use super::escape;
+use super::failure::{explain, failure};
+use super::json::Line;
+use super::ls::tell_gaps;
+use super::output;
+use super::quantity;
+use super::report::Report;
+use super::settings::{Format, Loudness};
+use super::sum::relative;
+use super::tree_settings::Verify;
+use super::watched_job;
+
+/// What the files of one place came to.
+#[derive(Debug, Default)]
+struct Tally {
+    files: u64,
+    bytes: u64,
+    sound: u64,
+    repaired: u64,
+    decayed: u64,
+    edited: u64,
+    unrecorded: u64,
+    failed: u64,
+    codes: Vec<Code>,
+}
+
+/// A file that has decayed.
+struct Decay {
+    entry: Entry,
+    recorded: Checksum,
+    blocks: Option<DecayedBlocks>,
+}
+
+/// What is being verified, and as what its files are named.
+struct Asked<'a> {
+    path: Option<&'a RemotePath>,
+    repair_from: Option<&'a Path>,
+    is_named: bool,
+}
+
+pub(super) fn run(
+    verify: &Verify,
+    errands: &Errands,
+    report: &mut Report,
+) -> anyhow::Result<Option<Code>> {
+    if let Some(from) = &verify.repair_from {
+        // Whoever means to repair is to know it before all is read.
+        fs::metadata(from).map_err(|error| unreadable(from, &error))?;
+    }
+    each(&verify.targets, report, |target, report| {
+        let began = Instant::now();
+        let asked = Asked {
+            path: target.path.as_ref(),
+            repair_from: verify.repair_from.as_deref(),
+            is_named: report.manner().loudness == Loudness::Verbose,
+        };
+        let client = errands.client(&target.peer, 1)?;
+        let mut tally = Tally::default();
+        let mut decays = Vec::new();
+        let mut is_begun = false;
+        let ask = |report: &mut Report| {
+            let rest = client.verify(asked.path, |entry, found| {
+                is_begun = true;
+                tally.files += 1;
+                tally.bytes += entry.size();
+                decays.extend(asked.tell(report, &mut tally, (entry, found)));
+            });
+            // Asked again in the middle, the server would read once more what is told.
+            let unanswered = if is_begun {
+                Unanswered::once
+            } else {
+                Unanswered::harmless
+            };
+            rest.map_err(unanswered)
+        };
+        let rest = errands.ask(&client, report, ask)?;
+        let gaps = tell_gaps(&rest, report).map(|error| report.refused(&error));
+        tally.codes.extend(gaps);
+        for decay in decays {
+            asked.repair(&client, report, &mut tally, decay)?;
+        }
+        // What was found is to be read before what that comes to.
+        report.flush();
+        let elapsed = quantity::time(began.elapsed());
+        report.notice(&tally.sentence(&elapsed, asked.repair_from.is_some()));
+        Ok(Code::of_all(tally.codes))
+    })
+}
+
+fn unreadable(path: &Path, error: &io::Error) -> anyhow::Error {
+    let shown = escape::path(path);
+    failure(Code::File, format!("{shown} cannot be used: {error}"))
+}
+
+impl Asked<'_> {
+    /// Tells of one file, and returns what has decayed.
+    fn tell(
+        &self,
+        report: &mut Report,
+        tally: &mut Tally,
+        (entry, found): (Entry, Result<Soundness, Error>),
+    ) -> Option<Decay> {
+        let decay = match found {
+            Ok(Soundness::Sound(checksum)) => {
+                tally.sound += 1;
+                self.program_hears(report, &entry, "unchanged", Some(checksum));
+                if self.is_named {
+                    self.line(report, "sound", &entry, "");
+                }
+                None
+            }
+            Ok(Soundness::Unrecorded) => {
+                tally.unrecorded += 1;
+                self.program_hears(report, &entry, "skipped", None);
+                if self.is_named {
+                    self.line(report, "unrecorded", &entry, "");
+                }
+                None
+            }
+            Ok(Soundness::Edited(recorded)) => {
+                tally.edited += 1;
+                tally.codes.push(Code::Exists);
+                let why = "edited since it was stored; put it with --overwrite";
+                program_hears_failure(report, &entry, (recorded, Code::Exists), why, None);
+                self.line(report, "edited", &entry, "");
+                None
+            }
+            Ok(Soundness::Decayed { recorded, blocks }) => {
+                let what = blocks.as_ref().map(in_words).unwrap_or_default();
+                self.line(report, "decayed", &entry, &what);
+                Some(Decay {
+                    entry,
+                    recorded,
+                    blocks,
+                })
+            }
+            Err(error) => {
+                tally.failed += 1;
+                tally.codes.push(error.code());
+                fail(report, &entry, &error);
+                None
+            }
+        };
+        // A large file takes its time, and whoever waits is to see what there is.
+        report.flush();
+        decay
+    }
+
+    /// Puts a good copy in place of what has decayed, if there is to be one.
+    fn repair(
+        &self,
+        client: &Client,
+        report: &mut Report,
+        tally: &mut Tally,
+        decay: Decay,
+    ) -> anyhow::Result<()> {
+        let Decay {
+            entry,
+            recorded,
+            blocks,
+        } = decay;
+        let Some(from) = self.repair_from else {
+            tally.leave(report, (&entry, recorded), "decayed", blocks.as_ref());
+            return Ok(());
+        };
+        let good = self.copy_of(&entry, from);
+        let repaired = watched_job::run(
+            report,
+            |_| (),
+            |monitor| client.repair(&entry, recorded, &good, monitor),
+        );
+        let outcome = match repaired {
+            Ok(outcome) => outcome,
+            // No other file has more luck, and what is left is known.
+            Err(error) if !is_of_the_copy(&error) => return Err(error),
+            Err(error) => {
+                let why = explain(&error);
+                tally.leave(report, (&entry, recorded), &why, blocks.as_ref());
+                if report.manner().format == Format::Human {
+                    let name = escape::name(entry.path.as_str());
+                    output::say(&format!("haul: {name} is not repaired: {why}"));
+                }
+                return Ok(());
+            }
+        };
+        match outcome.summary.code() {
+            Some(code) => {
+                tally.decayed += 1;
+                tally.codes.push(code);
+            }
+            None => {
+                tally.repaired += 1;
+                let sent = quantity::bytes(outcome.sent);
+                let blocks = blocks.map(|blocks| format!("{}, ", counted(blocks.decayed)));
+                let what = format!("{}{sent}", blocks.unwrap_or_default());
+                self.line(report, "repaired", &entry, &what);
+            }
+        }
+        Ok(())
+    }
+
+    /// Where the good copy of a file would be.
+    fn copy_of(&self, entry: &Entry, from: &Path) -> PathBuf {
+        if self.path == Some(&entry.path) && !from.is_dir() {
+            return from.to_owned();
+        }
+        from.join(relative(&entry.path, self.path))
+    }
+
+    fn line(&self, report: &mut Report, what: &str, entry: &Entry, more: &str) {
+        let name = relative(&entry.path, self.path);
+        let name = if report.escaped {
+            escape::name(name)
+        } else {
+            name.into()
+        };
+        let line = format!("{what}  {name}  {more}");
+        report.data(line.trim_end());
+    }
+
+    fn program_hears(
+        &self,
+        report: &mut Report,
+        entry: &Entry,
+        status: &str,
+        checksum: Option<Checksum>,
+    ) {
+        report.files += 1;
+        report.bytes += entry.size();
+        if report.manner().format == Format::Json {
+            let line = event(entry, checksum, status).number("code", None);
+            report.print(line);
+        }
+    }
+}
+
+impl Tally {
+    /// Counts what has decayed and stays so.
+    fn leave(
+        &mut self,
+        report: &mut Report,
+        (entry, recorded): (&Entry, Checksum),
+        why: &str,
+        blocks: Option<&DecayedBlocks>,
+    ) {
+        self.decayed += 1;
+        self.codes.push(Code::Mismatch);
+        let which = blocks.map(|blocks| named(&blocks.runs));
+        let what = (recorded, Code::Mismatch);
+        program_hears_failure(report, entry, what, why, which.as_deref());
+    }
+
+    /// The one line with which it ends.
+    fn sentence(&self, elapsed: &str, is_repairing: bool) -> String {
+        let counts = [
+            (self.sound, "sound"),
+            (self.repaired, "repaired"),
+            (self.decayed, "decayed"),
+            (self.edited, "edited"),
+            (self.unrecorded, "without a record"),
+            (self.failed, "failed"),
+        ];
+        let counts: Vec<String> = counts
+            .into_iter()
+            .filter(|(count, _)| *count > 0)
+            .map(|(count, what)| format!("{count} {what}"))
+            .collect();
+        let mut text = format!(
+            "verified {}, {}, {elapsed}",
+            quantity::files(self.files),
+            quantity::bytes(self.bytes),
+        );
+        if !counts.is_empty() {
+            text = format!("{text}: {}", counts.join(", "));
+        }
+        if self.decayed > 0 && !is_repairing {
+            text.push_str("; --repair-from DIR puts good copies in place of what has decayed");
+        }
+        if self.edited > 0 {
+            text.push_str("; what was edited is recorded anew by a put with --overwrite");
+        }
+        text
+    }
+}
+
+/// Whether an error says of a copy that it is none.
+fn is_of_the_copy(error: &anyhow::Error) -> bool {
+    let error = error.downcast_ref::<Error>();
+    error.is_some_and(|error| matches!(error, Error::NotGood(_) | Error::Store(_)))
+}
+
+fn fail(report: &mut Report, entry: &Entry, error: &Error) {
+    let text = error.to_string();
+    if let Some(line) = report.failed(entry.path.as_str(), error.code(), &text) {
+        output::say(&line);
+    }
+}
+
+fn program_hears_failure(
+    report: &mut Report,
+    entry: &Entry,
+    (recorded, code): (Checksum, Code),
+    why: &str,
+    blocks: Option<&str>,
+) {
+    report.failed += 1;
+    if report.manner().format == Format::Json {
+        let line = event(entry, Some(recorded), "failed")
+            .number("code", u64::from(code.number()))
+            .text("message", why);
+        let line = match blocks {
+            Some(blocks) => line.text("blocks", blocks),
+            None => line,
+        };
+        report.print(line);
+    }
+}
+
+fn event(entry: &Entry, checksum: Option<Checksum>, status: &str) -> Line {
+    let checksum = checksum.map(|checksum| checksum.to_string());
+    Line::event("file")
+        .text("path", entry.path.as_str())
+        .number("size", entry.size())
+        .text("checksum", checksum.as_deref())
+        .text("status", status)
+}
+
+/// Which blocks have decayed.
+fn in_words(blocks: &DecayedBlocks) -> String {
+    let more = blocks.decayed
+        - blocks
+            .runs
+            .iter()
+            .map(|run| run.end - run.start)
+            .sum::<u64>();
+    let more = match more {
+        0 => String::new(),
+        more => format!(" and {more} more"),
+    };
+    let which = named(&blocks.runs);
+    let word = if blocks.decayed == 1 {
+        "block"
+    } else {
+        "blocks"
+    };
+    format!("{word} {which}{more} of {}", blocks.all)
+}
+
+fn named(runs: &[Range<u64>]) -> String {
+    let named = runs.iter().map(|run| match run.end - run.start {
+        1 => run.start.to_string(),
+        _ => format!("{}-{}", run.start, run.end - 1),
+    });
+    named.collect::<Vec<_>>().join(", ")
+}
+
+fn counted(blocks: u64) -> String {
+    quantity::counted(blocks, "block", "blocks")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[track_caller]
+    fn is_said(decayed: u64, runs: &[Range<u64>], text: &str) {
+        let blocks = DecayedBlocks {
+            size: 1 << 20,
+            all: 2048,
+            decayed,
+            runs: runs.to_vec(),
+        };
+        assert_eq!(in_words(&blocks), text);
+    }
+
+    #[test]
+    fn decayed_blocks_are_named_by_their_numbers_from_zero() {
+        is_said(1, &[3..4], "block 3 of 2048");
+        is_said(4, &[3..4, 7..10], "blocks 3, 7-9 of 2048");
+        is_said(9, &[0..2, 4..5], "blocks 0-1, 4 and 6 more of 2048");
+    }
+
+    #[test]
+    fn the_last_line_counts_what_there_is_and_says_what_helps() {
+        let tally = Tally {
+            files: 5,
+            bytes: 3 << 30,
+            sound: 2,
+            decayed: 1,
+            edited: 1,
+            unrecorded: 1,
+            ..Tally::default()
+        };
+        let counted = "verified 5 files, 3.0 GiB, 4 s: 2 sound, 1 decayed, 1 edited, \
+                       1 without a record";
+        let repairing =
+            format!("{counted}; what was edited is recorded anew by a put with --overwrite");
+        assert_eq!(tally.sentence("4 s", true), repairing);
+        assert!(
+            tally
+                .sentence("4 s", false)
+                .starts_with(&format!("{counted}; --repair-from DIR"))
+        );
+        let none = Tally::default().sentence("1 s", true);
+        assert_eq!(none, "verified 0 files, 0 B, 1 s");
+    }
+}
