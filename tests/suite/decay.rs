@@ -17,7 +17,7 @@ use haul::server::Config;
 use haul::store::{Durability, LocalStore, Store};
 
 use crate::rig::{Outcome, Rig, get, noise, outcome, put, remote};
-use crate::rot::{age, decay, flip, record, recorded_at, without_a_time};
+use crate::rot::{age, decay, decay_under, flip, is_recorded_in_time, record, without_a_time};
 use crate::saboteur::Saboteur;
 
 const MIB: usize = 1 << 20;
@@ -99,13 +99,7 @@ fn a_record_is_written_when_its_file_gets_its_name() {
     for (len, name) in [(5, "small"), (LARGE, "large")] {
         puts(&rig, len, name);
         let path = rig.root().join(name);
-        let there = fs::metadata(&path).unwrap();
-        let nanos = u32::try_from(there.ctime_nsec()).unwrap();
-        let changed = Duration::new(there.ctime().cast_unsigned(), nanos);
-        let changed = SystemTime::UNIX_EPOCH + changed;
-        let apart = changed.duration_since(recorded_at(&path));
-        let apart = apart.unwrap_or_else(|early| early.duration());
-        assert!(apart < Duration::from_millis(50), "{name}: {apart:?}");
+        is_recorded_in_time(&path);
     }
 }
 
@@ -184,18 +178,9 @@ fn stays_a_decay(how: impl Fn(&Rig) -> &'static str) {
     is(&rig, name, &Is::Sound);
     let path = rig.root().join(name);
     let before = record(&path);
-    let is_close = fs::metadata(&path).unwrap();
-    let changed = SystemTime::UNIX_EPOCH + Duration::from_secs(is_close.ctime().cast_unsigned());
-    assert!(recorded_at(&path) + Duration::from_millis(50) >= changed);
-    flip(&path, &[2 * MIB as u64]);
+    is_recorded_in_time(&path);
     // As it was settled, but for the flip.
-    rustix::fs::setxattr(
-        &path,
-        "user.haul",
-        before.as_bytes(),
-        rustix::fs::XattrFlags::empty(),
-    )
-    .unwrap();
+    decay_under(&path, &before, &[2 * MIB as u64]);
     is(&rig, name, &decayed_in([2..3]));
 }
 

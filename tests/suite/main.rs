@@ -125,5 +125,7 @@ mod typing;
 mod unfinished;
 mod unharmed;
 mod vectors;
+mod verify_asked;
+mod verify_program;
 mod watch;
 mod wrapped;

@@ -2,7 +2,7 @@
 //! later than their record. No test can set a change time, so the record's is set after it.
 
 use std::fs::{self, File};
-use std::os::unix::fs::FileExt;
+use std::os::unix::fs::{FileExt, MetadataExt};
 use std::path::Path;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
@@ -22,11 +22,26 @@ fn set_record(path: &Path, value: &str) {
 }
 
 /// When a file's record was written.
-pub fn recorded_at(path: &Path) -> SystemTime {
+fn recorded_at(path: &Path) -> SystemTime {
     let record = record(path);
     let time = record.lines().next().unwrap().split(' ').nth(3).unwrap();
     let (seconds, nanos) = time.split_once('.').unwrap();
     UNIX_EPOCH + Duration::new(seconds.parse().unwrap(), nanos.parse().unwrap())
+}
+
+/// When anything was last done to a file.
+pub fn changed_at(path: &Path) -> SystemTime {
+    let there = fs::metadata(path).unwrap();
+    let nanos = u32::try_from(there.ctime_nsec()).unwrap();
+    UNIX_EPOCH + Duration::new(there.ctime().cast_unsigned(), nanos)
+}
+
+/// Whether nothing was done to a file since its record was written.
+#[track_caller]
+pub fn is_recorded_in_time(path: &Path) {
+    let apart = changed_at(path).duration_since(recorded_at(path));
+    let apart = apart.unwrap_or_else(|early| early.duration());
+    assert!(apart < Duration::from_millis(50), "{path:?}: {apart:?}");
 }
 
 fn record_at(path: &Path, at: SystemTime) {
@@ -60,6 +75,12 @@ pub fn decay(path: &Path, offsets: &[u64]) {
 /// Has a file be as if it had been stored an hour ago, so that what is done to it now is later.
 pub fn age(path: &Path) {
     record_at(path, SystemTime::now() - Duration::from_secs(3600));
+}
+
+/// Sets back what a file has on record to what it was before it was flipped.
+pub fn decay_under(path: &Path, record: &str, offsets: &[u64]) {
+    flip(path, offsets);
+    set_record(path, record);
 }
 
 /// Takes the last field off a record, which is then as one that was written before it was there.
