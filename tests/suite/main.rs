@@ -20,6 +20,7 @@ mod connections;
 mod crashes;
 mod cut_and_resumed;
 mod decay;
+mod decayed_disk;
 mod deep;
 mod descriptors;
 mod differing;
