@@ -69,6 +69,7 @@ mod trust;
 mod trust_args;
 mod trust_settings;
 mod vantage;
+mod verified;
 mod verify;
 mod watched_job;
 

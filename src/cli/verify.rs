@@ -6,7 +6,6 @@
 
 use std::fs;
 use std::io;
-use std::ops::Range;
 use std::path::{Path, PathBuf};
 use std::time::Instant;
 
@@ -19,7 +18,6 @@ use crate::path::RemotePath;
 use super::errand::{Errands, Unanswered, each};
 use super::escape;
 use super::failure::{explain, failure};
-use super::json::Line;
 use super::ls::tell_gaps;
 use super::output;
 use super::quantity;
@@ -27,21 +25,8 @@ use super::report::Report;
 use super::settings::{Format, Loudness};
 use super::sum::relative;
 use super::tree_settings::Verify;
+use super::verified::{Tally, in_words, program_hears, program_hears_failure, repaired_in_words};
 use super::watched_job;
-
-/// What the files of one place came to.
-#[derive(Debug, Default)]
-struct Tally {
-    files: u64,
-    bytes: u64,
-    sound: u64,
-    repaired: u64,
-    decayed: u64,
-    edited: u64,
-    unrecorded: u64,
-    failed: u64,
-    codes: Vec<Code>,
-}
 
 /// A file that has decayed.
 struct Decay {
@@ -122,7 +107,7 @@ impl Asked<'_> {
         let decay = match found {
             Ok(Soundness::Sound(checksum)) => {
                 tally.sound += 1;
-                self.program_hears(report, &entry, "unchanged", Some(checksum));
+                program_hears(report, &entry, "unchanged", Some(checksum));
                 if self.is_named {
                     self.line(report, "sound", &entry, "");
                 }
@@ -130,7 +115,7 @@ impl Asked<'_> {
             }
             Ok(Soundness::Unrecorded) => {
                 tally.unrecorded += 1;
-                self.program_hears(report, &entry, "skipped", None);
+                program_hears(report, &entry, "skipped", None);
                 if self.is_named {
                     self.line(report, "unrecorded", &entry, "");
                 }
@@ -202,19 +187,14 @@ impl Asked<'_> {
                 return Ok(());
             }
         };
-        match outcome.summary.code() {
-            Some(code) => {
-                tally.decayed += 1;
-                tally.codes.push(code);
-            }
-            None => {
-                tally.repaired += 1;
-                let sent = quantity::bytes(outcome.sent);
-                let blocks = blocks.map(|blocks| format!("{}, ", counted(blocks.decayed)));
-                let what = format!("{}{sent}", blocks.unwrap_or_default());
-                self.line(report, "repaired", &entry, &what);
-            }
+        if let Some(code) = outcome.summary.code() {
+            tally.decayed += 1;
+            tally.codes.push(code);
+            return Ok(());
         }
+        tally.repaired += 1;
+        let what = repaired_in_words(blocks.as_ref(), outcome.sent);
+        self.line(report, "repaired", &entry, &what);
         Ok(())
     }
 
@@ -236,70 +216,6 @@ impl Asked<'_> {
         let line = format!("{what}  {name}  {more}");
         report.data(line.trim_end());
     }
-
-    fn program_hears(
-        &self,
-        report: &mut Report,
-        entry: &Entry,
-        status: &str,
-        checksum: Option<Checksum>,
-    ) {
-        report.files += 1;
-        report.bytes += entry.size();
-        if report.manner().format == Format::Json {
-            let line = event(entry, checksum, status).number("code", None);
-            report.print(line);
-        }
-    }
-}
-
-impl Tally {
-    /// Counts what has decayed and stays so.
-    fn leave(
-        &mut self,
-        report: &mut Report,
-        (entry, recorded): (&Entry, Checksum),
-        why: &str,
-        blocks: Option<&DecayedBlocks>,
-    ) {
-        self.decayed += 1;
-        self.codes.push(Code::Mismatch);
-        let which = blocks.map(|blocks| named(&blocks.runs));
-        let what = (recorded, Code::Mismatch);
-        program_hears_failure(report, entry, what, why, which.as_deref());
-    }
-
-    /// The one line with which it ends.
-    fn sentence(&self, elapsed: &str, is_repairing: bool) -> String {
-        let counts = [
-            (self.sound, "sound"),
-            (self.repaired, "repaired"),
-            (self.decayed, "decayed"),
-            (self.edited, "edited"),
-            (self.unrecorded, "without a record"),
-            (self.failed, "failed"),
-        ];
-        let counts: Vec<String> = counts
-            .into_iter()
-            .filter(|(count, _)| *count > 0)
-            .map(|(count, what)| format!("{count} {what}"))
-            .collect();
-        let mut text = format!(
-            "verified {}, {}, {elapsed}",
-            quantity::files(self.files),
-            quantity::bytes(self.bytes),
-        );
-        if !counts.is_empty() {
-            text = format!("{text}: {}", counts.join(", "));
-        }
-        if self.decayed > 0 && !is_repairing {
-            text.push_str("; --repair-from DIR puts good copies in place of what has decayed");
-        }
-        if self.edited > 0 {
-            text.push_str("; what was edited is recorded anew by a put with --overwrite");
-        }
-        text
-    }
 }
 
 /// Whether an error says of a copy that it is none.
@@ -312,115 +228,5 @@ fn fail(report: &mut Report, entry: &Entry, error: &Error) {
     let text = error.to_string();
     if let Some(line) = report.failed(entry.path.as_str(), error.code(), &text) {
         output::say(&line);
-    }
-}
-
-fn program_hears_failure(
-    report: &mut Report,
-    entry: &Entry,
-    (recorded, code): (Checksum, Code),
-    why: &str,
-    blocks: Option<&str>,
-) {
-    report.failed += 1;
-    if report.manner().format == Format::Json {
-        let line = event(entry, Some(recorded), "failed")
-            .number("code", u64::from(code.number()))
-            .text("message", why);
-        let line = match blocks {
-            Some(blocks) => line.text("blocks", blocks),
-            None => line,
-        };
-        report.print(line);
-    }
-}
-
-fn event(entry: &Entry, checksum: Option<Checksum>, status: &str) -> Line {
-    let checksum = checksum.map(|checksum| checksum.to_string());
-    Line::event("file")
-        .text("path", entry.path.as_str())
-        .number("size", entry.size())
-        .text("checksum", checksum.as_deref())
-        .text("status", status)
-}
-
-/// Which blocks have decayed.
-fn in_words(blocks: &DecayedBlocks) -> String {
-    let more = blocks.decayed
-        - blocks
-            .runs
-            .iter()
-            .map(|run| run.end - run.start)
-            .sum::<u64>();
-    let more = match more {
-        0 => String::new(),
-        more => format!(" and {more} more"),
-    };
-    let which = named(&blocks.runs);
-    let word = if blocks.decayed == 1 {
-        "block"
-    } else {
-        "blocks"
-    };
-    format!("{word} {which}{more} of {}", blocks.all)
-}
-
-fn named(runs: &[Range<u64>]) -> String {
-    let named = runs.iter().map(|run| match run.end - run.start {
-        1 => run.start.to_string(),
-        _ => format!("{}-{}", run.start, run.end - 1),
-    });
-    named.collect::<Vec<_>>().join(", ")
-}
-
-fn counted(blocks: u64) -> String {
-    quantity::counted(blocks, "block", "blocks")
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[track_caller]
-    fn is_said(decayed: u64, runs: &[Range<u64>], text: &str) {
-        let blocks = DecayedBlocks {
-            size: 1 << 20,
-            all: 2048,
-            decayed,
-            runs: runs.to_vec(),
-        };
-        assert_eq!(in_words(&blocks), text);
-    }
-
-    #[test]
-    fn decayed_blocks_are_named_by_their_numbers_from_zero() {
-        is_said(1, &[3..4], "block 3 of 2048");
-        is_said(4, &[3..4, 7..10], "blocks 3, 7-9 of 2048");
-        is_said(9, &[0..2, 4..5], "blocks 0-1, 4 and 6 more of 2048");
-    }
-
-    #[test]
-    fn the_last_line_counts_what_there_is_and_says_what_helps() {
-        let tally = Tally {
-            files: 5,
-            bytes: 3 << 30,
-            sound: 2,
-            decayed: 1,
-            edited: 1,
-            unrecorded: 1,
-            ..Tally::default()
-        };
-        let counted = "verified 5 files, 3.0 GiB, 4 s: 2 sound, 1 decayed, 1 edited, \
-                       1 without a record";
-        let repairing =
-            format!("{counted}; what was edited is recorded anew by a put with --overwrite");
-        assert_eq!(tally.sentence("4 s", true), repairing);
-        assert!(
-            tally
-                .sentence("4 s", false)
-                .starts_with(&format!("{counted}; --repair-from DIR"))
-        );
-        let none = Tally::default().sentence("1 s", true);
-        assert_eq!(none, "verified 0 files, 0 B, 1 s");
     }
 }

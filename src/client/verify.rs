@@ -92,28 +92,35 @@ fn soundness(entry: &Entry, message: Message) -> Result<(Request, Soundness), tr
     let Message::Finding(found) = message else {
         return Err(transfer::Error::OutOfOrder(message.kind()));
     };
-    let request = found.request;
     let soundness = match (found.state, found.checksum) {
-        (State::Sound, Some(checksum)) => Some(Soundness::Sound(checksum)),
-        (State::Edited, Some(checksum)) => Some(Soundness::Edited(checksum)),
-        (State::Unrecorded, None) => Some(Soundness::Unrecorded),
         (State::Decayed, Some(recorded)) => {
-            blocks(&found, entry.size()).map(|blocks| Soundness::Decayed { recorded, blocks })
+            let blocks = if is_placed(&found) {
+                Some(blocks(&found, entry.size()).ok_or(BROKEN)?)
+            } else {
+                None
+            };
+            Soundness::Decayed { recorded, blocks }
         }
-        _ => None,
+        _ if is_placed(&found) => return Err(BROKEN),
+        (State::Sound, Some(checksum)) => Soundness::Sound(checksum),
+        (State::Edited, Some(checksum)) => Soundness::Edited(checksum),
+        (State::Unrecorded, None) => Soundness::Unrecorded,
+        _ => return Err(BROKEN),
     };
-    let soundness = soundness
-        .filter(|found_so| found.runs.is_empty() || matches!(found_so, Soundness::Decayed { .. }));
-    let broken = transfer::Error::Broken("a finding that cannot be");
-    soundness.map(|it| (request, it)).ok_or(broken)
+    Ok((found.request, soundness))
 }
 
-/// Which blocks of a file of this size a finding names; nothing at all where they cannot be.
-fn blocks(found: &Finding, size: u64) -> Option<Option<DecayedBlocks>> {
-    let (Some(block), Some(decayed)) = (found.block, found.decayed) else {
-        return found.runs.is_empty().then_some(None);
-    };
-    let block = BlockSize::new(block).ok()?.bytes();
+const BROKEN: transfer::Error = transfer::Error::Broken("a finding that cannot be");
+
+/// Whether a finding says anything of blocks.
+fn is_placed(found: &Finding) -> bool {
+    found.block.is_some() || found.decayed.is_some() || !found.runs.is_empty()
+}
+
+/// Which blocks of a file of this size a finding names, if they can be.
+fn blocks(found: &Finding, size: u64) -> Option<DecayedBlocks> {
+    let decayed = found.decayed?;
+    let block = BlockSize::new(found.block?).ok()?.bytes();
     let all = size.div_ceil(block);
     let (mut end, mut named) = (0, 0);
     for run in &found.runs {
@@ -124,16 +131,11 @@ fn blocks(found: &Finding, size: u64) -> Option<Option<DecayedBlocks>> {
     let is_all = found.runs.len() < RUNS_MAX && named == decayed;
     let is_cut = found.runs.len() == RUNS_MAX && named <= decayed;
     let can_be = end <= all && decayed <= all && named > 0 && (is_all || is_cut);
-    can_be.then(|| {
-        Some(DecayedBlocks {
-            size: block,
-            all,
-            decayed,
-            runs: (found
-                .runs
-                .iter()
-                .map(|run| run.first..run.first + run.count))
-            .collect(),
-        })
+    let runs = found.runs.iter();
+    can_be.then(|| DecayedBlocks {
+        size: block,
+        all,
+        decayed,
+        runs: runs.map(|run| run.first..run.first + run.count).collect(),
     })
 }

@@ -1,6 +1,7 @@
 //! Files that have decayed, as they are found: with other bytes, and a change time that is no
 //! later than their record. No test can set a change time, so the record's is set after it.
 
+use std::fmt::Write;
 use std::fs::{self, File};
 use std::os::unix::fs::{FileExt, MetadataExt};
 use std::path::Path;
@@ -41,7 +42,11 @@ pub fn changed_at(path: &Path) -> SystemTime {
 pub fn is_recorded_in_time(path: &Path) {
     let apart = changed_at(path).duration_since(recorded_at(path));
     let apart = apart.unwrap_or_else(|early| early.duration());
-    assert!(apart < Duration::from_millis(50), "{path:?}: {apart:?}");
+    assert!(
+        apart < Duration::from_millis(50),
+        "{}: {apart:?}",
+        path.display()
+    );
 }
 
 fn record_at(path: &Path, at: SystemTime) {
@@ -49,7 +54,7 @@ fn record_at(path: &Path, at: SystemTime) {
     let mut value = String::new();
     for line in record(path).lines() {
         let (kept, _) = line.rsplit_once(' ').unwrap();
-        value += &format!("{kept} {}.{:09}\n", at.as_secs(), at.subsec_nanos());
+        writeln!(value, "{kept} {}.{:09}", at.as_secs(), at.subsec_nanos()).unwrap();
     }
     set_record(path, &value);
 }
