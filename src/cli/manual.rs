@@ -148,11 +148,11 @@ pub(super) const EXAMPLES: [(&str, &str); 33] = [
         "Check the copy of a directory that is here, without moving it again.",
     ),
     (
-        "haul verify nas/photos",
+        "haul verify nas/2025",
         "Have the server read what is stored there, and name what has decayed since.",
     ),
     (
-        "haul verify --repair-from photos nas/photos",
+        "haul verify --repair-from 2025 nas/2025",
         "The same, and put the good copies that are here in place of what has decayed.",
     ),
     (

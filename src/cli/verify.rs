@@ -28,11 +28,13 @@ use super::tree_settings::Verify;
 use super::verified::{Tally, in_words, program_hears, program_hears_failure, repaired_in_words};
 use super::watched_job;
 
-/// A file that has decayed.
+/// A file that has decayed and is to be repaired.
 struct Decay {
     entry: Entry,
     recorded: Checksum,
     blocks: Option<DecayedBlocks>,
+    /// Where a good copy of it would be.
+    good: PathBuf,
 }
 
 /// What is being verified, and as what its files are named.
@@ -97,7 +99,7 @@ fn unreadable(path: &Path, error: &io::Error) -> anyhow::Error {
 }
 
 impl Asked<'_> {
-    /// Tells of one file, and returns what has decayed.
+    /// Tells of one file, and returns what is to be repaired.
     fn tell(
         &self,
         report: &mut Report,
@@ -132,11 +134,17 @@ impl Asked<'_> {
             Ok(Soundness::Decayed { recorded, blocks }) => {
                 let what = blocks.as_ref().map(in_words).unwrap_or_default();
                 self.line(report, "decayed", &entry, &what);
-                Some(Decay {
-                    entry,
-                    recorded,
-                    blocks,
-                })
+                if let Some(from) = self.repair_from {
+                    Some(Decay {
+                        good: self.copy_of(&entry, from),
+                        entry,
+                        recorded,
+                        blocks,
+                    })
+                } else {
+                    tally.leave(report, (&entry, recorded), "decayed", blocks.as_ref());
+                    None
+                }
             }
             Err(error) => {
                 tally.failed += 1;
@@ -150,7 +158,7 @@ impl Asked<'_> {
         decay
     }
 
-    /// Puts a good copy in place of what has decayed, if there is to be one.
+    /// Puts a good copy in place of what has decayed, if there is one.
     fn repair(
         &self,
         client: &Client,
@@ -162,12 +170,8 @@ impl Asked<'_> {
             entry,
             recorded,
             blocks,
+            good,
         } = decay;
-        let Some(from) = self.repair_from else {
-            tally.leave(report, (&entry, recorded), "decayed", blocks.as_ref());
-            return Ok(());
-        };
-        let good = self.copy_of(&entry, from);
         let repaired = watched_job::run(
             report,
             |_| (),
@@ -213,8 +217,8 @@ impl Asked<'_> {
         } else {
             name.into()
         };
-        let line = format!("{what}  {name}  {more}");
-        report.data(line.trim_end());
+        let gap = if more.is_empty() { "" } else { "  " };
+        report.data(&format!("{what}  {name}{gap}{more}"));
     }
 }
 
