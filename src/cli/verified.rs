@@ -69,7 +69,7 @@ impl Tally {
             text.push_str("; --repair-from DIR puts good copies in place of what has decayed");
         }
         if self.edited > 0 {
-            text.push_str("; what was edited is recorded anew by a put with --overwrite");
+            text.push_str("; what was edited is recorded anew by a put with -c --overwrite");
         }
         text
     }
@@ -197,7 +197,7 @@ mod tests {
         let counted = "verified 5 files, 3.0 GiB, 4 s: 2 sound, 1 decayed, 1 edited, \
                        1 without a record";
         let repairing =
-            format!("{counted}; what was edited is recorded anew by a put with --overwrite");
+            format!("{counted}; what was edited is recorded anew by a put with -c --overwrite");
         assert_eq!(tally.sentence("4 s", true), repairing);
         assert!(
             tally

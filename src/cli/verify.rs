@@ -126,7 +126,7 @@ impl Asked<'_> {
             Ok(Soundness::Edited(recorded)) => {
                 tally.edited += 1;
                 tally.codes.push(Code::Exists);
-                let why = "edited since it was stored; put it with --overwrite";
+                let why = "edited since it was stored; put it with -c --overwrite";
                 program_hears_failure(report, &entry, (recorded, Code::Exists), why, None);
                 self.line(report, "edited", &entry, "");
                 None

@@ -35,7 +35,7 @@ fn decayed() -> Place {
 }
 
 const HINT: &str = "; --repair-from DIR puts good copies in place of what has decayed";
-const EDITED: &str = "; what was edited is recorded anew by a put with --overwrite";
+const EDITED: &str = "; what was edited is recorded anew by a put with -c --overwrite";
 
 #[test]
 fn what_is_sound_is_counted_and_named_on_request() {
