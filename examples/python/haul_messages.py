@@ -298,6 +298,7 @@ TYPES = {
     "uint": integer(0, 2 ** 64 - 1), "uint32": integer(0, 2 ** 32 - 1),
     "uint16": integer(0, 2 ** 16 - 1), "size": integer(0, 2 ** 63 - 1), "kind": integer(1, 3),
     "which": integer(0, 6), "algorithm": integer(1, 2), "compare": integer(0, 1),
+    "state": integer(1, 4),
     "ids": typed(bytes, lambda value: len(value) <= 16 * 64 and len(value) % 16 == 0),
     "id16": octets(16, 16), "hash": octets(32, 32), "ticket": octets(0, 40),
     "block_size": typed(int, lambda value: 1024 <= value <= MOST_BLOCK and not value & value - 1),
@@ -357,6 +358,9 @@ KINDS = {
     22: Kind("MakeDir", Record("request:uint path:path parents:bool")),
     23: Kind("Rename", Record("request:uint path:path to:path")),
     24: Kind("Remove", Record("request:uint path:path whole:bool")),
+    25: Kind("Verify", Record("request:uint path:path version:id16")),
+    26: listing("Finding", "request:uint state:state checksum:checksum? block_size:block_size? "
+                "decayed:uint?", Record("first:uint count:uint")),
 }
 NUMBERS = {kind.name: number for number, kind in KINDS.items()}
 

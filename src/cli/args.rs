@@ -18,7 +18,7 @@ use super::first_look;
 use super::serve_args::ServeArgs;
 use super::shell::ShellArgs;
 use super::terminal;
-use super::tree_args::{LsArgs, MkdirArgs, MvArgs, RmArgs, StatArgs, SumArgs};
+use super::tree_args::{LsArgs, MkdirArgs, MvArgs, RmArgs, StatArgs, SumArgs, VerifyArgs};
 use super::trust_args::TrustVerb;
 
 /// Moves files between machines and proves that every byte arrived.
@@ -81,6 +81,8 @@ pub(super) enum Errand {
     Rm(RmArgs),
     /// Print checksums of remote files, read on the server
     Sum(SumArgs),
+    /// Find remote files that have decayed, and repair them from good copies
+    Verify(VerifyArgs),
 }
 
 impl Errand {
@@ -95,6 +97,7 @@ impl Errand {
             Self::Mv(args) => &args.bearings,
             Self::Rm(args) => &args.bearings,
             Self::Sum(args) => &args.bearings,
+            Self::Verify(args) => &args.bearings,
         }
     }
 

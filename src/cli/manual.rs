@@ -96,7 +96,7 @@ pub(super) const ENVIRONMENT: [(&str, &str); 6] = [
 ];
 
 /// What is typed, and what it does; the command is the second word.
-pub(super) const EXAMPLES: [(&str, &str); 31] = [
+pub(super) const EXAMPLES: [(&str, &str); 33] = [
     (
         "haul serve /srv/files",
         "Serve a directory to this machine, until stopped.",
@@ -146,6 +146,14 @@ pub(super) const EXAMPLES: [(&str, &str); 31] = [
     (
         "haul sum --checksum sha256 nas/2025 | (cd 2025 && sha256sum -c)",
         "Check the copy of a directory that is here, without moving it again.",
+    ),
+    (
+        "haul verify nas/2025",
+        "Have the server read what is stored there, and name what has decayed since.",
+    ),
+    (
+        "haul verify --repair-from 2025 nas/2025",
+        "The same, and put the good copies that are here in place of what has decayed.",
     ),
     (
         "haul mkdir -p nas/2026/01",

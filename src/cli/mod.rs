@@ -69,6 +69,8 @@ mod trust;
 mod trust_args;
 mod trust_settings;
 mod vantage;
+mod verified;
+mod verify;
 mod watched_job;
 
 use std::ffi::OsString;
@@ -192,6 +194,7 @@ fn run_errand(
         Errand::Rm(args) => rm::run(&tree_settings::rm(&args, from)?, errands, report),
         Errand::Stat(args) => stat::run(&tree_settings::stat(&args, from)?, errands, report),
         Errand::Sum(args) => sum::run(&tree_settings::sum(&args, from)?, errands, report),
+        Errand::Verify(args) => verify::run(&tree_settings::verify(args, from)?, errands, report),
     }
 }
 

@@ -82,7 +82,7 @@ fn tell(
 }
 
 /// A name as it is seen from what was asked for: of a single file the last component.
-fn relative<'p>(path: &'p RemotePath, asked: Option<&RemotePath>) -> &'p str {
+pub(super) fn relative<'p>(path: &'p RemotePath, asked: Option<&RemotePath>) -> &'p str {
     let beneath = asked.map_or(Some(path.as_str()), |asked| {
         let rest = path.as_str().strip_prefix(asked.as_str())?;
         rest.strip_prefix('/')

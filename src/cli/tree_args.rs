@@ -4,8 +4,9 @@
 //! was set somewhere must not make a removal take more than was typed.
 
 use std::ffi::OsString;
+use std::path::PathBuf;
 
-use clap::Args as ClapArgs;
+use clap::{Args as ClapArgs, ValueHint};
 
 use super::args::ChecksumArg;
 use super::bearings::BearingsArgs;
@@ -79,6 +80,18 @@ pub(super) struct SumArgs {
     /// The checksum to print
     #[arg(long, env = "HAUL_CHECKSUM", value_enum, default_value_t)]
     pub(super) checksum: ChecksumArg,
+    #[command(flatten)]
+    pub(super) bearings: BearingsArgs,
+}
+
+#[derive(Debug, ClapArgs)]
+pub(super) struct VerifyArgs {
+    /// Files, and directories with every file beneath them
+    #[arg(required = true, value_name = "REMOTE")]
+    pub(super) remotes: Vec<OsString>,
+    /// Put good copies from this directory, under the same names, in place of what has decayed
+    #[arg(long, value_name = "DIR", env = "HAUL_REPAIR_FROM", value_hint = ValueHint::AnyPath)]
+    pub(super) repair_from: Option<PathBuf>,
     #[command(flatten)]
     pub(super) bearings: BearingsArgs,
 }

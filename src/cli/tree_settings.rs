@@ -1,7 +1,7 @@
 //! What a command on the remote tree means, decided before anything is asked.
 
 use std::ffi::OsStr;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use crate::client::{Parents, Removal};
 use crate::content::Algorithm;
@@ -13,7 +13,7 @@ use super::failure::usage;
 use super::peer::Peer;
 use super::remote::{Ending, Remote};
 use super::settings::algorithm;
-use super::tree_args::{MkdirArgs, MvArgs, RmArgs, StatArgs, SumArgs};
+use super::tree_args::{MkdirArgs, MvArgs, RmArgs, StatArgs, SumArgs, VerifyArgs};
 use super::vantage::Vantage;
 
 /// Something on a server that has a name.
@@ -59,6 +59,14 @@ pub(super) struct Sum {
     pub(super) algorithm: Algorithm,
 }
 
+/// What to hold against its records.
+#[derive(Debug)]
+pub(super) struct Verify {
+    pub(super) targets: Vec<Remote>,
+    /// Where the copies are that take the place of what has decayed.
+    pub(super) repair_from: Option<PathBuf>,
+}
+
 pub(super) fn stat(args: &StatArgs, from: &Vantage) -> anyhow::Result<Stat> {
     let targets: anyhow::Result<_> = args.remotes.iter().map(|r| from.place(r)).collect();
     Ok(Stat { targets: targets? })
@@ -69,6 +77,18 @@ pub(super) fn sum(args: &SumArgs, from: &Vantage) -> anyhow::Result<Sum> {
     Ok(Sum {
         targets: targets?,
         algorithm: algorithm(args.checksum),
+    })
+}
+
+pub(super) fn verify(args: VerifyArgs, from: &Vantage) -> anyhow::Result<Verify> {
+    let targets: anyhow::Result<_> = args.remotes.iter().map(|r| from.place(r)).collect();
+    if args.repair_from.is_some() && args.remotes.len() > 1 {
+        let rule = "a directory has the copies of one place: --repair-from goes with one REMOTE";
+        return Err(usage(rule));
+    }
+    Ok(Verify {
+        targets: targets?,
+        repair_from: args.repair_from,
     })
 }
 

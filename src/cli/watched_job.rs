@@ -2,6 +2,7 @@
 
 use std::panic;
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -20,6 +21,8 @@ const TICK: Duration = Duration::from_millis(100);
 pub(super) struct Outcome {
     pub(super) summary: Summary,
     pub(super) elapsed: Duration,
+    /// Bytes that a put has sent.
+    pub(super) sent: u64,
 }
 
 /// Runs `job` to its end. Every event goes to the report, and to `hear`.
@@ -58,5 +61,6 @@ pub(super) fn run(
     Ok(Outcome {
         summary,
         elapsed: began.elapsed(),
+        sent: progress.bytes_sent.load(Ordering::Relaxed),
     })
 }

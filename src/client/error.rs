@@ -1,6 +1,7 @@
 //! What ends a whole job.
 
 use std::io;
+use std::path::PathBuf;
 
 use crate::code::Code;
 use crate::net::keys::{Fingerprint, PublicKey};
@@ -87,6 +88,9 @@ pub enum Error {
     /// A tree was to go into itself, where it would never end.
     #[error("{} cannot go into itself", name(.0.as_ref()))]
     IntoItself(Option<RemotePath>),
+    /// What was to take the place of a decayed file has not the bytes that were stored.
+    #[error("the copy {_0:?} is not what was stored")]
+    NotGood(PathBuf),
     /// A thread could not be had.
     #[error("no thread can be had")]
     Thread(#[source] io::Error),
@@ -109,6 +113,7 @@ impl Error {
             Self::Refused { code, .. } => *code,
             Self::Store(error) => error.code(),
             Self::IntoItself(_) => Code::Usage,
+            Self::NotGood(_) => Code::Mismatch,
             Self::Thread(_) => Code::Unexpected,
             Self::Interrupted => Code::Interrupted,
         }

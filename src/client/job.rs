@@ -119,6 +119,12 @@ impl<'m, W> Job<'m, W> {
         self.most.fetch_max(before + bytes, Ordering::Relaxed);
     }
 
+    /// Counts bytes that went over a connection.
+    pub(super) fn sent(&self, bytes: u64) {
+        let sent = &self.monitor.progress.bytes_sent;
+        sent.fetch_add(bytes, Ordering::Relaxed);
+    }
+
     /// Takes back bytes that have to move again, or never will.
     pub(super) fn unmoved(&self, bytes: u64) {
         self.monitor

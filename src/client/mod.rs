@@ -2,8 +2,9 @@
 //!
 //! A [`Client`] names a server. [`Client::put`] and [`Client::get`] move files and trees;
 //! [`list`](Client::list), [`stat`](Client::stat), [`sum`](Client::sum),
-//! [`make_dir`](Client::make_dir), [`rename`](Client::rename) and
-//! [`remove`](Client::remove) ask one question each.
+//! [`verify`](Client::verify), [`make_dir`](Client::make_dir), [`rename`](Client::rename) and
+//! [`remove`](Client::remove) ask one question each; [`repair`](Client::repair) puts a good
+//! copy in place of what has decayed.
 //!
 //! A job that moves something opens its connections all at once, each with a worker thread
 //! of its own; work is handed out in segments and given back where a connection is lost.
@@ -39,6 +40,7 @@
 //! ```
 
 mod changes;
+mod each_file;
 mod error;
 mod into_itself;
 mod job;
@@ -48,9 +50,11 @@ mod options;
 mod outage;
 mod pull;
 mod push;
+mod repair;
 mod route;
 mod session;
 mod sum;
+mod verify;
 
 use std::path::Path;
 use std::sync::Arc;
@@ -61,6 +65,7 @@ pub use monitor::{Cancel, Event, Monitor, Progress, Skip, Status, Summary};
 pub use options::{Effect, Idle, JobOptions, Links, Options};
 pub use outage::{Attempt, Retry};
 pub use push::LocalFiles;
+pub use verify::{DecayedBlocks, Soundness};
 
 pub use crate::store::{Parents, Removal};
 

@@ -137,6 +137,9 @@ pub struct Progress {
     pub files_done: AtomicU64,
     /// Bytes that have moved or need not.
     pub bytes_done: AtomicU64,
+    /// Bytes of files that a put has written to its connections, so with what was sent twice
+    /// and without what the server had.
+    pub bytes_sent: AtomicU64,
 }
 
 /// What a job came to.

@@ -1,24 +1,12 @@
 //! Checksums of what is on a server, read there: nothing but names and sums moves.
 
-use std::collections::VecDeque;
-
-use super::session::{Session, out_of_order};
 use super::{Client, Error, Listing};
-use crate::code::Code;
 use crate::content::{Algorithm, Checksum};
-use crate::entry::{Entry, Kind};
+use crate::entry::Entry;
 use crate::path::RemotePath;
-use crate::store;
 use crate::transfer;
+use crate::wire::Message;
 use crate::wire::message::{Request, Sum};
-use crate::wire::{Incoming, Message};
-
-/// Bytes of requests that may be unanswered at once: what a server that is busy reading
-/// files takes in without reading it.
-const AHEAD: usize = 12 << 10;
-
-/// What a request counts besides its path.
-const REQUEST: usize = 64;
 
 impl Client {
     /// Has the server read the file at `path`, or every file beneath it, or all there are,
@@ -57,88 +45,27 @@ impl Client {
         &self,
         path: Option<&RemotePath>,
         algorithm: Algorithm,
-        mut hear: impl FnMut(Entry, Result<Checksum, Error>),
+        hear: impl FnMut(Entry, Result<Checksum, Error>),
     ) -> Result<Listing, Error> {
-        let listing = self.ask(|session| {
-            let mut listing = session.list(path, None)?;
-            let entries = std::mem::take(&mut listing.entries);
-            let (files, others): (Vec<_>, Vec<_>) = entries
-                .into_iter()
-                .partition(|entry| matches!(entry.kind, Kind::File(_)));
-            listing.entries = others;
-            sum_all(session, files, algorithm, |entry, sum| {
-                hear(entry, sum.map_err(|e| self.route.explain(e, &self.options)));
-            })?;
-            Ok(listing)
-        })?;
-        match listing.entries.first() {
-            // A listing has the entry of what was asked for only where that holds no others.
-            Some(entry) if Some(&entry.path) == path => Err(Error::Refused {
-                code: Code::File,
-                text: store::Error::NotAFile(entry.path.clone()).to_string(),
-            }),
-            _ => Ok(listing),
-        }
-    }
-}
-
-/// Asks for the checksum of each file, some ahead of the answers.
-fn sum_all(
-    session: &mut Session,
-    files: Vec<Entry>,
-    algorithm: Algorithm,
-    mut hear: impl FnMut(Entry, Result<Checksum, transfer::Error>),
-) -> Result<(), transfer::Error> {
-    let mut files = files.into_iter().peekable();
-    let mut asked: VecDeque<(Request, Entry)> = VecDeque::new();
-    let mut ahead = 0;
-    loop {
-        while let Some(entry) =
-            files.next_if(|next| asked.is_empty() || ahead + cost(next) <= AHEAD)
-        {
-            let version = entry.version;
-            let version = version.ok_or(transfer::Error::Broken("a file without a version"))?;
-            let request = session.request();
-            session.link.say(&Sum {
-                request,
-                path: entry.path.clone(),
-                version,
-                algorithm,
-            });
-            ahead += cost(&entry);
-            asked.push_back((request, entry));
-        }
-        let Some((request, entry)) = asked.pop_front() else {
-            return Ok(());
+        let ask = |request, path, version| Sum {
+            request,
+            path,
+            version,
+            algorithm,
         };
-        ahead -= cost(&entry);
-        let sum = answer(session, request, algorithm)?;
-        hear(entry, sum);
+        self.ask_of_each(path, ask, |_, answer| checksum(&answer, algorithm), hear)
     }
 }
 
-fn cost(entry: &Entry) -> usize {
-    entry.path.as_str().len() + REQUEST
-}
-
-/// Waits for one checksum, or why there is none.
-fn answer(
-    session: &mut Session,
-    request: Request,
+/// What is answered with this algorithm's checksum.
+fn checksum(
+    message: &Message,
     algorithm: Algorithm,
-) -> Result<Result<Checksum, transfer::Error>, transfer::Error> {
-    loop {
-        match session.next()? {
-            Incoming::Message(Message::SumIs(sum))
-                if sum.request == request && sum.checksum.algorithm() == algorithm =>
-            {
-                return Ok(Ok(sum.checksum));
-            }
-            Incoming::Message(Message::Working(_)) | Incoming::Unknown(..) => {}
-            Incoming::Message(Message::Fail(fail)) if fail.request == Some(request) => {
-                return Ok(Err(fail.into()));
-            }
-            other => return Err(out_of_order(&other)),
+) -> Result<(Request, Checksum), transfer::Error> {
+    match message {
+        Message::SumIs(sum) if sum.checksum.algorithm() == algorithm => {
+            Ok((sum.request, sum.checksum))
         }
+        other => Err(transfer::Error::OutOfOrder(other.kind())),
     }
 }

@@ -12,12 +12,14 @@ use super::audit::Asked;
 use super::guard::{Guard, Guarded};
 use super::trail::{Act, Subject, Trail};
 use super::{Acquaintance, Admit, Grant, Visitor, Whose};
+use crate::content::Checksum;
 use crate::entry::{Cursor, Entry, Version};
 use crate::identity::Identity;
 use crate::offer::{Offering, OnExisting, Terms, Ticket};
 use crate::path::RemotePath;
 use crate::store::{Aside, Changes, Claim, Durability, Error, Parents, Place, Published, Removal};
-use crate::store::{Missing, Source, Staged, Standing, Store, Swept, Telling, Touching};
+use crate::store::{KeptNodes, Missing, Source, Staged, Standing, Store, Swept};
+use crate::store::{Telling, Touching};
 use crate::transfer;
 use crate::trust::{Amount, Limit, Quota};
 use crate::wire::message::Rights;
@@ -338,6 +340,10 @@ impl<S: Store> Store for Access<S> {
             Err(error) => batch.iter().map(|_| Err(error.clone())).collect(),
         };
         act.with_each(staged, |_, _| {})
+    }
+
+    fn kept_nodes(&self, checksum: Checksum) -> Option<KeptNodes> {
+        self.store.kept_nodes(checksum)
     }
 
     fn reopen(&self, ticket: &Ticket) -> Result<Arc<Self::Staged>, Error> {

@@ -66,6 +66,8 @@ pub enum Asked {
     List,
     /// A file's checksum.
     Sum,
+    /// Whether a file is still what was stored.
+    Verify,
     /// Whether a file is wanted: one record for each.
     Offer,
     /// Which blocks of a file are here from an earlier try.
@@ -89,7 +91,7 @@ impl Asked {
     /// What only asks has done nothing where it failed and nothing was read.
     pub(super) fn did_something(self, bytes: Option<u64>, failed: Option<Code>) -> bool {
         let only_asks = match self {
-            Self::Open | Self::List | Self::Sum | Self::Offer | Self::Nodes => true,
+            Self::Open | Self::List | Self::Sum | Self::Verify | Self::Offer | Self::Nodes => true,
             Self::Fetch => bytes.unwrap_or(0) == 0,
             Self::Commit | Self::MakeDir | Self::Rename | Self::Remove | Self::End => false,
         };
@@ -103,6 +105,7 @@ impl Asked {
             Self::Open => "open",
             Self::List => "list",
             Self::Sum => "sum",
+            Self::Verify => "verify",
             Self::Offer => "offer",
             Self::Nodes => "nodes",
             Self::Commit => "commit",

@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 
 use super::{Admit, Grant, Visitor};
 use crate::path::RemotePath;
-use crate::store::{Error, ReadAt};
+use crate::store::{Error, OnRecord, ReadAt};
 use crate::wire::message::Rights;
 
 /// How long an answer holds for what is under way already: a small part of what a person
@@ -98,5 +98,9 @@ impl<R: ReadAt> ReadAt for Guarded<R> {
 
     fn check_version(&self) -> Result<(), Error> {
         self.reader.check_version()
+    }
+
+    fn on_record(&self) -> Result<Option<OnRecord>, Error> {
+        self.reader.on_record()
     }
 }

@@ -9,13 +9,11 @@ use super::audit::Asked;
 use super::session::{Session, seconds};
 use crate::entry::{Entry, Kind};
 use crate::path::{PathError, RemotePath};
-use crate::store::{self, ReadAt, Source, Store};
+use crate::store::{self, Source, Store};
 use crate::transfer::Error;
-use crate::transfer::heartbeat::{patiently, say_working};
-use crate::transfer::send::in_order;
 use crate::wire::Message;
 use crate::wire::frame::LIST_MAX;
-use crate::wire::message::{Entries, List, Sum, SumIs, fits};
+use crate::wire::message::{Entries, List, fits};
 
 /// Sends the entries at and beneath a path, in pages.
 pub(super) fn list<S: Store>(session: &mut Session<'_, S>, list: &List) -> Result<(), Error> {
@@ -92,45 +90,6 @@ pub(super) fn list<S: Store>(session: &mut Session<'_, S>, list: &List) -> Resul
         seconds = seconds(began),
         "list"
     );
-    Ok(())
-}
-
-/// Reads a file and says what its checksum is.
-pub(super) fn sum<S: Store>(session: &mut Session<'_, S>, sum: &Sum) -> Result<(), Error> {
-    let began = Instant::now();
-    let peer = session.peer;
-    let (access, link, _, _) = session.sending();
-    let mut act = access.begin(Asked::Sum, Some(&sum.path));
-    let reader = match access.open(&sum.path, Some(&sum.version)) {
-        Ok(reader) => reader,
-        Err(error) => {
-            // That it was refused is the answer, recorded or not.
-            let _ = act.end(Some(error.code()));
-            session.refuse(sum.request, error.code(), error.to_string());
-            return Ok(());
-        }
-    };
-    let result = patiently("sum", || in_order(&reader, sum.algorithm), &mut || {
-        say_working(link)
-    })?;
-    info!(
-        peer,
-        path = sum.path.as_str(),
-        bytes = reader.size(),
-        seconds = seconds(began),
-        "sum"
-    );
-    act.read(reader.size());
-    if let Ok(checksum) = &result {
-        act.proved(*checksum);
-    }
-    match act.with(result) {
-        Ok(checksum) => session.link.say(&SumIs {
-            request: sum.request,
-            checksum,
-        }),
-        Err(error) => session.refuse(sum.request, error.code(), error.to_string()),
-    }
     Ok(())
 }
 

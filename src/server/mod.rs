@@ -51,6 +51,7 @@ mod sources;
 mod sweeping;
 mod trail;
 mod upload;
+mod verifying;
 
 use std::collections::HashMap;
 use std::io;

@@ -11,7 +11,8 @@ use super::access::Access;
 use super::allowance::Admitted;
 use super::slots::{Slot, Stage};
 use super::trail::Trail;
-use super::{Acquaintance, Shared, Visitor, changes, download, ids_of, listing, resuming, upload};
+use super::{Acquaintance, Shared, Visitor, changes, download, ids_of, listing, resuming};
+use super::{upload, verifying};
 use crate::code::Code;
 use crate::offer::TransferId;
 use crate::store::{Durability, Store};
@@ -262,7 +263,8 @@ impl<S: Store> Session<'_, S> {
             Message::Drop(drop) => upload::drop(self, &drop),
             Message::Commit(commit) => upload::commit(self, &commit),
             Message::Fetch(fetch) => download::fetch(self, &fetch),
-            Message::Sum(sum) => listing::sum(self, &sum),
+            Message::Sum(sum) => verifying::sum(self, &sum),
+            Message::Verify(asked) => verifying::verify(self, &asked),
             Message::MakeDir(asked) => changes::make_dir(self, &asked),
             Message::Rename(asked) => changes::rename(self, &asked),
             Message::Remove(asked) => changes::remove(self, &asked),
@@ -280,7 +282,8 @@ impl<S: Store> Session<'_, S> {
             | Message::Done(_)
             | Message::Sent(_)
             | Message::NodesAre(_)
-            | Message::SumIs(_) => Err(Error::OutOfOrder(message.kind())),
+            | Message::SumIs(_)
+            | Message::Finding(_) => Err(Error::OutOfOrder(message.kind())),
         }
     }
 

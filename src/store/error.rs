@@ -228,6 +228,19 @@ pub enum Error {
 }
 
 impl Error {
+    /// Whether a disk, or the file system on it, does not give what it was given to keep.
+    #[must_use]
+    pub fn is_of_the_disk(&self) -> bool {
+        matches!(
+            self,
+            Self::System {
+                action: Action::Read,
+                errno: Errno::IO,
+                ..
+            }
+        )
+    }
+
     /// The code that this failure has on the wire and as an exit code.
     #[must_use]
     pub fn code(&self) -> Code {

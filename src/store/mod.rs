@@ -17,7 +17,7 @@ pub use changes::{Changes, Parents, Removal};
 pub use error::{Action, Error};
 pub use local::{Limits, LocalStore, Tree};
 
-use crate::content::{Checksum, Node, Verified};
+use crate::content::{BlockSize, Checksum, Node, Verified};
 use crate::entry::{Cursor, Entry, Version};
 use crate::identity::Identity;
 use crate::offer::{Offering, OnExisting, Terms, Ticket, TransferId};
@@ -41,6 +41,44 @@ pub trait ReadAt: Send + Sync {
     ///
     /// [`Error::Changed`].
     fn check_version(&self) -> Result<(), Error>;
+
+    /// What was recorded of it when it was published; nothing where nothing was.
+    ///
+    /// # Errors
+    ///
+    /// When that cannot be looked at.
+    fn on_record(&self) -> Result<Option<OnRecord>, Error> {
+        Ok(None)
+    }
+}
+
+/// What was recorded of a file.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct OnRecord {
+    /// What it was proved to be.
+    pub checksum: Checksum,
+    /// Its bytes.
+    pub size: u64,
+    /// Whether somebody may have written to it in place.
+    pub touched: Touched,
+}
+
+/// Whether anything was done to a file that has a record.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Touched {
+    /// Nothing: if its bytes are others, they have decayed.
+    Never,
+    /// Something, if only to its mode.
+    Since,
+}
+
+/// The nodes of a file that was published, and how it was cut into them.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct KeptNodes {
+    /// Bytes of a block.
+    pub block: BlockSize,
+    /// All of them: their merge is the file's checksum.
+    pub nodes: Vec<Node>,
 }
 
 /// One directory among all that there are.
@@ -175,6 +213,11 @@ pub trait Store: Changes + Sized {
     /// [tells nothing](Telling::Nothing) makes what is not there, and leaves
     /// modes and times as they are: what has one already would be changed by a stranger.
     fn settle(&self, directories: &[Offering]) -> Vec<Result<Option<Aside>, Error>>;
+
+    /// The nodes of files with this checksum, where they are kept.
+    fn kept_nodes(&self, _checksum: Checksum) -> Option<KeptNodes> {
+        None
+    }
 
     /// Whether what somebody began to store here may go on.
     ///

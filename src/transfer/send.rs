@@ -160,18 +160,49 @@ fn room(buffer: &mut Vec<u8>, len: usize) -> &mut [u8] {
 ///
 /// What the source failed with, or that it changed meanwhile.
 pub fn nodes_of<R: ReadAt>(reader: &R, geometry: Geometry) -> Result<Vec<Node>, store::Error> {
+    Ok(each_node(reader, geometry, Err)?
+        .into_iter()
+        .flatten()
+        .collect())
+}
+
+/// The same, with none for a block that the disk does not give any more.
+///
+/// # Errors
+///
+/// As [`nodes_of`], but for such a block.
+pub fn readable_nodes<R: ReadAt>(
+    reader: &R,
+    geometry: Geometry,
+) -> Result<Vec<Option<Node>>, store::Error> {
+    each_node(reader, geometry, |error| match error {
+        error if error.is_of_the_disk() => Ok(()),
+        error => Err(error),
+    })
+}
+
+fn each_node<R: ReadAt>(
+    reader: &R,
+    geometry: Geometry,
+    unread: impl Fn(store::Error) -> Result<(), store::Error> + Sync,
+) -> Result<Vec<Option<Node>>, store::Error> {
     let blocks = geometry.blocks();
     let nodes: Vec<OnceLock<Node>> = (0..blocks).map(|_| OnceLock::new()).collect();
     side_by_side(0..blocks, |number, buffer| {
-        if let Some(index) = geometry.index(number) {
-            let bytes = room(buffer, geometry.len(index));
-            reader.read_at(bytes, geometry.offset(index))?;
-            nodes[number as usize].get_or_init(|| node_of(geometry, index, bytes));
+        let Some(index) = geometry.index(number) else {
+            return Ok(());
+        };
+        let bytes = room(buffer, geometry.len(index));
+        match reader.read_at(bytes, geometry.offset(index)) {
+            Ok(()) => {
+                nodes[number as usize].get_or_init(|| node_of(geometry, index, bytes));
+                Ok(())
+            }
+            Err(error) => unread(error),
         }
-        Ok(())
     })?;
     reader.check_version()?;
-    Ok(nodes.into_iter().filter_map(OnceLock::into_inner).collect())
+    Ok(nodes.into_iter().map(OnceLock::into_inner).collect())
 }
 
 /// Reads a whole file in order for a checksum of its bytes.

@@ -55,11 +55,13 @@ pub enum Kind {
     MakeDir = 22,
     Rename = 23,
     Remove = 24,
+    Verify = 25,
+    Finding = 26,
 }
 
 impl Kind {
     /// Every kind of version 1.
-    pub const ALL: [Self; 24] = [
+    pub const ALL: [Self; 26] = [
         Self::Hello,
         Self::Welcome,
         Self::List,
@@ -84,6 +86,8 @@ impl Kind {
         Self::MakeDir,
         Self::Rename,
         Self::Remove,
+        Self::Verify,
+        Self::Finding,
     ];
 
     /// The kind with this number, if version 1 has it.
@@ -106,7 +110,8 @@ impl Kind {
             | Self::End
             | Self::Fetch
             | Self::Sent
-            | Self::NodesAre => LIST_MAX,
+            | Self::NodesAre
+            | Self::Finding => LIST_MAX,
             Self::Hello
             | Self::Welcome
             | Self::List
@@ -120,7 +125,8 @@ impl Kind {
             | Self::SumIs
             | Self::MakeDir
             | Self::Rename
-            | Self::Remove => 0,
+            | Self::Remove
+            | Self::Verify => 0,
         }
     }
 }

@@ -13,7 +13,7 @@ use crate::entry::{Cursor, Entry, Kind, LinkTarget, Mode, Mtime, Version};
 use crate::offer::{Compare, EntryId, OnExisting, Reason, Ticket, TransferId, Verdict};
 use crate::path::RemotePath;
 use crate::token::{InvitationId, Secret, Token};
-use crate::wire::message::{Above, StoreId};
+use crate::wire::message::{Above, State, StoreId};
 
 /// Implements both directions for a type that is written as another.
 macro_rules! written_as {
@@ -72,6 +72,22 @@ written_as!(
         1 => Ok(Self::Blake3),
         2 => Ok(Self::Sha256),
         _ => Err(Bad::message("unknown checksum algorithm")),
+    }
+);
+written_as!(
+    State,
+    |state| match state {
+        State::Sound => 1_u8,
+        State::Decayed => 2,
+        State::Edited => 3,
+        State::Unrecorded => 4,
+    },
+    |d| match d.u8()? {
+        1 => Ok(Self::Sound),
+        2 => Ok(Self::Decayed),
+        3 => Ok(Self::Edited),
+        4 => Ok(Self::Unrecorded),
+        _ => Err(Bad::message("unknown state of a file")),
     }
 );
 written_as!(Mtime, |time| (time.seconds(), time.nanos()), |d| {

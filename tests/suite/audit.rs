@@ -149,10 +149,17 @@ fn an_answer_that_cannot_be_recorded_is_a_failure_whatever_was_done() {
         let listed = client.sum(Some(&remote("a")), Algorithm::Blake3, hear);
         listed.and_then(|_| sums.remove(0)).map(drop)
     };
-    let rows: [(&str, usize, &Ask<'_>); 6] = [
+    let verify = || {
+        let mut found = Vec::new();
+        let hear = |_, it| found.push(it);
+        let listed = client.verify(Some(&remote("a")), hear);
+        listed.and_then(|_| found.remove(0)).map(drop)
+    };
+    let rows: [(&str, usize, &Ask<'_>); 7] = [
         ("list", 0, &|| client.list(None, None).map(drop)),
         // The listing before it is recorded.
         ("sum", 1, &sum),
+        ("verify", 1, &verify),
         ("fetch", 1, &|| {
             let into = recorded.rig.dir.path().join("into");
             let options = JobOptions::default();

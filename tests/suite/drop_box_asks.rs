@@ -6,7 +6,7 @@ use haul::entry::{Entry, Kind, LinkTarget, Mode, Mtime, Version};
 use haul::offer::{Compare, EntryId, OnExisting, Ticket, TransferId};
 use haul::wire::Message;
 use haul::wire::message::{Commit, Drop, End, Fetch, List, MakeDir, Nodes, Offer, Offered, Remove};
-use haul::wire::message::{Rename, Sum, Wanted};
+use haul::wire::message::{Rename, Sum, Verify, Wanted};
 
 use crate::raw::{Heard, Raw, block, committed, cut, entry, list, offer, offered, sum};
 use crate::rig::{noise, remote};
@@ -347,7 +347,7 @@ pub const ASKS: [Ask; 22] = [
         },
     },
     Ask {
-        what: "its checksum and nodes",
+        what: "its checksum and nodes, and whether it decayed",
         say: |guest, path| {
             let (path, version) = (remote(path), Version([0; 16]));
             guest.raw.say(&Sum {
@@ -355,6 +355,11 @@ pub const ASKS: [Ask; 22] = [
                 path: path.clone(),
                 version,
                 algorithm: Algorithm::Blake3,
+            });
+            guest.raw.say(&Verify {
+                request: 3,
+                path: path.clone(),
+                version,
             });
             guest.raw.say(&Nodes {
                 request: 2,

@@ -34,7 +34,7 @@ const MEMBERS: [&str; 8] = [
 ];
 
 #[rustfmt::skip]
-const TABLE: [Row; 38] = [
+const TABLE: [Row; 40] = [
     // put
     Row { line: "put new [ADDRESS]/d/", code: 0,
           out: "",
@@ -103,6 +103,15 @@ const TABLE: [Row; 38] = [
           err: "",
           json: "entry a/f file 3 | done 1 0" },
     Row { line: "sum [ADDRESS]/none", code: 5,
+          out: "",
+          err: "haul: \"none\" is not there\n",
+          json: "error 5 | done 0 1" },
+    // verify
+    Row { line: "verify [ADDRESS]/a", code: 0,
+          out: "",
+          err: "verified 1 file, 3 B, * s: 1 without a record\n",
+          json: "file a/f 3 skipped null | done 1 0" },
+    Row { line: "verify [ADDRESS]/none", code: 5,
           out: "",
           err: "haul: \"none\" is not there\n",
           json: "error 5 | done 0 1" },

@@ -3,7 +3,9 @@
 use haul::code::Code;
 use haul::content::Checksum;
 use haul::entry::Version;
-use haul::wire::message::{Done, Fetch, NodesAre, Receipt, Sent, SumIs, Want, Wanted};
+use haul::wire::message::{
+    Done, Fetch, Finding, NodesAre, Receipt, Sent, State, SumIs, Want, Wanted,
+};
 use haul::wire::{Message, preface};
 
 use crate::by_hand::frame;
@@ -22,7 +24,7 @@ plain_and_encrypted! {
 
 fn a_message_out_of_order_ends_the_connection(secrecy: Secrecy) {
     let rig = patient_server(secrecy);
-    let table: [(&str, Act); 8] = [
+    let table: [(&str, Act); 9] = [
         ("Hello", |raw| raw.say(&hello())),
         ("Entries", |raw| raw.say(&page(1, vec![]))),
         ("Want", |raw| {
@@ -56,6 +58,16 @@ fn a_message_out_of_order_ends_the_connection(secrecy: Secrecy) {
             raw.say(&SumIs {
                 request: 1,
                 checksum: Checksum::Blake3([0; 32]),
+            });
+        }),
+        ("Finding", |raw| {
+            raw.say(&Finding {
+                request: 1,
+                state: State::Unrecorded,
+                checksum: None,
+                block: None,
+                decayed: None,
+                runs: vec![],
             });
         }),
     ];

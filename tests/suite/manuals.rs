@@ -8,7 +8,7 @@ use std::process::{Command, Stdio};
 use crate::objects::objects;
 use crate::program::{Ended, Running, haul};
 
-const COMMANDS: [&str; 21] = [
+const COMMANDS: [&str; 22] = [
     "serve",
     "put",
     "get",
@@ -18,6 +18,7 @@ const COMMANDS: [&str; 21] = [
     "mv",
     "rm",
     "sum",
+    "verify",
     "shell",
     "key",
     "authorize",

@@ -25,7 +25,8 @@ fn is_in_order(trace: &[Call], flush: Call) {
             .iter()
             .position(|call| *call == Call::SocketWrite)
             .expect("a receipt was sent");
-    assert!(last(flush) < first(Call::Rename), "{trace:?}");
+    assert!(last(flush) < first(Call::SetAttribute), "{trace:?}");
+    assert!(first(Call::SetAttribute) < first(Call::Rename), "{trace:?}");
     assert!(last(Call::Rename) < last(Call::FlushDirectory), "{trace:?}");
     assert!(last(Call::FlushDirectory) < receipt, "{trace:?}");
 }

@@ -319,8 +319,8 @@ fn help_names_every_command_and_tells_how_one_is_used() {
         .filter_map(|line| line.split(' ').next())
         .collect();
     let all = [
-        "put", "get", "ls", "stat", "mkdir", "mv", "rm", "sum", "cd", "pwd", "lls", "lcd", "lpwd",
-        "help", "exit",
+        "put", "get", "ls", "stat", "mkdir", "mv", "rm", "sum", "verify", "cd", "pwd", "lls",
+        "lcd", "lpwd", "help", "exit",
     ];
     assert_eq!(names, all);
     for name in all {

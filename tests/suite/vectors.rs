@@ -18,7 +18,7 @@ use haul::offer::TICKET_MAX;
 use haul::path::{COMPONENT_MAX, PATH_MAX};
 use haul::trust::Introduction;
 use haul::wire::frame::{HEADER_MAX, LIST_MAX};
-use haul::wire::message::{Block, COMMIT_MAX, FETCH_MAX, Fail, OFFER_MAX};
+use haul::wire::message::{Block, COMMIT_MAX, FETCH_MAX, Fail, OFFER_MAX, RUNS_MAX};
 use haul::wire::{Error, Frames, Incoming, Kind, Message, preface};
 
 use minicbor::Decoder;
@@ -343,6 +343,7 @@ fn the_tables_say_what_the_code_does() {
         ("entries in an offer", OFFER_MAX as u64),
         ("entries in a commit", COMMIT_MAX as u64),
         ("runs in a fetch", FETCH_MAX as u64),
+        ("runs in a finding", RUNS_MAX as u64),
         ("text of a `Fail`", longest.text.len() as u64),
         ("bytes in a file", SIZE_MAX),
         ("ticket", TICKET_MAX as u64),

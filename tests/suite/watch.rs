@@ -114,9 +114,10 @@ pub fn staged(directory: &Path) -> u64 {
 }
 
 /// What is in the staging directories of the server and of downloads, and what is kept
-/// beside them; but not what only says of what that is a part.
+/// beside them; but not what only says of what that is a part, nor the nodes of what is whole.
 fn staged_files(directory: &Path) -> Vec<PathBuf> {
-    let areas = children(&directory.join(".haul"));
+    let mut areas = children(&directory.join(".haul"));
+    areas.retain(|area| !area.ends_with("nodes"));
     let files = areas.iter().flat_map(|area| children(area));
     let is_label = |file: &PathBuf| file.extension().is_some_and(|end| end == "of");
     files.filter(|file| !is_label(file)).collect()

@@ -8,7 +8,8 @@ use haul::identity::Identity;
 use haul::offer::{Offering, OnExisting, Terms, Ticket};
 use haul::path::RemotePath;
 use haul::store::{
-    Aside, Changes, Claim, Durability, Error, Missing, Parents, Published, ReadAt, Removal,
+    Aside, Changes, Claim, Durability, Error, Missing, OnRecord, Parents, Published, ReadAt,
+    Removal,
 };
 use haul::store::{Holder, Source, Staged, Standing, Store, Swept, Telling, Touching};
 
@@ -69,6 +70,10 @@ impl<R: ReadAt, L: Listener> ReadAt for WrappedReader<R, L> {
 
     fn check_version(&self) -> Result<(), Error> {
         self.0.check_version()
+    }
+
+    fn on_record(&self) -> Result<Option<OnRecord>, Error> {
+        self.0.on_record()
     }
 }
 

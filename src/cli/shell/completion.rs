@@ -95,7 +95,7 @@ fn wanted(words: &[String]) -> Wanted {
     };
     let is_first = rest.iter().all(|word| word.starts_with('-'));
     match (&**command, is_first) {
-        ("ls" | "stat" | "rm" | "mv" | "sum", _) | ("get", true) => Wanted::Remote,
+        ("ls" | "stat" | "rm" | "mv" | "sum" | "verify", _) | ("get", true) => Wanted::Remote,
         ("cd" | "mkdir", _) => Wanted::RemoteDirectory,
         ("lls", _) | ("put", true) => Wanted::Local,
         ("lcd", _) => Wanted::LocalDirectory,

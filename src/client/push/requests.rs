@@ -141,6 +141,7 @@ impl<S: Source> Worker<'_, '_, S> {
                 moved += len as u64;
                 if passage == Passage::Sent {
                     tagged.insert(file.id);
+                    job.sent(len as u64);
                 }
             },
             |link| hear(link, heard, file.id),

@@ -9,11 +9,13 @@ use std::os::fd::OwnedFd;
 use std::path::Path;
 use std::sync::PoisonError;
 
-use rustix::fs::FileType;
+use rustix::fs::{FileType, OFlags, Stat};
 use rustix::io::Errno;
 
 use super::Shared;
+use super::checksum_record::Record;
 use super::drop_box::DropBox;
+use super::kept_nodes;
 use super::sys::{DIRECTORY, Sys};
 use super::tree::file_type;
 use super::tree_removal;
@@ -112,17 +114,42 @@ pub(super) fn rename(shared: &Shared, from: &RemotePath, to: &RemotePath) -> Res
         });
     }
     let target = open_parent(shared, to)?;
+    let on_record = untouched(sys, &source, from);
     match sys.rename_new((&source, from.name()), (&target, to.name())) {
         Ok(()) => {}
         Err(Errno::EXIST) => return Err(Error::Taken(to.clone())),
         Err(errno) => return Err(Error::system(Action::Rename, from, errno)),
     }
     drop(alone);
+    if let Some((file, stat, record)) = on_record {
+        // The rename has moved its change time, and is no edit. Where this fails it looks
+        // like one, and the name is what was asked for.
+        let _ = record.again(&file, Mode::masked(stat.st_mode)).keep(sys);
+        follow_nodes(shared, record, from, to);
+    }
     // The new name first: where a file system orders nothing by itself, a power cut
     // between the two leaves both names, and never none.
     flush_up(shared, to.parent())
         .and_then(|()| flush(shared, &source))
         .map_err(|errno| unflushed(to, Change::Renamed, errno))
+}
+
+/// A file in a directory that has a record, and was not touched since.
+fn untouched(sys: &Sys, within: &OwnedFd, path: &RemotePath) -> Option<(OwnedFd, Stat, Record)> {
+    let flags = OFlags::RDONLY | OFlags::NONBLOCK;
+    let file = sys.open_in(within, path.name(), flags).ok()?;
+    let stat = sys.stat(&file).ok()?;
+    let record = Record::of(sys, &file)?;
+    let is_file = file_type(&stat) == FileType::RegularFile;
+    (is_file && record.is_untouched(&stat)).then_some((file, stat, record))
+}
+
+/// What is kept of a file beside it gets to know its new name.
+fn follow_nodes(shared: &Shared, record: Record, from: &RemotePath, to: &RemotePath) {
+    let beneath = |path: &RemotePath| RemotePath::beneath(shared.under.as_ref(), path.as_str());
+    if let (Ok(from), Ok(to)) = (beneath(from), beneath(to)) {
+        kept_nodes::follow(&shared.top, record.checksum, &from, &to);
+    }
 }
 
 /// Removes what has the name `path`.

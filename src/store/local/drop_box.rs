@@ -20,6 +20,7 @@ use rustix::rand::{GetRandomFlags, getrandom};
 use super::Shared;
 use super::directories::Directories;
 use super::publish::unlocked;
+use super::sealing::Sealed;
 use super::settling;
 use super::staging::LocalStaged;
 use super::staging_area::Area;
@@ -59,15 +60,17 @@ impl<'s> DropBox<'s> {
         &self,
         directories: &mut Directories<'_>,
         staged: &LocalStaged,
+        sealed: &Sealed,
     ) -> Result<Option<Aside>, Error> {
         let asked = &staged.entry().path;
         let within = self.reach(directories, asked.parent().as_ref(), asked);
         let first = asked.name().to_owned();
-        let placed = within.and_then(|at| self.give_name(directories, staged, at, first));
+        let what = (staged, sealed);
+        let placed = within.and_then(|at| self.give_name(directories, what, at, first));
         let placed = placed.or_else(|_| {
             let root = directories.reach(None, ALL, asked)?;
             let first = beside(asked.name(), random(asked)?);
-            self.give_name(directories, staged, (root, None), first)
+            self.give_name(directories, what, (root, None), first)
         });
         placed.map(|stored| aside(asked, stored))
     }
@@ -146,7 +149,7 @@ impl<'s> DropBox<'s> {
     fn give_name(
         &self,
         directories: &mut Directories<'_>,
-        staged: &LocalStaged,
+        (staged, sealed): (&LocalStaged, &Sealed),
         (directory, at): (Arc<OwnedFd>, Option<RemotePath>),
         first: String,
     ) -> Result<RemotePath, Error> {
@@ -155,7 +158,7 @@ impl<'s> DropBox<'s> {
         for _ in 0..ATTEMPTS {
             let path = RemotePath::beneath(at.as_ref(), &name)
                 .map_err(|_| Error::NotFound(asked.clone()))?;
-            let rename = || self.rename(staged, &directory, &name);
+            let rename = || staged.record(sealed, || self.rename(staged, &directory, &name));
             match unlocked(directories, at.as_ref(), &directory, rename) {
                 Err(Error::Taken(_)) => name = beside(asked.name(), random(asked)?),
                 other => return other.map(|()| path),

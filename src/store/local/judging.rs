@@ -1,9 +1,9 @@
 //! How what is offered stands against what exists.
 //!
 //! Size and modification time decide, as rsync has it. Where only the time differs
-//! the checksums do: the one on record, or, for a file that came here by other means,
-//! one that is computed now. A record holds for a size and a time: where those are in
-//! doubt themselves, it is no witness, and the file is read.
+//! the checksums do: the one on record, or, for a file that came here by other means
+//! or was touched since, one that is computed now. A record holds for a size and a time: where
+//! those are in doubt themselves, it is no witness, and the file is read.
 
 use rustix::fs::{FileType, Stat};
 use rustix::io::Errno;
@@ -185,7 +185,7 @@ fn checksum_of(
 ) -> Result<(Version, Checksum), Error> {
     let (file, stat) = tree.open_file(path)?;
     let version = version_of(&stat);
-    let recorded = || tree.recorded(&file, &stat);
+    let recorded = || tree.untouched(&file, &stat);
     if let Some(recorded) = compare.is_quick().then(recorded).flatten() {
         return Ok((version, recorded));
     }

@@ -15,6 +15,7 @@ mod drop_box;
 mod flush;
 mod hidden;
 mod judging;
+mod kept_nodes;
 mod made;
 mod named;
 mod offering;
@@ -59,8 +60,9 @@ use tree::Held;
 use within::Records;
 
 use super::error::{Action, Error};
-use super::{Aside, Changes, Claim, Durability, Parents, Place, Published, Removal};
+use super::{Aside, Changes, Claim, Durability, KeptNodes, Parents, Place, Published, Removal};
 use super::{Missing, Source, Standing, Store, Swept, Telling, Touching};
+use crate::content::Checksum;
 use crate::entry::{Cursor, Entry, Version};
 use crate::fault::Fault;
 use crate::identity::Identity;
@@ -314,7 +316,14 @@ impl Store for LocalStore {
     }
 
     fn sweep(&self) -> Swept {
+        if matches!(self.shared.keeper, Keeper::Server) {
+            kept_nodes::sweep(&self.shared.top);
+        }
         self.shared.partials.sweep()
+    }
+
+    fn kept_nodes(&self, checksum: Checksum) -> Option<KeptNodes> {
+        kept_nodes::find(&self.shared.top, checksum)
     }
 
     fn settle(&self, directories: &[Offering]) -> Vec<Result<Option<Aside>, Error>> {

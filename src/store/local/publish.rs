@@ -4,6 +4,11 @@
 //! a file is called stored only after its name is. What fails before the rename
 //! leaves nothing; what fails after it is reported as in place, perhaps not
 //! durable, and is neither undone nor called stored.
+//!
+//! A file's record comes after its bytes and right before its name, as the moment that it
+//! tells is that of the rename. It becomes durable with that: a file system with a journal
+//! writes what came earlier no later than the flushed directory. Where one does not, a power
+//! cut costs the record and nothing else.
 
 use std::os::fd::OwnedFd;
 use std::sync::{Arc, PoisonError};
@@ -77,9 +82,12 @@ pub(super) fn commit(
     for mut entry in ready {
         let placed = match &drop_box {
             None => place(shared, &mut directories, &entry).map(|()| None),
-            Some(drop_box) => drop_box.place(&mut directories, &entry.staged),
+            Some(drop_box) => drop_box.place(&mut directories, &entry.staged, &entry.sealed),
         };
         results[entry.place] = Some(placed.map(|aside| {
+            if entry.sealed.at == At::Staging {
+                entry.staged.keep_nodes(aside.as_ref());
+            }
             entry.aside.clone_from(&aside);
             let checksum = entry.sealed.checksum;
             Published { checksum, aside }
@@ -152,7 +160,8 @@ fn place(shared: &Shared, directories: &mut Directories<'_>, ready: &Ready) -> R
         return Ok(());
     }
     unlocked(directories, parent.as_ref(), &directory, || {
-        give_name(shared, ready, &directory)
+        let name = || give_name(shared, ready, &directory);
+        ready.staged.record(&ready.sealed, name)
     })
 }
 
@@ -217,7 +226,7 @@ fn is_the_same(shared: &Shared, ready: &Ready) -> bool {
     };
     let proved = ready.sealed.checksum;
     let equal = size_of(&stat) == entry.size() && mtime_of(&stat) == entry.mtime;
-    equal && proved.is_some() && shared.tree.recorded(&file, &stat) == proved
+    equal && proved.is_some() && shared.tree.untouched(&file, &stat) == proved
 }
 
 /// Whether there is something that the policy allows to replace: any of its kind, or

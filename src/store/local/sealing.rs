@@ -5,11 +5,10 @@ use std::os::fd::OwnedFd;
 use std::sync::PoisonError;
 
 use rustix::fs::OFlags;
-use rustix::io::Errno;
 
-use super::checksum_record;
+use super::checksum_record::{Record, Recording};
 use super::judging::AT_ONCE;
-use super::staging::{Life, LocalStaged, PRIVATE};
+use super::staging::{Life, LocalStaged};
 use super::tree::{mtime_of, size_of, version_of};
 use crate::content::{Checksum, Node, Pass, merge};
 use crate::entry::{Kind, LinkTarget, Mode, Version};
@@ -24,6 +23,8 @@ pub(super) struct Sealed {
     pub(super) file: Option<OwnedFd>,
     /// What was proved of its content.
     pub(super) checksum: Option<Checksum>,
+    /// A second checksum that was proved.
+    pub(super) second: Option<Checksum>,
     /// Where it is.
     pub(super) at: At,
 }
@@ -91,11 +92,14 @@ impl LocalStaged {
                 &reopened
             };
             self.prove_second(open, claim.second)?;
-            self.finish(open, whole, claim.second)?;
+            if !finished {
+                self.finish(open)?;
+            }
         }
         Ok(Sealed {
             file,
             checksum: Some(whole),
+            second: claim.second,
             at: At::Staging,
         })
     }
@@ -110,55 +114,57 @@ impl LocalStaged {
         let entry = self.entry();
         let tree = &self.shared.tree;
         let (file, stat) = tree.open_file(&entry.path)?;
-        let recorded = tree.recorded(&file, &stat);
+        let record = Record::of(&tree.sys, &file).filter(|record| record.holds(&stat));
+        let recorded = record.map(|record| record.checksum);
+        let untouched = record.filter(|record| record.is_untouched(&stat));
+        let second = untouched.and_then(|record| record.second);
+        let untouched = untouched.map(|record| record.checksum);
         // An earlier commit, whose receipt was lost, may have done all this: then it has
         // the size and time that were offered, and what is proved is on record.
         let is_done = size_of(&stat) == entry.size()
             && mtime_of(&stat) == entry.mtime
-            && (proved.is_none() || recorded == proved);
+            && (proved.is_none() || untouched == proved);
         if version_of(&stat) != version && !is_done {
             return Err(Error::Changed(entry.path.clone()));
         }
         let checksum = proved.or(recorded);
-        // One that was on record for other bytes must not outlive the proof.
-        let is_refuted = recorded.is_some() && recorded != checksum;
-        let old = Mode::masked(stat.st_mode);
         let set = || {
             if touching == Touching::Leave {
                 return Ok(());
             }
-            if mtime_of(&stat) != entry.mtime || is_refuted {
-                self.touch(&file, checksum, old)?;
+            let sys = &tree.sys;
+            let is_moved = entry.mode != Mode::masked(stat.st_mode);
+            if is_moved {
+                sys.set_mode(&file, entry.mode)?;
             }
-            if entry.mode != old {
-                tree.sys.set_mode(&file, entry.mode)?;
+            let is_later = mtime_of(&stat) != entry.mtime;
+            if is_later {
+                sys.set_mtime(&file, entry.mtime)?;
             }
-            Ok(())
+            // One that was on record for other bytes must not outlive the proof, and one for
+            // these is to be no older than what was just set. What somebody may have written
+            // since nobody vouches for, unless it was proved.
+            let renewed = proved.or(untouched);
+            match renewed.filter(|_| is_moved || is_later || renewed != untouched) {
+                Some(checksum) => Recording {
+                    file: &file,
+                    size: entry.size(),
+                    mtime: entry.mtime,
+                    mode: entry.mode,
+                    checksum,
+                    second: second.filter(|_| untouched == Some(checksum)),
+                }
+                .keep(sys),
+                None => Ok(()),
+            }
         };
         set().map_err(|errno| self.failed(Action::Record, errno))?;
         Ok(Sealed {
             file: Some(file),
             checksum,
+            second: None,
             at: At::Home,
         })
-    }
-
-    /// Gives a file that is here its time, and a record that holds with it.
-    fn touch(&self, file: &OwnedFd, checksum: Option<Checksum>, old: Mode) -> Result<(), Errno> {
-        let sys = &self.shared.tree.sys;
-        let of = (self.entry().size(), self.entry().mtime);
-        let sums: Vec<Checksum> = checksum.into_iter().collect();
-        match checksum_record::record(sys, file, of, &sums) {
-            // An attribute is refused to a file that its owner may not write.
-            Err(Errno::ACCESS) => {
-                sys.set_mode(file, Mode::masked(old.bits() | PRIVATE.bits()))?;
-                let recorded = checksum_record::record(sys, file, of, &sums);
-                sys.set_mode(file, old)?;
-                recorded?;
-            }
-            other => other?,
-        }
-        sys.set_mtime(file, self.entry().mtime)
     }
 
     fn settle_link(&self, version: Version, touching: Touching) -> Result<Sealed, Error> {
@@ -176,6 +182,7 @@ impl LocalStaged {
         Ok(Sealed {
             file: None,
             checksum: None,
+            second: None,
             at: At::Home,
         })
     }
@@ -195,6 +202,7 @@ impl LocalStaged {
         Ok(Sealed {
             file: None,
             checksum: None,
+            second: None,
             at: At::Staging,
         })
     }
@@ -227,27 +235,42 @@ impl LocalStaged {
         }
     }
 
-    /// Sets mode, checksum and time. The time comes last: recording the checksum
-    /// is a change too.
-    pub(super) fn finish(
-        &self,
-        file: &OwnedFd,
-        whole: Checksum,
-        second: Option<Checksum>,
-    ) -> Result<(), Error> {
+    /// Sets mode and time.
+    pub(super) fn finish(&self, file: &OwnedFd) -> Result<(), Error> {
         let sys = &self.shared.tree.sys;
-        let of = (self.entry().size(), self.entry().mtime);
-        let sums: Vec<Checksum> = std::iter::once(whole).chain(second).collect();
-        // An attribute is refused to a file that its owner may not write, which it
-        // is when it was finished before.
-        let writable = match second {
-            Some(_) => sys.set_mode(file, PRIVATE),
-            None => Ok(()),
-        };
-        writable
-            .and_then(|()| checksum_record::record(sys, file, of, &sums))
-            .and_then(|()| sys.set_mode(file, self.entry().mode))
+        sys.set_mode(file, self.entry().mode)
             .and_then(|()| sys.set_mtime(file, self.entry().mtime))
             .map_err(|errno| self.failed(Action::Record, errno))
+    }
+
+    /// Records what was proved, and has `publish` give it its name at once.
+    pub(super) fn record(
+        &self,
+        sealed: &Sealed,
+        publish: impl FnOnce() -> Result<(), Error>,
+    ) -> Result<(), Error> {
+        let Some(checksum) = sealed.checksum else {
+            return publish();
+        };
+        let sys = &self.shared.tree.sys;
+        let reopened;
+        let file = if let Some(file) = &sealed.file {
+            file
+        } else {
+            reopened = sys
+                .open_in(self.directory(), &self.name(), OFlags::RDONLY)
+                .map_err(|errno| self.failed(Action::Open, errno))?;
+            &reopened
+        };
+        let entry = self.entry();
+        let recording = Recording {
+            file,
+            size: entry.size(),
+            mtime: entry.mtime,
+            mode: entry.mode,
+            checksum,
+            second: sealed.second,
+        };
+        recording.before(sys, |errno| self.failed(Action::Record, errno), publish)
     }
 }

@@ -19,7 +19,7 @@ use super::partial_label::note;
 use super::partials::Otherwise;
 use super::room::Promise;
 use super::staging_area::Area;
-use crate::content::{Checksum, Geometry, Node, Verified};
+use crate::content::{Geometry, Node, Verified};
 use crate::entry::{Entry, Mode};
 use crate::offer::{Offering, OnExisting, Ticket};
 use crate::store::error::{Action, Error};
@@ -249,7 +249,7 @@ impl LocalStaged {
         }
         let file = self.create()?;
         write(&file)?;
-        self.finish(&file, Checksum::Blake3(block.node().0), None)?;
+        self.finish(&file)?;
         let reopens = self.entry().mode.bits() & PRIVATE.bits() == PRIVATE.bits();
         let keep = !reopens || self.shared.under_way.may_keep();
         *life = Life::Written(keep.then_some(file));

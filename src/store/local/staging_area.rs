@@ -3,7 +3,7 @@
 //! It lies in `.haul` at the root of the receiving tree, on the same file system,
 //! so that publishing is a rename. Nothing in it has a meaning beyond the process
 //! that made it: what an earlier one left is swept. What is worth more than that is
-//! beside it, among the [partials](super::partials).
+//! beside it: the [partials](super::partials), and [nodes](super::kept_nodes).
 
 use std::os::fd::OwnedFd;
 use std::sync::Arc;
@@ -13,6 +13,7 @@ use std::thread;
 use rustix::fs::FileType;
 use rustix::io::Errno;
 
+use super::kept_nodes::NODES;
 use super::partial_files::PARTIAL;
 use super::sys::DIRECTORY;
 use super::tree::{Held, file_type};
@@ -131,7 +132,7 @@ pub(super) fn sweep(tree: &Held) {
         return;
     }
     for name in names(tree, &ours) {
-        if name == PARTIAL {
+        if name == PARTIAL || name == NODES {
             continue;
         }
         let Ok(directory) = tree.sys.open_in(&ours, &name, DIRECTORY) else {
@@ -167,7 +168,7 @@ pub(super) fn open_ours(tree: &Held) -> Result<OwnedFd, Error> {
 }
 
 /// Whether a directory is this user's, and nobody else can enter it.
-fn is_private(tree: &Held, directory: &OwnedFd) -> Result<bool, Errno> {
+pub(super) fn is_private(tree: &Held, directory: &OwnedFd) -> Result<bool, Errno> {
     let stat = tree.sys.stat(directory)?;
     Ok(stat.st_uid == rustix::process::geteuid().as_raw()
         && Mode::masked(stat.st_mode).is_private()

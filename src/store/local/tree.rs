@@ -7,7 +7,7 @@ use std::sync::Arc;
 use rustix::fs::{FileType, OFlags, Stat};
 use rustix::io::Errno;
 
-use super::checksum_record;
+use super::checksum_record::Record;
 use super::named::Named;
 use super::places;
 use super::sys::Sys;
@@ -18,7 +18,7 @@ use crate::entry::{Cursor, LinkTarget, Mtime, Version};
 use crate::fault::Fault;
 use crate::path::RemotePath;
 use crate::store::error::{Action, Error};
-use crate::store::{Place, ReadAt, Source};
+use crate::store::{OnRecord, Place, ReadAt, Source, Touched};
 
 /// A directory. Clones are handles to the same.
 #[derive(Clone, Debug)]
@@ -166,6 +166,22 @@ impl Source for Tree {
 }
 
 impl ReadAt for LocalReader {
+    fn on_record(&self) -> Result<Option<OnRecord>, Error> {
+        let sys = &self.tree.sys;
+        let stat = sys.stat(&self.file);
+        let stat = stat.map_err(|errno| Error::system(Action::Look, &self.path, errno))?;
+        let record = Record::of(sys, &self.file);
+        Ok(record.map(|record| OnRecord {
+            checksum: record.checksum,
+            size: record.size,
+            touched: if record.is_untouched(&stat) {
+                Touched::Never
+            } else {
+                Touched::Since
+            },
+        }))
+    }
+
     fn read_at(&self, into: &mut [u8], offset: u64) -> Result<(), Error> {
         match self.tree.sys.read_at(&self.file, into, offset) {
             Ok(n) if n == into.len() => Ok(()),
@@ -249,8 +265,16 @@ impl Held {
         })
     }
 
+    /// The recorded checksum of a file that has the recorded size and time.
     pub(super) fn recorded(&self, file: &OwnedFd, stat: &Stat) -> Option<Checksum> {
-        checksum_record::recorded(&self.sys, file, size_of(stat), mtime_of(stat))
+        let record = Record::of(&self.sys, file).filter(|record| record.holds(stat));
+        record.map(|record| record.checksum)
+    }
+
+    /// The recorded checksum of a file that nobody has touched since.
+    pub(super) fn untouched(&self, file: &OwnedFd, stat: &Stat) -> Option<Checksum> {
+        let record = Record::of(&self.sys, file).filter(|record| record.is_untouched(stat));
+        record.map(|record| record.checksum)
     }
 
     /// The directory that something is in, and what is there.

@@ -10,6 +10,7 @@ mod control;
 mod download;
 mod listing;
 mod upload;
+mod verifying;
 
 pub use changes::{MakeDir, Remove, Rename};
 pub use control::{Above, Fail, Hello, Rights, Stop, StoreId, Welcome, Working, short};
@@ -19,6 +20,7 @@ pub use upload::{
     Answered, Block, COMMIT_MAX, Commit, Committed, Done, Drop, End, Exception, OFFER_MAX, Offer,
     Offered, Range, Receipt, Want,
 };
+pub use verifying::{Finding, RUNS_MAX, State, Verify};
 
 use minicbor::{Decode, Encode};
 
@@ -105,6 +107,8 @@ pub enum Message {
     MakeDir(MakeDir),
     Rename(Rename),
     Remove(Remove),
+    Verify(Verify),
+    Finding(Finding),
 }
 
 impl Message {
@@ -135,6 +139,8 @@ impl Message {
             Self::MakeDir(_) => Kind::MakeDir,
             Self::Rename(_) => Kind::Rename,
             Self::Remove(_) => Kind::Remove,
+            Self::Verify(_) => Kind::Verify,
+            Self::Finding(_) => Kind::Finding,
         }
     }
 
@@ -171,6 +177,8 @@ impl Message {
             Kind::MakeDir => Self::MakeDir(parts(map, body)?),
             Kind::Rename => Self::Rename(parts(map, body)?),
             Kind::Remove => Self::Remove(parts(map, body)?),
+            Kind::Verify => Self::Verify(parts(map, body)?),
+            Kind::Finding => Self::Finding(parts(map, body)?),
         }))
     }
 }

@@ -126,7 +126,7 @@ fn written(message: &Message) -> Vec<u8> {
     }
     write_each!(
         Hello Welcome List Entries Offer Want Drop Commit Receipt End Done Fetch Sent Nodes
-        NodesAre Stop Working Fail Sum SumIs MakeDir Rename Remove
+        NodesAre Stop Working Fail Sum SumIs MakeDir Rename Remove Verify Finding
     );
     out
 }

@@ -12,8 +12,9 @@ use haul::token::{InvitationId, Secret, Token};
 use haul::wire::Message;
 use haul::wire::message::{
     Above, Answered, Block, Commit, Committed, Done, Drop, End, Entries, Exception, Fail, Fetch,
-    Hello, List, MakeDir, Nodes, NodesAre, Offer, Offered, Range, Receipt, Remove, Rename, Rights,
-    Sent, Stop, StoreId, Sum, SumIs, Unsent, Want, Wanted, Welcome, Working, write,
+    Finding, Hello, List, MakeDir, Nodes, NodesAre, Offer, Offered, Range, Receipt, Remove, Rename,
+    Rights, Sent, State, Stop, StoreId, Sum, SumIs, Unsent, Verify, Want, Wanted, Welcome, Working,
+    write,
 };
 
 use super::{Said, cut, nodes, plain, sample};
@@ -201,12 +202,32 @@ fn around_files() -> Vec<Row> {
             request: 13, path: path("a/sample.bin"), version: VERSION, algorithm: Algorithm::Sha256,
         }
         "sum-is" SumIs { request: 13, checksum: SHA }
+        "verify" Verify { request: 18, path: path("a/sample.bin"), version: VERSION }
+        "finding-sound" Finding { ..finding(State::Sound) }
+        "finding-decayed" Finding {
+            block: Some(1024), decayed: Some(1), runs: vec![Range { first: 1, count: 1 }],
+            ..finding(State::Decayed)
+        }
+        "finding-unplaced" Finding { ..finding(State::Decayed) }
+        "finding-edited" Finding { ..finding(State::Edited) }
+        "finding-unrecorded" Finding { checksum: None, ..finding(State::Unrecorded) }
         "stop" Stop { request: 10 }
         "working" Working {}
         "fail-connection" Fail { ..Fail::connection(Code::Protocol, "unknown flags 0x01") }
         "fail-request" Fail { ..Fail::request(4, Code::NotFound, "\"a\" is not there") }
         "fail-unexpected" Fail { ..Fail::connection(Code::Unexpected, "") }
         "fail-entry" Fail { ..Fail::entry(TRANSFER, LARGE, Code::Limit, "no space") }
+    }
+}
+
+fn finding(state: State) -> Finding {
+    Finding {
+        request: 18,
+        state,
+        checksum: Some(Checksum::Blake3([0x5b; 32])),
+        block: None,
+        decayed: None,
+        runs: Vec::new(),
     }
 }
 

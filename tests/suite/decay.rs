@@ -1,0 +1,467 @@
+//! Whether what is stored is still what was stored, as the library tells it.
+
+use std::fs;
+use std::ops::Range;
+use std::os::unix::fs::{MetadataExt, PermissionsExt};
+use std::path::Path;
+use std::thread::sleep;
+use std::time::{Duration, SystemTime};
+
+use haul::client::{Client, Error, JobOptions, Soundness};
+use haul::code::Code;
+use haul::content::Algorithm;
+use haul::entry::Entry;
+use haul::fault::{Call, Fault};
+use haul::offer::OnExisting;
+use haul::server::Config;
+use haul::store::{Durability, LocalStore, Store};
+
+use crate::rig::{Outcome, Rig, get, noise, outcome, put, remote};
+use crate::rot::{age, decay, decay_under, flip, is_recorded_in_time, record, without_a_time};
+use crate::saboteur::Saboteur;
+
+const MIB: usize = 1 << 20;
+
+/// Five blocks, the last of them smaller.
+const LARGE: usize = 4 * MIB + 7;
+
+/// What is said of the one file at a path.
+fn found(client: &Client, path: &str) -> (Entry, Result<Soundness, Error>) {
+    let mut all = Vec::new();
+    client
+        .verify(Some(&remote(path)), |entry, found| all.push((entry, found)))
+        .unwrap();
+    assert_eq!(all.len(), 1, "{all:?}");
+    all.remove(0)
+}
+
+#[derive(Debug, PartialEq)]
+enum Is {
+    Sound,
+    /// With the runs of blocks that are named, each by its first and the one behind it.
+    Decayed(Option<Vec<(u64, u64)>>),
+    Edited,
+    Unrecorded,
+}
+
+fn decayed_in(runs: &[(u64, u64)]) -> Is {
+    Is::Decayed(Some(runs.to_vec()))
+}
+
+#[track_caller]
+fn is(rig: &Rig, path: &str, expected: &Is) {
+    let (_, found) = found(&rig.client(1), path);
+    let found = match found.unwrap() {
+        Soundness::Sound(_) => Is::Sound,
+        Soundness::Decayed { blocks, .. } => {
+            let run = |run: &Range<u64>| (run.start, run.end);
+            Is::Decayed(blocks.map(|blocks| blocks.runs.iter().map(run).collect()))
+        }
+        Soundness::Edited(_) => Is::Edited,
+        Soundness::Unrecorded => Is::Unrecorded,
+    };
+    assert_eq!(found, *expected, "{path}");
+}
+
+fn puts(rig: &Rig, len: usize, to: &str) {
+    let source = rig.file("source", len);
+    put(&rig.client(1), &[(&source, to)], &JobOptions::default()).is_fine();
+}
+
+/// A server with a large file, `large`, and a small one, `small`.
+fn stored() -> Rig {
+    let rig = Rig::new();
+    puts(&rig, LARGE, "large");
+    puts(&rig, 5, "small");
+    rig
+}
+
+#[test]
+fn what_was_put_is_sound_and_what_came_otherwise_has_no_record() {
+    let rig = stored();
+    puts(&rig, 0, "empty");
+    fs::write(rig.root().join("laid"), "there").unwrap();
+    for name in ["large", "small", "empty"] {
+        is(&rig, name, &Is::Sound);
+    }
+    is(&rig, "laid", &Is::Unrecorded);
+    without_a_time(&rig.root().join("small"));
+    is(&rig, "small", &Is::Unrecorded);
+}
+
+#[test]
+fn a_record_is_written_when_its_file_gets_its_name() {
+    // Long before that its bytes were sent, and the rename may take its time.
+    let slow = Fault::watched(|call| {
+        if matches!(call, Call::FlushData | Call::Rename) {
+            sleep(Duration::from_millis(120));
+        }
+        Ok(())
+    });
+    let rig = Rig::with(Config::default(), slow);
+    for (len, name) in [(5, "small"), (LARGE, "large")] {
+        puts(&rig, len, name);
+        let path = rig.root().join(name);
+        is_recorded_in_time(&path);
+    }
+}
+
+#[test]
+fn what_has_decayed_is_named_to_the_block() {
+    let rig = stored();
+    let path = rig.root().join("large");
+    let at = |block: usize| (block * MIB + 5) as u64;
+    decay(&path, &[at(2)]);
+    is(&rig, "large", &decayed_in(&[(2, 3)]));
+    decay(&path, &[at(3), at(0)]);
+    is(&rig, "large", &decayed_in(&[(0, 1), (2, 4)]));
+    decay(&path, &[at(1), at(4)]);
+    is(&rig, "large", &decayed_in(&[(0, 5)]));
+    // Of one block there is nothing to tell apart.
+    decay(&rig.root().join("small"), &[3]);
+    is(&rig, "small", &Is::Decayed(None));
+}
+
+#[test]
+fn a_block_that_the_disk_does_not_give_has_decayed() {
+    let saboteur = Saboteur::default();
+    let rig = Rig::with(Config::default(), saboteur.fault());
+    puts(&rig, LARGE, "large");
+    // After the kept nodes, head and all.
+    saboteur.arm(Some((Call::ReadAt, 2, 5)));
+    let (_, found) = found(&rig.client(1), "large");
+    let Ok(Soundness::Decayed { blocks, .. }) = found else {
+        panic!("{found:?}");
+    };
+    assert!(saboteur.failed());
+    assert_eq!(blocks.unwrap().decayed, 1);
+    saboteur.arm(None);
+    is(&rig, "large", &Is::Sound);
+}
+
+#[test]
+fn what_was_edited_in_place_is_no_decay() {
+    let edit = |how: fn(&Path)| {
+        let rig = stored();
+        for name in ["large", "small"] {
+            age(&rig.root().join(name));
+            how(&rig.root().join(name));
+            is(&rig, name, &Is::Edited);
+        }
+    };
+    edit(|path| flip(path, &[3]));
+    edit(|path| {
+        flip(path, &[3]);
+        let file = fs::File::options().write(true).open(path).unwrap();
+        file.set_modified(SystemTime::now()).unwrap();
+    });
+    edit(|path| fs::write(path, "something else").unwrap());
+    edit(|path| fs::write(path, "").unwrap());
+}
+
+#[test]
+fn what_was_only_touched_is_sound() {
+    let rig = stored();
+    let path = rig.root().join("large");
+    age(&path);
+    fs::set_permissions(&path, fs::Permissions::from_mode(0o600)).unwrap();
+    is(&rig, "large", &Is::Sound);
+    let file = fs::File::options().write(true).open(&path).unwrap();
+    file.set_modified(SystemTime::UNIX_EPOCH).unwrap();
+    is(&rig, "large", &Is::Sound);
+}
+
+/// What is done to a file by haul moves its change time, and is no edit.
+#[track_caller]
+fn stays_a_decay(how: impl Fn(&Rig) -> &'static str) {
+    let rig = stored();
+    // The change of its time is what is later now, not its bytes.
+    sleep(Duration::from_millis(120));
+    let name = how(&rig);
+    is(&rig, name, &Is::Sound);
+    let path = rig.root().join(name);
+    let before = record(&path);
+    is_recorded_in_time(&path);
+    // As it was settled, but for the flip.
+    decay_under(&path, &before, &[2 * MIB as u64]);
+    is(&rig, name, &decayed_in(&[(2, 3)]));
+}
+
+#[test]
+fn what_was_renamed_or_settled_still_decays() {
+    stays_a_decay(|rig| {
+        let (from, to) = (remote("large"), remote("moved"));
+        rig.client(1).rename(&from, &to).unwrap();
+        "moved"
+    });
+    stays_a_decay(|rig| {
+        let source = rig.dir.path().join("source");
+        fs::write(&source, noise(LARGE)).unwrap();
+        let there = fs::metadata(rig.root().join("large")).unwrap();
+        let file = fs::File::options().write(true).open(&source).unwrap();
+        file.set_modified(there.modified().unwrap()).unwrap();
+        fs::set_permissions(&source, fs::Permissions::from_mode(0o640)).unwrap();
+        put(
+            &rig.client(1),
+            &[(&source, "large")],
+            &JobOptions::default(),
+        )
+        .is_fine();
+        "large"
+    });
+    stays_a_decay(|rig| {
+        let source = rig.dir.path().join("source");
+        fs::write(&source, noise(LARGE)).unwrap();
+        put(
+            &rig.client(1),
+            &[(&source, "large")],
+            &JobOptions::default(),
+        )
+        .is_fine();
+        "large"
+    });
+}
+
+#[test]
+fn nothing_that_haul_does_blesses_an_edit() {
+    let rig = stored();
+    let path = rig.root().join("large");
+    age(&path);
+    flip(&path, &[5]);
+    let client = rig.client(1);
+    client.rename(&remote("large"), &remote("moved")).unwrap();
+    is(&rig, "moved", &Is::Edited);
+    client.rename(&remote("moved"), &remote("large")).unwrap();
+    // Size and time are those of what was stored: only the mode is set.
+    let source = rig.dir.path().join("source");
+    fs::write(&source, noise(LARGE)).unwrap();
+    let settles = |mode: u32, modified: SystemTime, code: u8| {
+        let file = fs::File::options().write(true).open(&source).unwrap();
+        file.set_modified(modified).unwrap();
+        fs::set_permissions(&source, fs::Permissions::from_mode(mode)).unwrap();
+        let put = put(&client, &[(&source, "large")], &JobOptions::default());
+        assert_eq!(put.code(), code, "{put:?}");
+        is(&rig, "large", &Is::Edited);
+    };
+    settles(0o600, fs::metadata(&path).unwrap().modified().unwrap(), 0);
+    // Another time has the bytes compared, and its record is no witness of them.
+    settles(0o600, SystemTime::UNIX_EPOCH, 6);
+}
+
+/// Puts a copy in place of what has decayed.
+fn repair(client: &Client, path: &str, good: &Path) -> (Outcome, u64) {
+    let (entry, found) = found(client, path);
+    let Ok(Soundness::Decayed { recorded, .. }) = found else {
+        panic!("{found:?}");
+    };
+    repair_as_found(client, (&entry, recorded), good)
+}
+
+fn repair_as_found(
+    client: &Client,
+    (entry, recorded): (&Entry, haul::content::Checksum),
+    good: &Path,
+) -> (Outcome, u64) {
+    let mut sent = 0;
+    let outcome = outcome(|monitor| {
+        let repaired = client.repair(entry, recorded, good, monitor);
+        let count = &monitor.progress.bytes_sent;
+        sent = count.load(std::sync::atomic::Ordering::Relaxed);
+        repaired
+    });
+    (outcome, sent)
+}
+
+#[test]
+fn a_repair_sends_the_blocks_that_have_decayed_and_no_others() {
+    let rig = stored();
+    let path = rig.root().join("large");
+    fs::set_permissions(&path, fs::Permissions::from_mode(0o640)).unwrap();
+    let before = fs::metadata(&path).unwrap();
+    decay(&path, &[MIB as u64, 3 * MIB as u64]);
+    decay(&rig.root().join("small"), &[0]);
+    let client = rig.client(1);
+    for (name, len, sends) in [("large", LARGE, 2 * MIB), ("small", 5, 5)] {
+        let good = rig.file("good", len);
+        fs::set_permissions(&good, fs::Permissions::from_mode(0o777)).unwrap();
+        let (outcome, sent) = repair(&client, name, &good);
+        outcome.is_fine();
+        assert_eq!(sent, sends as u64, "{name}");
+        assert_eq!(fs::read(rig.root().join(name)).unwrap(), noise(len));
+        is(&rig, name, &Is::Sound);
+    }
+    let after = fs::metadata(&path).unwrap();
+    assert_eq!(after.modified().unwrap(), before.modified().unwrap());
+    assert_eq!(after.mode(), before.mode());
+    let into = rig.dir.path().join("into");
+    get(
+        &client,
+        &[("large", "large")],
+        &into,
+        &JobOptions::default(),
+    )
+    .is_fine();
+    assert_eq!(fs::read(into.join("large")).unwrap(), noise(LARGE));
+}
+
+#[test]
+fn a_copy_that_is_none_repairs_nothing() {
+    let rig = stored();
+    let path = rig.root().join("large");
+    decay(&path, &[MIB as u64]);
+    let there = fs::read(&path).unwrap();
+    let bad = rig.file("bad", LARGE);
+    flip(&bad, &[0]);
+    let shorter = rig.file("shorter", LARGE - 1);
+    let missing = rig.dir.path().join("missing");
+    for (good, code) in [
+        (&bad, 7),
+        (&shorter, 7),
+        (&rig.dir.path().to_owned(), 7),
+        (&missing, 10),
+    ] {
+        let (outcome, sent) = repair(&rig.client(1), "large", good);
+        assert_eq!((outcome.code(), sent), (code, 0), "{outcome:?}");
+        assert_eq!(fs::read(&path).unwrap(), there);
+    }
+}
+
+#[test]
+fn a_file_that_changed_since_it_was_verified_is_not_repaired() {
+    let rig = stored();
+    let path = rig.root().join("large");
+    decay(&path, &[MIB as u64]);
+    let client = rig.client(1);
+    let (entry, found) = found(&client, "large");
+    let Ok(Soundness::Decayed { recorded, .. }) = found else {
+        panic!("{found:?}");
+    };
+    let good = rig.file("good", LARGE);
+    flip(&path, &[7]);
+    let there = fs::read(&path).unwrap();
+    let (outcome, _) = repair_as_found(&client, (&entry, recorded), &good);
+    assert_eq!(outcome.code(), 6, "{outcome:?}");
+    assert_eq!(fs::read(&path).unwrap(), there);
+}
+
+#[test]
+fn what_has_decayed_is_not_fetched() {
+    let rig = stored();
+    for name in ["large", "small"] {
+        decay(&rig.root().join(name), &[3]);
+        let into = rig.dir.path().join("into");
+        let client = rig.client(1);
+        let got = get(&client, &[(name, name)], &into, &JobOptions::default());
+        assert_eq!(got.code(), 7, "{got:?}");
+        assert!(!into.join(name).exists());
+    }
+}
+
+fn kept(rig: &Rig) -> Vec<std::path::PathBuf> {
+    let nodes = fs::read_dir(rig.root().join(".haul/nodes"));
+    let nodes = nodes.into_iter().flatten();
+    nodes.map(|node| node.unwrap().path()).collect()
+}
+
+#[test]
+fn nodes_are_private_and_go_with_their_file() {
+    let mut rig = stored();
+    puts(&rig, LARGE + 1, "other");
+    let nodes = rig.root().join(".haul/nodes");
+    let mode = |path: &Path| fs::metadata(path).unwrap().mode() & 0o777;
+    assert_eq!(mode(&nodes), 0o700);
+    assert_eq!(kept(&rig).len(), 2);
+    assert!(kept(&rig).iter().all(|kept| mode(kept) == 0o600));
+    let client = rig.client(1);
+    client.rename(&remote("large"), &remote("moved")).unwrap();
+    rig.stop();
+    let sweep = || {
+        let store = LocalStore::serve(&rig.root(), Durability::Batch, Fault::default()).unwrap();
+        store.sweep();
+    };
+    sweep();
+    assert_eq!(kept(&rig).len(), 2, "both files are there");
+    fs::remove_file(rig.root().join("other")).unwrap();
+    sweep();
+    assert_eq!(kept(&rig).len(), 1);
+    fs::write(rig.root().join("moved"), "other bytes").unwrap();
+    sweep();
+    assert_eq!(kept(&rig).len(), 1, "it has the record still");
+    fs::remove_file(rig.root().join("moved")).unwrap();
+    sweep();
+    assert!(!rig.root().join(".haul").exists());
+}
+
+#[test]
+fn of_nodes_that_have_decayed_themselves_nothing_is_believed() {
+    for damage in [
+        |path: &Path| flip(path, &[24 + 32]),
+        |path: &Path| flip(path, &[0]),
+        |path: &Path| flip(path, &[17]),
+        |path: &Path| flip(path, &[23]),
+        |path: &Path| fs::write(path, "haulnode").unwrap(),
+        |path: &Path| fs::remove_file(path).unwrap(),
+    ] {
+        let rig = stored();
+        decay(&rig.root().join("large"), &[2 * MIB as u64]);
+        damage(&kept(&rig)[0]);
+        is(&rig, "large", &Is::Decayed(None));
+    }
+}
+
+#[test]
+fn a_download_keeps_no_nodes() {
+    let rig = stored();
+    let into = rig.dir.path().join("into");
+    let client = rig.client(1);
+    get(
+        &client,
+        &[("large", "large")],
+        &into,
+        &JobOptions::default(),
+    )
+    .is_fine();
+    assert!(!into.join(".haul").exists());
+}
+
+#[test]
+fn nodes_that_cannot_be_kept_are_no_failure() {
+    let rig = Rig::new();
+    fs::create_dir(rig.root().join(".haul")).unwrap();
+    fs::set_permissions(rig.root().join(".haul"), fs::Permissions::from_mode(0o700)).unwrap();
+    fs::write(rig.root().join(".haul/nodes"), "in the way").unwrap();
+    puts(&rig, LARGE, "large");
+    is(&rig, "large", &Is::Sound);
+}
+
+#[test]
+fn a_second_checksum_is_kept_with_the_first() {
+    let rig = Rig::new();
+    let source = rig.file("source", LARGE);
+    let options = JobOptions {
+        checksum: Algorithm::Sha256,
+        on_existing: OnExisting::Replace,
+        ..JobOptions::default()
+    };
+    put(&rig.client(1), &[(&source, "large")], &options).is_fine();
+    let client = rig.client(1);
+    client.rename(&remote("large"), &remote("moved")).unwrap();
+    let record = record(&rig.root().join("moved"));
+    let starts: Vec<&str> = record.lines().map(|line| &line[..7]).collect();
+    assert_eq!(starts, ["blake3:", "sha256:"]);
+    is(&rig, "moved", &Is::Sound);
+}
+
+#[test]
+fn a_directory_or_a_missing_name_is_told_as_elsewhere() {
+    let rig = stored();
+    fs::create_dir(rig.root().join("d")).unwrap();
+    std::os::unix::fs::symlink("large", rig.root().join("link")).unwrap();
+    let client = rig.client(1);
+    let listing = client.verify(Some(&remote("d")), |_, _| panic!("a file"));
+    assert_eq!(listing.unwrap().entries, []);
+    for (path, code) in [("missing", Code::NotFound), ("link", Code::File)] {
+        let error = client.verify(Some(&remote(path)), |_, _| panic!("a file"));
+        assert_eq!(error.unwrap_err().code(), code, "{path}");
+    }
+}
