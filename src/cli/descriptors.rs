@@ -1,4 +1,4 @@
-//! How many connections the system lets a server keep: each takes a descriptor.
+//! How many files the system lets a process open, and so how many connections a server keep.
 
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 
@@ -11,10 +11,16 @@ pub(super) struct Room {
 }
 
 /// Raises this process's limit as far as it may, and finds room for so many connections.
+pub(super) fn room_for(wanted: usize) -> Room {
+    raise();
+    room(wanted, getrlimit(Resource::Nofile).current)
+}
+
+/// Raises this process's limit as far as it may.
 ///
 /// The limit that a shell or a service starts with is meant for programs that pass a
 /// descriptor above 1,023 to `select`, which nothing here does.
-pub(super) fn room_for(wanted: usize) -> Room {
+pub(super) fn raise() {
     let limit = getrlimit(Resource::Nofile);
     if limit.current != limit.maximum {
         let raised = Rlimit {
@@ -24,7 +30,6 @@ pub(super) fn room_for(wanted: usize) -> Room {
         // Where the system refuses, the limit is what it was, and is read anew.
         let _ = setrlimit(Resource::Nofile, raised);
     }
-    room(wanted, getrlimit(Resource::Nofile).current)
 }
 
 /// A quarter of the descriptors is left for files that are being sent and received.

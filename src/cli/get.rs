@@ -8,6 +8,7 @@ use crate::client::{Client, Download, Event, JobOptions};
 use crate::code::Code;
 use crate::path::PathError;
 
+use super::descriptors;
 use super::destination::{LocalPlace, Place};
 use super::errand::Errands;
 use super::escape;
@@ -21,6 +22,8 @@ pub(super) fn run(
     errands: &Errands,
     report: &mut Report,
 ) -> anyhow::Result<Option<Code>> {
+    // Many small files arrive at once, and each is open until it has its name.
+    descriptors::raise();
     report.set_effect(get.options.effect);
     let outcome = fetch(
         || errands.client_for(&get.peer, &get.reach),

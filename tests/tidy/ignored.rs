@@ -41,9 +41,7 @@ fn unlisted(names: &[String], list: &str) -> Vec<String> {
     let commands = list
         .lines()
         .filter_map(|line| line.trim().strip_prefix(COMMAND));
-    let words: Vec<&str> = commands
-        .filter_map(|rest| rest.split(' ').next())
-        .collect();
+    let words: Vec<&str> = commands.filter_map(|rest| rest.split(' ').next()).collect();
     let mut found = Vec::new();
     for name in names {
         if !words.iter().any(|word| name.contains(word)) {

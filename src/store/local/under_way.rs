@@ -2,7 +2,9 @@
 
 use std::collections::{HashMap, HashSet};
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, Weak};
+
+use rustix::process::{Resource, getrlimit};
 
 use super::staging::LocalStaged;
 use crate::entry::Entry;
@@ -12,8 +14,12 @@ use crate::store::error::Error;
 /// at most 200 MiB of memory.
 const BLOCKS_MAX: usize = 1 << 22;
 
-/// While no more blocks than these are under way, small files keep their descriptors.
-const KEEP_MAX: usize = 64;
+/// While no more blocks than these are under way, small files keep their descriptors: as many
+/// as a client has under way over some connections.
+const KEEP_MAX: usize = 2048;
+
+/// The part of all descriptors that a process may have which small files keep, at most.
+const KEEP_PART: u64 = 8;
 
 /// What is staged and has a ticket, and how much is kept in mind of all.
 #[derive(Debug, Default)]
@@ -21,6 +27,8 @@ pub(super) struct UnderWay {
     staged: Mutex<HashMap<u64, Weak<LocalStaged>>>,
     /// Blocks whose state is held in memory.
     blocks: AtomicUsize,
+    /// While how many are, small files keep their descriptors.
+    keep: OnceLock<usize>,
 }
 
 impl UnderWay {
@@ -64,8 +72,14 @@ impl UnderWay {
         self.blocks.fetch_sub(count, Ordering::Relaxed);
     }
 
-    /// Whether a small file's descriptor may be kept until its commit.
+    /// Whether a small file's descriptor may be kept until its commit, where it would be opened
+    /// again without it.
     pub(super) fn may_keep(&self) -> bool {
-        self.blocks.load(Ordering::Relaxed) <= KEEP_MAX
+        let keep = *self.keep.get_or_init(|| {
+            let limit = getrlimit(Resource::Nofile).current;
+            let part = limit.map_or(usize::MAX, |limit| (limit / KEEP_PART) as usize);
+            part.min(KEEP_MAX)
+        });
+        self.blocks.load(Ordering::Relaxed) <= keep
     }
 }
