@@ -2,63 +2,25 @@
 
 use std::fs::{self, File};
 use std::os::unix::fs::FileExt;
-use std::path::{Path, PathBuf};
-use std::process::Command;
+use std::path::Path;
 
 use haul::client::{Client, JobOptions, Options, Soundness};
 use haul::fault::Fault;
 use haul::server::{Config, Handle, Server};
 use haul::store::{Durability, LocalStore};
 
+use crate::disk::Disk;
 use crate::rig::{get, noise, outcome, put, remote};
 
 const LARGE: usize = (5 << 20) + 1;
 
-/// An image of a disk with a file system, mounted or not.
-struct Disk {
-    image: PathBuf,
-    mount: PathBuf,
-}
-
-#[track_caller]
-fn runs(program: &str, arguments: &[&Path]) {
-    let status = Command::new(program).args(arguments).status().unwrap();
-    assert!(status.success(), "{program} {arguments:?}: {status}");
-}
-
-impl Disk {
-    fn new(within: &Path) -> Self {
-        let (image, mount) = (within.join("image"), within.join("mount"));
-        File::create(&image).unwrap().set_len(64 << 20).unwrap();
-        fs::create_dir(&mount).unwrap();
-        runs("mkfs.ext4", &["-q".as_ref(), &image]);
-        Self { image, mount }
-    }
-
-    /// Does something with the directory while it is mounted.
-    fn mounted<T>(&self, what: impl FnOnce(&Path) -> T) -> T {
-        /// It is not left mounted, also where a check fails.
-        struct Mounted<'m>(&'m Path);
-        impl Drop for Mounted<'_> {
-            fn drop(&mut self) {
-                let _ = Command::new("umount").arg(self.0).status();
-            }
-        }
-        runs("mount", &["-oloop".as_ref(), &self.image, &self.mount]);
-        let mounted = Mounted(&self.mount);
-        let served = mounted.0.join("served");
-        fs::create_dir_all(&served).unwrap();
-        what(&served)
-    }
-
-    /// Flips a bit where these bytes are on the disk.
-    fn flip(&self, bytes: &[u8]) {
-        let all = fs::read(&self.image).unwrap();
-        let mut found = all.windows(bytes.len()).enumerate();
-        let (at, _) = found.find(|(_, window)| *window == bytes).expect("there");
-        let image = File::options().write(true).open(&self.image).unwrap();
-        image.write_all_at(&[bytes[0] ^ 1], at as u64).unwrap();
-    }
+/// Flips a bit where these bytes are on a disk that is not mounted.
+fn flip(disk: &Disk, bytes: &[u8]) {
+    let all = fs::read(&disk.image).unwrap();
+    let mut found = all.windows(bytes.len()).enumerate();
+    let (at, _) = found.find(|(_, window)| *window == bytes).expect("there");
+    let image = File::options().write(true).open(&disk.image).unwrap();
+    image.write_all_at(&[bytes[0] ^ 1], at as u64).unwrap();
 }
 
 fn serving(root: &Path) -> (Handle, Client) {
@@ -69,30 +31,34 @@ fn serving(root: &Path) -> (Handle, Client) {
     (server.start().unwrap(), client)
 }
 
-/// With root, on a system that gives it loop devices:
-///
-///     cargo test --test suite -- --ignored a_byte_that_changes_beneath
 #[test]
-#[ignore = "mounts an image of a disk, for which it has to be root"]
 fn a_byte_that_changes_beneath_the_file_system_is_found_and_mended() {
     let dir = tempfile::tempdir().unwrap();
-    let disk = Disk::new(dir.path());
+    let at = dir.path().join("mount");
+    let served = at.join("served");
+    fs::create_dir(&at).unwrap();
+    let Some(disk) = Disk::at(dir.path().join("image"), &at, 64) else {
+        return;
+    };
+    fs::create_dir(&served).unwrap();
     let files = [("small", 5000), ("large", LARGE)];
     let good = files.map(|(name, len)| {
         let path = dir.path().join(name);
         fs::write(&path, noise(len)).unwrap();
         path
     });
-    disk.mounted(|root| {
-        let (_serving, client) = serving(root);
+    {
+        let (_serving, client) = serving(&served);
         let all = [(&*good[0], "small"), (&*good[1], "large")];
         put(&client, &all, &JobOptions::default()).is_fine();
-    });
+    }
+    disk.take_out();
     // The beginning of its third block, and of the only one.
-    disk.flip(&noise(LARGE)[2 << 20..][..64]);
-    disk.flip(&noise(5000)[..64]);
-    disk.mounted(|root| {
-        let (_serving, client) = serving(root);
+    flip(&disk, &noise(LARGE)[2 << 20..][..64]);
+    flip(&disk, &noise(5000)[..64]);
+    disk.mount();
+    {
+        let (_serving, client) = serving(&served);
         let mut decayed: Vec<(_, _, Option<Vec<u64>>)> = Vec::new();
         client
             .verify(None, |entry, found| match found.unwrap() {
@@ -124,5 +90,5 @@ fn a_byte_that_changes_beneath_the_file_system_is_found_and_mended() {
             client.verify(path, count).unwrap();
         }
         assert_eq!(sound, 3);
-    });
+    }
 }

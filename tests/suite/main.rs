@@ -27,6 +27,7 @@ mod deep;
 mod descriptors;
 mod differing;
 mod directories;
+mod disk;
 mod document;
 mod drop_box_asked;
 mod drop_box_asks;

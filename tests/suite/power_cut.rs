@@ -5,18 +5,17 @@
 //! mounted again is what had reached it, as after a power cut. What a disk loses from a cache of
 //! its own is not tried by this.
 //!
-//! It takes root, a loop device, `mkfs.ext4` and `python3`, which makes the ioctl. Where they are
-//! not to be had that is said, and nothing is tried.
+//! Beside what such a disk takes, it takes `python3`, which makes the ioctl.
 
 use std::collections::BTreeMap;
 use std::fs;
 use std::io::{BufRead, BufReader, Write};
-use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::Instant;
 
 use rustix::process::Signal;
 
+use crate::disk::{Disk, succeeds};
 use crate::objects::objects;
 use crate::place::Place;
 use crate::program::{PATIENCE, Running};
@@ -36,52 +35,6 @@ print('ready', flush=True)
 sys.stdin.readline()
 fcntl.ioctl(disk, 0x8004587D, struct.pack('I', 2))
 print('off', flush=True)";
-
-/// A disk whose power can be cut. It is unmounted when this goes.
-struct Disk {
-    image: PathBuf,
-    at: PathBuf,
-}
-
-impl Disk {
-    /// Puts one in an empty directory. None, and said so, where that cannot be had.
-    fn at(image: PathBuf, at: &Path) -> Option<Self> {
-        let file = fs::File::create(&image).unwrap();
-        file.set_len(256 << 20).unwrap();
-        let at = at.to_owned();
-        let disk = Self { image, at };
-        let made = succeeds(Command::new("mkfs.ext4").arg("-q").arg(&disk.image));
-        let has_python = succeeds(Command::new("python3").arg("--version"));
-        if made && has_python && disk.mount() {
-            return Some(disk);
-        }
-        eprintln!("not tried, as there is no loop device, no mkfs.ext4 or no python3");
-        None
-    }
-
-    fn mount(&self) -> bool {
-        let mut mount = Command::new("mount");
-        succeeds(mount.args(["-o", "loop"]).arg(&self.image).arg(&self.at))
-    }
-
-    /// Has the power come back: what the disk still knows is there again.
-    #[track_caller]
-    fn come_back(&self) {
-        assert!(succeeds(Command::new("umount").arg(&self.at)), "in use");
-        assert!(self.mount(), "the disk does not come back");
-    }
-}
-
-impl Drop for Disk {
-    fn drop(&mut self) {
-        succeeds(Command::new("umount").arg("--lazy").arg(&self.at));
-    }
-}
-
-fn succeeds(command: &mut Command) -> bool {
-    let quiet = command.stdout(Stdio::null()).stderr(Stdio::null());
-    quiet.status().is_ok_and(|status| status.success())
-}
 
 /// What cuts the power when it is told to, without being started first.
 struct Axe(Child);
@@ -173,7 +126,11 @@ impl Rounds {
         for name in ["root", "here"] {
             fs::create_dir(dir.path().join(name)).unwrap();
         }
-        let disk = Disk::at(dir.path().join("image"), &dir.path().join("root"))?;
+        if !succeeds(Command::new("python3").arg("--version")) {
+            eprintln!("not tried, as there is no python3");
+            return None;
+        }
+        let disk = Disk::at(dir.path().join("image"), &dir.path().join("root"), 256)?;
         Some(Self {
             place: Place::serving_in(dir, flags),
             disk: Some(disk),
@@ -220,7 +177,9 @@ impl Rounds {
         let end = Instant::now() + PATIENCE;
         assert!(self.place.server.running.ends_by(end), "it was killed");
         drop(watch);
-        disk.come_back();
+        // What the disk still knows is there again.
+        disk.take_out();
+        disk.mount();
         let told = objects(&told).into_iter().filter_map(|object| {
             let is = |key: &str, what: &str| object.get(key).is_some_and(|value| value == what);
             let is_stored = is("event", "file") && is("status", "stored");

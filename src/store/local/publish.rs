@@ -84,6 +84,11 @@ pub(super) fn commit(
             None => place(shared, &mut directories, &entry).map(|()| None),
             Some(drop_box) => drop_box.place(&mut directories, &entry.staged, &entry.sealed),
         };
+        if placed.is_err() {
+            // On a full disk, what it has taken is what the next one lacks.
+            entry.sealed.file = None;
+            entry.staged.give_up_name();
+        }
         results[entry.place] = Some(placed.map(|aside| {
             if entry.sealed.at == At::Staging {
                 entry.staged.keep_nodes(aside.as_ref());

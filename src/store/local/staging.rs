@@ -158,6 +158,15 @@ impl LocalStaged {
         self.named.store(false, Ordering::Relaxed);
     }
 
+    /// Removes what has the staged name. What a part of is kept stays.
+    pub(super) fn give_up_name(&self) {
+        let is_part = self.among_partials.get().is_some();
+        if !is_part && self.named.swap(false, Ordering::Relaxed) {
+            let sys = &self.shared.tree.sys;
+            let _ = sys.unlink(&self.area.directory, self.name());
+        }
+    }
+
     pub(super) fn failed(&self, action: Action, errno: Errno) -> Error {
         Error::system(action, &self.entry().path, errno)
     }
@@ -325,12 +334,6 @@ impl Drop for LocalStaged {
         let under_way = &self.shared.under_way;
         under_way.forget(self.number);
         under_way.forget_blocks(self.blocks().tracked());
-        if self.named.load(Ordering::Relaxed) {
-            let _ = self
-                .shared
-                .tree
-                .sys
-                .unlink(&self.area.directory, self.name());
-        }
+        self.give_up_name();
     }
 }
