@@ -170,7 +170,7 @@ fn who_is_not_root_records_what_they_may_not_write_to() {
     place.says("mv [ADDRESS]/t/x [ADDRESS]/t/moved", 0, "", "");
     for (name, mode) in [("moved", 0o444), ("y", 0o400), ("z", 0o555)] {
         let path = on_server(&place, name);
-        is_recorded_in_time(&path);
+        assert!(is_recorded_in_time(&path), "{}", path.display());
         let there = fs::metadata(path).unwrap().permissions();
         assert_eq!(there.mode() & 0o777, mode, "{name}");
     }
