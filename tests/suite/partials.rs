@@ -2,6 +2,7 @@
 
 use std::fs;
 use std::ops::Range;
+use std::os::fd::OwnedFd;
 use std::path::Path;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
@@ -13,6 +14,7 @@ use haul::identity::Identity;
 use haul::offer::{Offering, OnExisting};
 use haul::store::local::LocalStaged;
 use haul::store::{Claim, Durability, LocalStore, Missing, Staged, Store};
+use rustix::process::{PidfdFlags, PidfdGetfdFlags, getpid, pidfd_getfd, pidfd_open};
 
 use crate::raw::{cut, entry, transfer};
 use crate::rig::{noise, remote};
@@ -207,6 +209,33 @@ fn a_download_sweeps_what_is_old_and_in_nobody_s_hands() {
     put(&at_work, 4..12);
     let result = other.commit(vec![(at_work, claim())]).remove(0);
     assert!(result.is_ok(), "{result:?}");
+}
+
+/// All that this process has open beneath a directory, once more: as a child has it that was
+/// started by somebody else here, until it runs its program.
+fn as_a_child_has_it(dir: &Path) -> Vec<OwnedFd> {
+    let this = pidfd_open(getpid(), PidfdFlags::empty()).unwrap();
+    let all = fs::read_dir("/proc/self/fd").unwrap().flatten();
+    let beneath = all.filter(|file| fs::read_link(file.path()).is_ok_and(|at| at.starts_with(dir)));
+    let number = |file: fs::DirEntry| file.file_name().to_str().unwrap().parse().unwrap();
+    let copy = |file| pidfd_getfd(&this, number(file), PidfdGetfdFlags::empty()).unwrap();
+    beneath.map(copy).collect()
+}
+
+#[test]
+fn a_lock_ends_with_who_had_it_whatever_a_child_still_has_open() {
+    let dir = tempfile::tempdir().unwrap();
+    let server = serve(dir.path());
+    let job = || LocalStore::receive(dir.path(), transfer(), Fault::default()).unwrap();
+    let (store, y) = (job(), entry("y", &bytes()));
+    let (put_to_server, fetched) = (stage(&server, &x()), stage(&store, &y));
+    put(&put_to_server, 0..4);
+    put(&fetched, 0..4);
+    let open = as_a_child_has_it(dir.path());
+    assert!(open.len() >= 6, "{open:?}");
+    drop((put_to_server, fetched, server, store));
+    assert_eq!(found(&serve(dir.path()), &x()), 4);
+    assert_eq!(found(&job(), &y), 4);
 }
 
 #[test]

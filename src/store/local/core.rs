@@ -8,6 +8,7 @@ use super::made::Made;
 use super::partials::Partials;
 use super::room::Room;
 use super::staging_area::{Area, Keeper};
+use super::sys::Unlocking;
 use super::tree::Held;
 use super::under_way::UnderWay;
 use crate::identity::Identity;
@@ -52,6 +53,8 @@ pub(super) struct Core {
     pub(super) room: Room,
     pub(super) publishing: Mutex<()>,
     pub(super) key: [u8; 32],
+    /// What keeps another server out of the root. It goes last.
+    _served: Option<Unlocking>,
 }
 
 /// On whose behalf something is stored, and what they may see and change of what is there.
@@ -69,6 +72,7 @@ impl Core {
         keeper: Keeper,
         (durability, reporting): (Durability, bool),
         key: [u8; 32],
+        served: Option<Unlocking>,
     ) -> Self {
         Self {
             partials: Partials::new(&top, &keeper),
@@ -83,6 +87,7 @@ impl Core {
             room: Room::default(),
             publishing: Mutex::new(()),
             key,
+            _served: served,
         }
     }
 

@@ -55,7 +55,7 @@ use drop_box::DropBox;
 use judging::Judge;
 use resuming::may_be_sent;
 use staging_area::Keeper;
-use sys::DIRECTORY;
+use sys::{DIRECTORY, Unlocking};
 use tree::Held;
 use within::Records;
 
@@ -94,7 +94,9 @@ impl LocalStore {
     fn serve_held(tree: Arc<Held>, durability: Durability) -> Result<Self, Error> {
         let path = &tree.path;
         // The root's own lock, so that a tree that is only read stays untouched.
-        tree.sys.lock(&tree.root).map_err(|errno| match errno {
+        let root = tree.sys.open_in(&tree.root, ".", DIRECTORY);
+        let locked = root.and_then(|root| tree.sys.lock(root));
+        let locked = locked.map_err(|errno| match errno {
             Errno::WOULDBLOCK => Error::Served(path.to_owned()),
             errno => Error::Root {
                 action: Action::Lock,
@@ -103,7 +105,7 @@ impl LocalStore {
             },
         })?;
         staging_area::check(&tree)?;
-        Self::new(tree, Keeper::Server, durability)
+        Self::new(tree, Keeper::Server, durability, Some(locked))
     }
 
     /// Opens the directory at `path` for one download.
@@ -113,7 +115,7 @@ impl LocalStore {
     /// [`Error::Root`] where it cannot be opened.
     pub fn receive(path: &Path, job: TransferId, fault: Fault) -> Result<Self, Error> {
         let tree = Held::open(path, fault)?;
-        let store = Self::new(tree, Keeper::Job(job.to_string()), Durability::Batch)?;
+        let store = Self::new(tree, Keeper::Job(job.to_string()), Durability::Batch, None)?;
         store.sweep();
         Ok(store)
     }
@@ -130,7 +132,12 @@ impl LocalStore {
         self.shared.room.limit(limits);
     }
 
-    fn new(tree: Arc<Held>, keeper: Keeper, durability: Durability) -> Result<Self, Error> {
+    fn new(
+        tree: Arc<Held>,
+        keeper: Keeper,
+        durability: Durability,
+        served: Option<Unlocking>,
+    ) -> Result<Self, Error> {
         let mut key = [0; 32];
         rustix::rand::getrandom(&mut key, rustix::rand::GetRandomFlags::empty()).map_err(
             |errno| Error::Root {
@@ -145,7 +152,13 @@ impl LocalStore {
             shared: Arc::new(Shared {
                 tree: Arc::clone(&tree),
                 under: None,
-                core: Arc::new(Core::new(tree, keeper, (durability, reporting), key)),
+                core: Arc::new(Core::new(
+                    tree,
+                    keeper,
+                    (durability, reporting),
+                    key,
+                    served,
+                )),
             }),
             by: Identity::Owner,
             telling: Telling::All,

@@ -13,7 +13,7 @@ use rustix::io::Errno;
 use super::blocks::Blocks;
 use super::partial_label::{Label, noted};
 use super::staging_area::{Keeper, failed, make, names, open_ours};
-use super::sys::DIRECTORY;
+use super::sys::{DIRECTORY, Unlocking};
 use super::tree::{Held, file_type, mtime_of, size_of};
 use crate::identity::Identity;
 use crate::path::RESERVED;
@@ -39,7 +39,7 @@ pub(super) struct Partial {
 /// An open file that is being received.
 #[derive(Debug)]
 pub(super) struct Body {
-    pub(super) file: OwnedFd,
+    pub(super) file: Unlocking,
     /// Where the nodes of its blocks are noted. Whoever puts a file knows them, whoever
     /// fetches one has nobody to ask.
     pub(super) notes: Option<OwnedFd>,
@@ -158,9 +158,9 @@ impl PartialFiles {
             Err(Errno::NOENT) => return Found::Nothing,
             Err(_) => return Found::Useless,
         };
-        if sys.lock(&file).is_err() {
+        let Ok(file) = sys.lock(file) else {
             return Found::Busy;
-        }
+        };
         match sys.stat(&file) {
             // Whoever had the lock has removed it, and another may have its name.
             Ok(stat) if stat.st_nlink == 0 => return Found::Busy,
@@ -234,10 +234,10 @@ impl PartialFiles {
             Err(Errno::EXIST) => return Ok(None),
             file => file?,
         };
-        if sys.lock(&file).is_err() {
+        let Ok(file) = sys.lock(file) else {
             self.remove(directory, &of.name);
             return Ok(None);
-        }
+        };
         sys.resize(&file, of.label.size)?;
         let beside = label_name(&of.name);
         // One that has lost its file is of no use.
@@ -268,12 +268,17 @@ impl PartialFiles {
         };
         let sys = &self.tree.sys;
         // Its lock is let go of only when all is removed.
-        let file = sys.open_in(&directory, name, OFlags::RDONLY | OFlags::NONBLOCK);
-        let is_free = file.as_ref().map_or(true, |file| sys.lock(file).is_ok());
-        if is_free {
-            self.remove(&directory, name);
-        }
-        is_free
+        let flags = OFlags::RDONLY | OFlags::NONBLOCK;
+        let _locked = match sys
+            .open_in(&directory, name, flags)
+            .map(|file| sys.lock(file))
+        {
+            Ok(Err(_)) => return false,
+            Ok(Ok(locked)) => Some(locked),
+            Err(_) => None,
+        };
+        self.remove(&directory, name);
+        true
     }
 
     /// All there are, or all of an identity, those first that were written to the longest ago.

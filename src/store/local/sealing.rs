@@ -71,7 +71,7 @@ impl LocalStaged {
         let nodes = nodes.filter(|nodes| !nodes.is_empty());
         let nodes = nodes.ok_or_else(|| Error::Incomplete(path()))?;
         let (file, finished) = match std::mem::replace(&mut *life, Life::Ended) {
-            Life::Open(body) => (Some(body.file), false),
+            Life::Open(body) => (body.file.into_file(), false),
             Life::Written(file) => (file, true),
             Life::Unborn | Life::Ended => return Err(Error::NoStaging),
         };

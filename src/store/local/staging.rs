@@ -224,7 +224,10 @@ impl LocalStaged {
             let file = self.create()?;
             let sized = self.shared.tree.sys.resize(&file, size);
             sized.map_err(|errno| self.failed(Action::Stage, errno))?;
-            *life = Life::Open(Body { file, notes: None });
+            *life = Life::Open(Body {
+                file: file.into(),
+                notes: None,
+            });
         }
         Ok(())
     }

@@ -15,7 +15,7 @@ use rustix::io::Errno;
 
 use super::kept_nodes::NODES;
 use super::partial_files::PARTIAL;
-use super::sys::DIRECTORY;
+use super::sys::{DIRECTORY, Unlocking};
 use super::tree::{Held, file_type};
 use crate::entry::Mode;
 use crate::path::RESERVED;
@@ -41,7 +41,7 @@ pub(super) enum Keeper {
 pub(super) struct Area {
     tree: Arc<Held>,
     ours: OwnedFd,
-    pub(super) directory: OwnedFd,
+    pub(super) directory: Unlocking,
     name: String,
     next: AtomicU64,
 }
@@ -81,7 +81,7 @@ impl Area {
         let directory = sys
             .open_in(&ours, &name, DIRECTORY)
             .and_then(|directory| {
-                sys.lock(&directory)?;
+                let directory = sys.lock(directory)?;
                 let (held, named) = (sys.stat(&directory)?, sys.stat_in(&ours, &name)?);
                 let same = held.st_ino == named.st_ino;
                 same.then_some(directory).ok_or(Errno::NOENT)
@@ -138,7 +138,7 @@ pub(super) fn sweep(tree: &Held) {
         let Ok(directory) = tree.sys.open_in(&ours, &name, DIRECTORY) else {
             continue;
         };
-        if tree.sys.lock(&directory).is_ok() {
+        if let Ok(directory) = tree.sys.lock(directory) {
             empty(tree, &directory);
             let _ = tree.sys.remove_dir(&ours, &name);
         }
