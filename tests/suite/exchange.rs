@@ -1,11 +1,9 @@
-//! One exchange in memory, damaged at every byte.
+//! One exchange in memory, so short that something can be done to each of its bytes.
 //!
-//! Blocks of 1 KiB make a whole put or get a few KiB long, so that each of its
-//! bytes can be flipped and each of its prefixes cut, in both directions. Encrypted,
-//! some bytes of each record stand for the others, which one seal protects.
+//! Blocks of 1 KiB make a whole put or get a few KiB long. Encrypted, it goes over sockets,
+//! and what is done is done beneath the encryption.
 
 use std::fs;
-use std::path::Path;
 use std::sync::{Arc, Mutex};
 use std::thread;
 use std::time::Duration;
@@ -18,18 +16,10 @@ use haul::store::{Durability, LocalStore, Tree};
 use haul::transfer::Deadlines;
 
 use crate::memory::{Damage, Side, Wire};
-use crate::raw::SOON;
-use crate::rig::{Outcome, forget_partials, noise, outcome, remote, visible};
-use crate::secrecy::{Keys, Secrecy, plain_and_encrypted};
-use crate::tampering::{Place, Tampered, place, places};
+use crate::rig::{Outcome, noise, outcome, remote, visible};
+use crate::secrecy::{Keys, Secrecy};
+use crate::tampering::Tampered;
 use crate::wrapped::{Deaf, Wrapped};
-
-plain_and_encrypted! {
-    no_damage_to_what_the_client_says_in_a_put_publishes_anything,
-    no_damage_to_what_the_server_says_in_a_put_passes_for_success,
-    no_damage_to_what_the_client_says_in_a_get_publishes_anything,
-    no_damage_to_what_the_server_says_in_a_get_publishes_anything,
-}
 
 /// Three blocks, the last of them short.
 const LEN: usize = 2 * 1024 + 300;
@@ -58,7 +48,7 @@ struct Joined {
 
 impl Exchange {
     /// One in which nothing is kept from one round to the next: they say the same.
-    fn new(secrecy: Secrecy) -> Self {
+    pub fn new(secrecy: Secrecy) -> Self {
         Self::within(secrecy, Deadlines::default(), Duration::ZERO)
     }
 
@@ -67,7 +57,7 @@ impl Exchange {
         Self::within(Secrecy::Plain, Deadlines::default(), keep)
     }
 
-    fn within(secrecy: Secrecy, deadlines: Deadlines, keep: Duration) -> Self {
+    pub fn within(secrecy: Secrecy, deadlines: Deadlines, keep: Duration) -> Self {
         let dir = tempfile::tempdir().unwrap();
         let content = noise(LEN);
         for name in ["root", "into"] {
@@ -179,149 +169,4 @@ impl Exchange {
         assert_eq!(visible(&directory), beside, "{what}");
         there
     }
-}
-
-/// An exchange, and another in which nothing is waited for long: where a length was flipped
-/// upwards, both sides wait.
-struct Exchanges {
-    secrecy: Secrecy,
-    patient: Exchange,
-    hasty: Exchange,
-}
-
-impl Exchanges {
-    fn new(secrecy: Secrecy) -> Self {
-        let hasty = Deadlines {
-            opening: SOON,
-            stall: SOON,
-            ..Deadlines::default()
-        };
-        Self {
-            secrecy,
-            patient: Exchange::new(secrecy),
-            hasty: Exchange::within(secrecy, hasty, Duration::ZERO),
-        }
-    }
-
-    /// Each damage to what was said, and the exchange to do it in.
-    fn damages(&self, said: &[u8]) -> Vec<(Damage, &Exchange)> {
-        let places = match self.secrecy {
-            Secrecy::Plain => (0..said.len()).collect(),
-            Secrecy::Encrypted => places(said),
-        };
-        let each = |at| {
-            let is_length = self.secrecy == Secrecy::Encrypted && place(said, at) == Place::Length;
-            let exchange = if is_length {
-                &self.hasty
-            } else {
-                &self.patient
-            };
-            [(Damage::Flip(at), exchange), (Damage::Cut(at), exchange)]
-        };
-        places.into_iter().flat_map(each).collect()
-    }
-
-    /// Whether damage had to be noticed, by what was said when it was done: whether there is
-    /// a record more or less is the affair of the clock.
-    fn must_fail(&self, damage: Damage, said: &[u8]) -> bool {
-        match (self.secrecy, damage) {
-            (_, Damage::None) => false,
-            (Secrecy::Plain, Damage::Flip(_) | Damage::Cut(_)) => true,
-            (Secrecy::Encrypted, Damage::Flip(at)) => {
-                matches!(place(said, at), Place::Length | Place::Content)
-            }
-            (Secrecy::Encrypted, Damage::Cut(at)) => place(said, at) != Place::Goodbye,
-        }
-    }
-
-    /// Holds what came of damage against what had to.
-    #[track_caller]
-    fn check(&self, ran: &Ran, (from, damage): (Side, Damage), published: bool, what: &str) {
-        let code = ran.outcome.code();
-        if self.must_fail(damage, &ran.said[from as usize]) {
-            let is_noticed = match self.secrecy {
-                // In clear a damaged block is one of other bytes.
-                Secrecy::Plain => code != 0,
-                Secrecy::Encrypted => matches!(code, 3 | 9),
-            };
-            assert!(is_noticed, "{what}: {:?}", ran.outcome);
-        }
-        assert!(code != 0 || published, "{what}: a success of nothing");
-    }
-}
-
-/// Does every damage to what `from` says in a put.
-fn put_is_damaged(secrecy: Secrecy, from: Side) {
-    let exchanges = Exchanges::new(secrecy);
-    let clean = exchanges.patient.put(from, Damage::None);
-    clean.outcome.is_fine();
-    assert!(exchanges.patient.published("root", &["there"], "undamaged"));
-    let said = &clean.said[from as usize];
-    assert!(said.len() > 100, "{said:?} is no exchange");
-    for (damage, exchange) in exchanges.damages(said) {
-        let what = format!("{from:?} {damage:?} of {}", said.len());
-        let ran = exchange.put(from, damage);
-        let published = exchange.published("root", &["there"], &what);
-        exchanges.check(&ran, (from, damage), published, &what);
-        // The commit is the last that a client says: damaged, it was not read whole.
-        assert!(
-            from == Side::Server || !published || ran.outcome.code() == 0,
-            "{what}: published without a commit"
-        );
-        is_swept(&exchange.dir.path().join("root/.haul/staging"), &what);
-    }
-    let after = exchanges.patient.put(from, Damage::Cut(usize::MAX));
-    assert!(
-        exchanges
-            .patient
-            .published("root", &["there"], "after the last answer")
-    );
-    after.outcome.is_fine();
-}
-
-/// Does every damage to what `from` says in a get.
-fn get_is_damaged(secrecy: Secrecy, from: Side) {
-    let exchanges = Exchanges::new(secrecy);
-    let clean = exchanges.patient.get(from, Damage::None);
-    clean.outcome.is_fine();
-    assert!(exchanges.patient.published("into", &[], "undamaged"));
-    let said = &clean.said[from as usize];
-    assert!(said.len() > 100, "{said:?} is no exchange");
-    for (damage, exchange) in exchanges.damages(said) {
-        let what = format!("{from:?} {damage:?} of {}", said.len());
-        let ran = exchange.get(from, damage);
-        let published = exchange.published("into", &[], &what);
-        exchanges.check(&ran, (from, damage), published, &what);
-        assert_eq!(
-            published,
-            ran.outcome.code() == 0,
-            "{what}: published without an end"
-        );
-        is_swept(&exchange.dir.path().join("into/.haul/staging"), &what);
-        forget_partials(&exchange.dir.path().join("into"));
-    }
-    exchanges.patient.get(from, Damage::None).outcome.is_fine();
-}
-
-/// Nothing is left of what was staged.
-#[track_caller]
-fn is_swept(staging: &Path, what: &str) {
-    let left = fs::read_dir(staging).map_or(0, Iterator::count);
-    assert_eq!(left, 0, "{what}: staging is left behind");
-}
-
-fn no_damage_to_what_the_client_says_in_a_put_publishes_anything(secrecy: Secrecy) {
-    put_is_damaged(secrecy, Side::Client);
-}
-
-fn no_damage_to_what_the_server_says_in_a_put_passes_for_success(secrecy: Secrecy) {
-    put_is_damaged(secrecy, Side::Server);
-}
-
-fn no_damage_to_what_the_client_says_in_a_get_publishes_anything(secrecy: Secrecy) {
-    get_is_damaged(secrecy, Side::Client);
-}
-
-fn no_damage_to_what_the_server_says_in_a_get_publishes_anything(secrecy: Secrecy) {
-    get_is_damaged(secrecy, Side::Server);
 }

@@ -19,6 +19,7 @@ mod confined;
 mod connections;
 mod crashes;
 mod cut_and_resumed;
+mod damaged;
 mod deep;
 mod descriptors;
 mod differing;
