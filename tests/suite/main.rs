@@ -63,6 +63,7 @@ mod lost_clients;
 mod loudness;
 mod manuals;
 mod many_names;
+mod meddled;
 mod memory;
 mod much_at_once;
 mod names;
