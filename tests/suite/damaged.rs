@@ -13,7 +13,7 @@ use std::time::Duration;
 use haul::transfer::Deadlines;
 
 use crate::both_ways::{WAYS, Way};
-use crate::exchange::{Exchange, Ran};
+use crate::exchange::{Exchange, Ran, Setting};
 use crate::memory::{DAMAGES, Damage, Side};
 use crate::rig::forget_partials;
 use crate::secrecy::{Secrecy, plain_and_encrypted};
@@ -131,7 +131,11 @@ impl Exchanges {
         Self {
             kind,
             patient: Exchange::new(kind.secrecy),
-            hasty: Exchange::within(kind.secrecy, hasty, Duration::ZERO),
+            hasty: Exchange::with(Setting {
+                secrecy: kind.secrecy,
+                deadlines: hasty,
+                ..Setting::default()
+            }),
         }
     }
 

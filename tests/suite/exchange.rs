@@ -11,6 +11,7 @@ use std::time::Duration;
 use haul::client::{Client, Download, JobOptions, Options, Upload};
 use haul::fault::Fault;
 use haul::net::Transport;
+use haul::offer::OnExisting;
 use haul::server::{Config, Server};
 use haul::store::{Durability, LocalStore, Tree};
 use haul::transfer::Deadlines;
@@ -28,9 +29,33 @@ const LEN: usize = 2 * 1024 + 300;
 pub struct Exchange {
     pub dir: tempfile::TempDir,
     server: Server<Wrapped<LocalStore, Deaf>>,
-    content: Vec<u8>,
+    pub content: Vec<u8>,
     keys: Keys,
-    deadlines: Deadlines,
+    setting: Setting,
+}
+
+/// What may be chosen of an exchange.
+#[derive(Clone)]
+pub struct Setting {
+    pub secrecy: Secrecy,
+    pub deadlines: Deadlines,
+    /// How long the server keeps what was broken off.
+    pub keep: Duration,
+    /// Where the calls fail of the client and of the server.
+    pub faults: [Fault; 2],
+    pub on_existing: OnExisting,
+}
+
+impl Default for Setting {
+    fn default() -> Self {
+        Self {
+            secrecy: Secrecy::Plain,
+            deadlines: Deadlines::default(),
+            keep: Duration::ZERO,
+            faults: Default::default(),
+            on_existing: OnExisting::Refuse,
+        }
+    }
 }
 
 /// What an exchange came to, and what each side has said.
@@ -49,15 +74,13 @@ struct Joined {
 impl Exchange {
     /// One in which nothing is kept from one round to the next: they say the same.
     pub fn new(secrecy: Secrecy) -> Self {
-        Self::within(secrecy, Deadlines::default(), Duration::ZERO)
+        Self::with(Setting {
+            secrecy,
+            ..Setting::default()
+        })
     }
 
-    /// One in clear whose server keeps what was broken off for so long.
-    pub fn keeping(keep: Duration) -> Self {
-        Self::within(Secrecy::Plain, Deadlines::default(), keep)
-    }
-
-    pub fn within(secrecy: Secrecy, deadlines: Deadlines, keep: Duration) -> Self {
+    pub fn with(setting: Setting) -> Self {
         let dir = tempfile::tempdir().unwrap();
         let content = noise(LEN);
         for name in ["root", "into"] {
@@ -66,12 +89,14 @@ impl Exchange {
         fs::write(dir.path().join("source"), &content).unwrap();
         fs::write(dir.path().join("root/there"), &content).unwrap();
         let root = dir.path().join("root");
-        let store = LocalStore::serve(&root, Durability::Batch, Fault::default()).unwrap();
-        store.keep_partials(keep);
+        let store = LocalStore::serve(&root, Durability::Batch, setting.faults[1].clone());
+        let store = store.unwrap();
+        store.keep_partials(setting.keep);
         let store = Wrapped::new(store, 1024, Deaf);
-        let keys = Keys::of(secrecy);
+        let keys = Keys::of(setting.secrecy);
         let config = keys.guard(Config {
-            deadlines,
+            deadlines: setting.deadlines,
+            fault: setting.faults[1].clone(),
             ..Config::default()
         });
         let server = Server::bind(store, &[], config).unwrap();
@@ -80,7 +105,7 @@ impl Exchange {
             server,
             content,
             keys,
-            deadlines,
+            setting,
         }
     }
 
@@ -118,7 +143,8 @@ impl Exchange {
         };
         let options = Options {
             connections: 1,
-            deadlines: self.deadlines,
+            deadlines: self.setting.deadlines,
+            fault: self.setting.faults[0].clone(),
             ..Options::default()
         };
         let client = Client::over(connect, options);
@@ -133,14 +159,19 @@ impl Exchange {
     }
 
     pub fn put(&self, from: Side, damage: Damage) -> Ran {
-        let tree = Tree::open(self.dir.path(), Fault::default()).unwrap();
-        let source = Arc::new(Wrapped::new(tree, 1024, Deaf));
+        let tree = Tree::open(self.dir.path(), self.setting.faults[0].clone());
+        let source = |tree| {
+            (
+                Arc::new(Wrapped::new(tree, 1024, Deaf)),
+                Some(remote("source")),
+            )
+        };
         let upload = Upload {
-            from: Ok((source, Some(remote("source")))),
+            from: tree.map(source),
             to: Some(remote("new")),
         };
         self.run(from, damage, |client| {
-            outcome(|monitor| client.put(vec![upload], &JobOptions::default(), monitor))
+            outcome(|monitor| client.put(vec![upload], &self.options(), monitor))
         })
     }
 
@@ -151,8 +182,15 @@ impl Exchange {
         };
         let into = self.dir.path().join("into");
         self.run(from, damage, |client| {
-            outcome(|monitor| client.get(vec![download], &into, &JobOptions::default(), monitor))
+            outcome(|monitor| client.get(vec![download], &into, &self.options(), monitor))
         })
+    }
+
+    fn options(&self) -> JobOptions {
+        JobOptions {
+            on_existing: self.setting.on_existing,
+            ..JobOptions::default()
+        }
     }
 
     /// Takes away what an exchange has published, and says whether it was there:

@@ -94,6 +94,7 @@ mod rehearsals;
 mod relay;
 mod removals;
 mod resumed_commands;
+mod resumed_faults;
 mod resuming;
 mod rig;
 mod round_trip;
