@@ -311,6 +311,26 @@ fn a_byte_that_is_damaged_in_a_large_file_never_passes_for_success() {
     are_tried(Secrecy::Plain, LARGE, Pace::Spread(6));
 }
 
+#[test]
+fn a_reset_in_mid_body_publishes_nothing() {
+    for way in WAYS {
+        let mut lane = Lane::new(Secrecy::Plain, LARGE);
+        let from = match way {
+            Way::Put => Side::Client,
+            Way::Get => Side::Server,
+        };
+        lane.tries(Try {
+            way,
+            from,
+            damage: Damage::Reset(LARGE / 2),
+            retries: 0,
+        });
+        let new = lane.place.root().join("new-1");
+        assert!(!new.exists() && !lane.place.here().join("new-1").exists());
+        lane.ends();
+    }
+}
+
 /// In clear it leaves out no byte; encrypted, and of a large file, it tries some.
 ///
 ///     cargo test --release --test suite -- --ignored --nocapture every_byte_between_two_programs

@@ -61,6 +61,16 @@ impl Place {
     /// The same with a server whose root is a disk of so many MiB, in memory. None, and said
     /// so, where that cannot be had.
     pub fn on_a_disk_of(mib: usize, flags: &str) -> Option<Self> {
+        Self::mounted(&format!("size={mib}m"), "", flags)
+    }
+
+    /// The same with a disk on which a shell did this, and that nobody can write to since.
+    pub fn on_a_read_only_disk(done: &str, flags: &str) -> Option<Self> {
+        let done = format!("; {done}; mount -o remount,ro .");
+        Self::mounted("size=8m", &done, flags)
+    }
+
+    fn mounted(options: &str, done: &str, flags: &str) -> Option<Self> {
         let may_mount = |status: ExitStatus| status.success();
         let mut tried = Command::new("unshare");
         tried.args(["-rm", "mount", "-t", "tmpfs", "small", "/mnt"]);
@@ -73,7 +83,7 @@ impl Place {
             fs::create_dir(dir.path().join(name)).unwrap();
         }
         let root = dir.path().join("root");
-        let mount = format!("mount -t tmpfs -o size={mib}m,mode=700 small .; cd \"$PWD\"");
+        let mount = format!("mount -t tmpfs -o {options},mode=700 small .; cd \"$PWD\"{done}");
         let inside = program::in_shell(&mount, &Served::command(&root, &home_in(&dir), flags));
         let server = Served::of(program::wrapped("unshare", &["-rm"], &inside));
         let user = User::Ours;
