@@ -22,7 +22,7 @@ use crate::rig::{forget_partials, noise, visible};
 use crate::unharmed::eventually;
 
 /// The calls on the way of a put or a get, and what each is made to fail with.
-const CALLS: [(&str, &[&str]); 17] = [
+const CALLS: [(&str, &[&str]); 16] = [
     ("openat", &["EIO", "EMFILE", "ENOMEM"]),
     ("openat2", &["EIO", "EMFILE", "ENOSPC", "EROFS"]),
     ("mkdirat", &["ENOSPC", "EDQUOT", "EROFS"]),
@@ -39,13 +39,12 @@ const CALLS: [(&str, &[&str]); 17] = [
     ("getdents64", &["EIO", "ENOMEM"]),
     ("recvfrom", &["EIO", "ENOMEM"]),
     ("writev", &["EIO", "ENOMEM"]),
-    ("sendto", &["EIO", "ENOMEM"]),
 ];
 
 /// Calls without which nothing may be called done.
 const NEEDED: [&str; 3] = ["fsync", "syncfs", "renameat2"];
 
-const SOCKET: [&str; 3] = ["recvfrom", "writev", "sendto"];
+const SOCKET: [&str; 2] = ["recvfrom", "writev"];
 
 /// A server that goes on, and the tree that is put there or fetched from it.
 struct Bench {
@@ -313,7 +312,7 @@ fn staged(directory: &Path) -> Vec<PathBuf> {
 /// Needs strace, and the right to trace a process that it did not start: root, or
 /// `kernel.yama.ptrace_scope` of 0.
 ///
-///     cargo test --release --test suite -- --ignored --nocapture strace_refuses_each_call_in_turn
+///     cargo test --test suite -- --ignored --nocapture strace_refuses_each_call_in_turn
 #[test]
 #[ignore = "takes ten minutes, strace, and the right to trace"]
 fn strace_refuses_each_call_in_turn() {

@@ -333,7 +333,7 @@ fn a_reset_in_mid_body_publishes_nothing() {
 
 /// In clear it leaves out no byte; encrypted, and of a large file, it tries some.
 ///
-///     cargo test --release --test suite -- --ignored --nocapture every_byte_between_two_programs
+///     cargo test --test suite -- --ignored --nocapture every_byte_between_two_programs
 #[test]
 #[ignore = "takes a quarter of an hour"]
 fn every_byte_between_two_programs_is_damaged_in_every_way() {

@@ -242,3 +242,24 @@ impl Drop for End {
         self.wire.changed.notify_all();
     }
 }
+
+#[test]
+fn each_damage_is_what_it_is_called() {
+    for (damage, came, end) in [
+        (Damage::None, &b"abcd"[..], None),
+        (Damage::Flip(1), b"a`cd", None),
+        (Damage::Drop(1), b"acd", None),
+        (Damage::Repeat(1), b"abbcd", None),
+        (Damage::Stall(1), b"a", None),
+        (Damage::Cut(1), b"a", Some(Fate::Ends)),
+        (Damage::Reset(1), b"a", Some(Fate::Resets)),
+    ] {
+        assert_eq!(damage.carry(0, b"abcd"), (came.to_vec(), end), "{damage:?}");
+        // What comes in two pieces is damaged at the same byte.
+        let (mut first, ended) = damage.carry(0, b"ab");
+        if ended.is_none() {
+            first.extend(damage.carry(2, b"cd").0);
+        }
+        assert_eq!(first, came, "{damage:?}");
+    }
+}

@@ -269,7 +269,7 @@ fn whatever_call_fails_at_the_client_a_file_is_the_old_one_or_whole_and_the_code
 
 /// Fails each call with each error:
 ///
-///     cargo test --release --test suite -- --ignored --nocapture every_call_fails_with_every_error
+///     cargo test --test suite -- --ignored --nocapture every_call_fails_with_every_error
 #[test]
 #[ignore = "takes a minute"]
 fn every_call_fails_with_every_error() {
