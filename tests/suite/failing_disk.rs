@@ -56,11 +56,13 @@ fn puts_small(rig: &Rig) -> Outcome {
 
 /// What was said of each file that failed.
 fn failures(outcome: &Outcome) -> Vec<&str> {
-    let text = |event| match event {
-        &Event::Failed { ref text, .. } => Some(text.as_str()),
-        _ => None,
-    };
-    outcome.events.iter().filter_map(text).collect()
+    let mut failures = Vec::new();
+    for event in &outcome.events {
+        if let Event::Failed { text, .. } = event {
+            failures.push(text.as_str());
+        }
+    }
+    failures
 }
 
 /// Every write, flush and rename of a put fails with this: each time it ends in the code, with

@@ -271,7 +271,7 @@ fn whatever_call_fails_at_the_client_a_file_is_the_old_one_or_whole_and_the_code
 ///
 ///     cargo test --test suite -- --ignored --nocapture every_call_fails_with_every_error
 #[test]
-#[ignore = "takes a minute"]
+#[ignore = "takes two minutes"]
 fn every_call_fails_with_every_error() {
     for side in [Side::Client, Side::Server] {
         let calls = sweeps(side, |_| ERRORS.to_vec());
