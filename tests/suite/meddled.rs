@@ -345,7 +345,7 @@ fn a_reset_in_mid_body_publishes_nothing() {
 ///
 ///     cargo test --test suite -- --ignored --nocapture every_byte_between_two_programs
 #[test]
-#[ignore = "takes a quarter of an hour"]
+#[ignore = "takes nine minutes"]
 fn every_byte_between_two_programs_is_damaged_in_every_way() {
     for (secrecy, len, pace) in [
         (Secrecy::Plain, SMALL, Pace::Each(1)),

@@ -136,7 +136,7 @@ fn forty_mebibytes_go_up_and_come_back_in_little_memory() {
 ///
 ///     cargo test --release --test suite -- --ignored a_file_over_four_gib_is_exact
 #[test]
-#[ignore = "takes a minute, and 9 GiB of disk"]
+#[ignore = "takes two minutes, and 9 GiB of disk"]
 fn a_file_over_four_gib_is_exact() {
     let place = Place::serving("");
     let len = (1 << 32) + 5;
