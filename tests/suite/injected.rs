@@ -325,7 +325,7 @@ fn staged(directory: &Path) -> Vec<PathBuf> {
 ///
 ///     cargo test --test suite -- --ignored --nocapture strace_refuses_each_call_in_turn
 #[test]
-#[ignore = "takes ten minutes, strace, and the right to trace"]
+#[ignore = "takes four minutes, strace, and the right to trace"]
 fn strace_refuses_each_call_in_turn() {
     for way in WAYS {
         for side in [Side::Server, Side::Client] {
