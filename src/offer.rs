@@ -97,7 +97,7 @@ pub enum Reason {
     Mount,
     /// It is a link that would lead out of the tree.
     LeadsOut,
-    /// The file is larger than what is free.
+    /// The file is larger than what is free, or there is room for no other.
     Space,
     /// It is more than whoever offers it may store.
     Quota,
@@ -107,6 +107,8 @@ pub enum Reason {
     Count,
     /// The file is larger than any may be.
     Size,
+    /// Nothing can be written to the file system.
+    ReadOnly,
 }
 
 /// What reopens a staged file from any connection of the same identity.

@@ -292,6 +292,7 @@ impl Error {
             Self::Mount(_) => Reason::Mount,
             Self::LeadsOut(_) => Reason::LeadsOut,
             Self::NoRoom { .. } => Reason::Space,
+            Self::System { errno, .. } | Self::Root { errno, .. } => reason_of(*errno),
             // One file is refused for its number where there is none left.
             Self::OverQuota { files: Some(0), .. } => Reason::Count,
             Self::OverQuota { .. } => Reason::Quota,
@@ -320,6 +321,15 @@ fn code_of(errno: Errno) -> Code {
     match errno {
         Errno::NOSPC | Errno::DQUOT | Errno::FBIG => Code::Limit,
         _ => Code::File,
+    }
+}
+
+/// Why, where a person has to see to the disk before another try.
+fn reason_of(errno: Errno) -> Reason {
+    match errno {
+        Errno::NOSPC | Errno::DQUOT => Reason::Space,
+        Errno::ROFS => Reason::ReadOnly,
+        _ => Reason::Unsaid,
     }
 }
 

@@ -130,6 +130,7 @@ written_as!(
         Reason::Replacing => 8,
         Reason::Count => 9,
         Reason::Size => 10,
+        Reason::ReadOnly => 11,
     },
     // A later version may know more reasons; the code says enough.
     |d| Ok(match d.u8()? {
@@ -143,6 +144,7 @@ written_as!(
         8 => Self::Replacing,
         9 => Self::Count,
         10 => Self::Size,
+        11 => Self::ReadOnly,
         _ => Self::Unsaid,
     })
 );

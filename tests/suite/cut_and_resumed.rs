@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use crate::exchange::{Exchange, Ran};
+use crate::exchange::{Exchange, Ran, Setting};
 use crate::memory::{Damage, Side};
 use crate::rig::forget_partials;
 use crate::watch::staged;
@@ -11,6 +11,14 @@ const WEEK: Duration = Duration::from_secs(7 * 24 * 3600);
 
 /// Not every byte: what comes of one is mostly what comes of the next.
 const STEP: usize = 7;
+
+/// An exchange whose server keeps what was broken off.
+fn keeping() -> Exchange {
+    Exchange::with(Setting {
+        keep: WEEK,
+        ..Setting::default()
+    })
+}
 
 /// Which way the file goes, and what that is called.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -38,7 +46,7 @@ impl Way {
 
 /// Cuts what `from` says before every so many bytes; the next try goes on, and ends well.
 fn is_cut_and_goes_on(way: Way, from: Side) {
-    let exchange = Exchange::keeping(WEEK);
+    let exchange = keeping();
     let (directory, beside) = way.target();
     let target = exchange.dir.path().join(directory);
     let whole = way.run(&exchange, from, Damage::None);
@@ -72,7 +80,7 @@ fn is_cut_and_goes_on(way: Way, from: Side) {
 
 /// Damages what `from` says when it goes on after a cut.
 fn is_damaged_when_it_goes_on(way: Way, from: Side) {
-    let exchange = Exchange::keeping(WEEK);
+    let exchange = keeping();
     let (directory, beside) = way.target();
     let target = exchange.dir.path().join(directory);
     let whole = way.run(&exchange, from, Damage::None);

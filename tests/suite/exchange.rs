@@ -1,11 +1,9 @@
-//! One exchange in memory, damaged at every byte.
+//! One exchange in memory, so short that something can be done to each of its bytes.
 //!
-//! Blocks of 1 KiB make a whole put or get a few KiB long, so that each of its
-//! bytes can be flipped and each of its prefixes cut, in both directions. Encrypted,
-//! some bytes of each record stand for the others, which one seal protects.
+//! Blocks of 1 KiB make a whole put or get a few KiB long. Encrypted, it goes over sockets,
+//! and what is done is done beneath the encryption.
 
 use std::fs;
-use std::path::Path;
 use std::sync::{Arc, Mutex};
 use std::thread;
 use std::time::Duration;
@@ -13,23 +11,16 @@ use std::time::Duration;
 use haul::client::{Client, Download, JobOptions, Options, Upload};
 use haul::fault::Fault;
 use haul::net::Transport;
+use haul::offer::OnExisting;
 use haul::server::{Config, Server};
 use haul::store::{Durability, LocalStore, Tree};
 use haul::transfer::Deadlines;
 
 use crate::memory::{Damage, Side, Wire};
-use crate::raw::SOON;
-use crate::rig::{Outcome, forget_partials, noise, outcome, remote, visible};
-use crate::secrecy::{Keys, Secrecy, plain_and_encrypted};
-use crate::tampering::{Place, Tampered, place, places};
+use crate::rig::{Outcome, noise, outcome, remote, visible};
+use crate::secrecy::{Keys, Secrecy};
+use crate::tampering::Tampered;
 use crate::wrapped::{Deaf, Wrapped};
-
-plain_and_encrypted! {
-    no_damage_to_what_the_client_says_in_a_put_publishes_anything,
-    no_damage_to_what_the_server_says_in_a_put_passes_for_success,
-    no_damage_to_what_the_client_says_in_a_get_publishes_anything,
-    no_damage_to_what_the_server_says_in_a_get_publishes_anything,
-}
 
 /// Three blocks, the last of them short.
 const LEN: usize = 2 * 1024 + 300;
@@ -38,9 +29,33 @@ const LEN: usize = 2 * 1024 + 300;
 pub struct Exchange {
     pub dir: tempfile::TempDir,
     server: Server<Wrapped<LocalStore, Deaf>>,
-    content: Vec<u8>,
+    pub content: Vec<u8>,
     keys: Keys,
-    deadlines: Deadlines,
+    setting: Setting,
+}
+
+/// What may be chosen of an exchange.
+#[derive(Clone)]
+pub struct Setting {
+    pub secrecy: Secrecy,
+    pub deadlines: Deadlines,
+    /// How long the server keeps what was broken off.
+    pub keep: Duration,
+    /// Where the calls fail of the client and of the server.
+    pub faults: [Fault; 2],
+    pub on_existing: OnExisting,
+}
+
+impl Default for Setting {
+    fn default() -> Self {
+        Self {
+            secrecy: Secrecy::Plain,
+            deadlines: Deadlines::default(),
+            keep: Duration::ZERO,
+            faults: Default::default(),
+            on_existing: OnExisting::Refuse,
+        }
+    }
 }
 
 /// What an exchange came to, and what each side has said.
@@ -58,16 +73,14 @@ struct Joined {
 
 impl Exchange {
     /// One in which nothing is kept from one round to the next: they say the same.
-    fn new(secrecy: Secrecy) -> Self {
-        Self::within(secrecy, Deadlines::default(), Duration::ZERO)
+    pub fn new(secrecy: Secrecy) -> Self {
+        Self::with(Setting {
+            secrecy,
+            ..Setting::default()
+        })
     }
 
-    /// One in clear whose server keeps what was broken off for so long.
-    pub fn keeping(keep: Duration) -> Self {
-        Self::within(Secrecy::Plain, Deadlines::default(), keep)
-    }
-
-    fn within(secrecy: Secrecy, deadlines: Deadlines, keep: Duration) -> Self {
+    pub fn with(setting: Setting) -> Self {
         let dir = tempfile::tempdir().unwrap();
         let content = noise(LEN);
         for name in ["root", "into"] {
@@ -76,12 +89,14 @@ impl Exchange {
         fs::write(dir.path().join("source"), &content).unwrap();
         fs::write(dir.path().join("root/there"), &content).unwrap();
         let root = dir.path().join("root");
-        let store = LocalStore::serve(&root, Durability::Batch, Fault::default()).unwrap();
-        store.keep_partials(keep);
+        let store = LocalStore::serve(&root, Durability::Batch, setting.faults[1].clone());
+        let store = store.unwrap();
+        store.keep_partials(setting.keep);
         let store = Wrapped::new(store, 1024, Deaf);
-        let keys = Keys::of(secrecy);
+        let keys = Keys::of(setting.secrecy);
         let config = keys.guard(Config {
-            deadlines,
+            deadlines: setting.deadlines,
+            fault: setting.faults[1].clone(),
             ..Config::default()
         });
         let server = Server::bind(store, &[], config).unwrap();
@@ -90,7 +105,7 @@ impl Exchange {
             server,
             content,
             keys,
-            deadlines,
+            setting,
         }
     }
 
@@ -128,7 +143,8 @@ impl Exchange {
         };
         let options = Options {
             connections: 1,
-            deadlines: self.deadlines,
+            deadlines: self.setting.deadlines,
+            fault: self.setting.faults[0].clone(),
             ..Options::default()
         };
         let client = Client::over(connect, options);
@@ -143,14 +159,19 @@ impl Exchange {
     }
 
     pub fn put(&self, from: Side, damage: Damage) -> Ran {
-        let tree = Tree::open(self.dir.path(), Fault::default()).unwrap();
-        let source = Arc::new(Wrapped::new(tree, 1024, Deaf));
+        let tree = Tree::open(self.dir.path(), self.setting.faults[0].clone());
+        let source = |tree| {
+            (
+                Arc::new(Wrapped::new(tree, 1024, Deaf)),
+                Some(remote("source")),
+            )
+        };
         let upload = Upload {
-            from: Ok((source, Some(remote("source")))),
+            from: tree.map(source),
             to: Some(remote("new")),
         };
         self.run(from, damage, |client| {
-            outcome(|monitor| client.put(vec![upload], &JobOptions::default(), monitor))
+            outcome(|monitor| client.put(vec![upload], &self.options(), monitor))
         })
     }
 
@@ -161,8 +182,15 @@ impl Exchange {
         };
         let into = self.dir.path().join("into");
         self.run(from, damage, |client| {
-            outcome(|monitor| client.get(vec![download], &into, &JobOptions::default(), monitor))
+            outcome(|monitor| client.get(vec![download], &into, &self.options(), monitor))
         })
+    }
+
+    fn options(&self) -> JobOptions {
+        JobOptions {
+            on_existing: self.setting.on_existing,
+            ..JobOptions::default()
+        }
     }
 
     /// Takes away what an exchange has published, and says whether it was there:
@@ -179,149 +207,4 @@ impl Exchange {
         assert_eq!(visible(&directory), beside, "{what}");
         there
     }
-}
-
-/// An exchange, and another in which nothing is waited for long: where a length was flipped
-/// upwards, both sides wait.
-struct Exchanges {
-    secrecy: Secrecy,
-    patient: Exchange,
-    hasty: Exchange,
-}
-
-impl Exchanges {
-    fn new(secrecy: Secrecy) -> Self {
-        let hasty = Deadlines {
-            opening: SOON,
-            stall: SOON,
-            ..Deadlines::default()
-        };
-        Self {
-            secrecy,
-            patient: Exchange::new(secrecy),
-            hasty: Exchange::within(secrecy, hasty, Duration::ZERO),
-        }
-    }
-
-    /// Each damage to what was said, and the exchange to do it in.
-    fn damages(&self, said: &[u8]) -> Vec<(Damage, &Exchange)> {
-        let places = match self.secrecy {
-            Secrecy::Plain => (0..said.len()).collect(),
-            Secrecy::Encrypted => places(said),
-        };
-        let each = |at| {
-            let is_length = self.secrecy == Secrecy::Encrypted && place(said, at) == Place::Length;
-            let exchange = if is_length {
-                &self.hasty
-            } else {
-                &self.patient
-            };
-            [(Damage::Flip(at), exchange), (Damage::Cut(at), exchange)]
-        };
-        places.into_iter().flat_map(each).collect()
-    }
-
-    /// Whether damage had to be noticed, by what was said when it was done: whether there is
-    /// a record more or less is the affair of the clock.
-    fn must_fail(&self, damage: Damage, said: &[u8]) -> bool {
-        match (self.secrecy, damage) {
-            (_, Damage::None) => false,
-            (Secrecy::Plain, Damage::Flip(_) | Damage::Cut(_)) => true,
-            (Secrecy::Encrypted, Damage::Flip(at)) => {
-                matches!(place(said, at), Place::Length | Place::Content)
-            }
-            (Secrecy::Encrypted, Damage::Cut(at)) => place(said, at) != Place::Goodbye,
-        }
-    }
-
-    /// Holds what came of damage against what had to.
-    #[track_caller]
-    fn check(&self, ran: &Ran, (from, damage): (Side, Damage), published: bool, what: &str) {
-        let code = ran.outcome.code();
-        if self.must_fail(damage, &ran.said[from as usize]) {
-            let is_noticed = match self.secrecy {
-                // In clear a damaged block is one of other bytes.
-                Secrecy::Plain => code != 0,
-                Secrecy::Encrypted => matches!(code, 3 | 9),
-            };
-            assert!(is_noticed, "{what}: {:?}", ran.outcome);
-        }
-        assert!(code != 0 || published, "{what}: a success of nothing");
-    }
-}
-
-/// Does every damage to what `from` says in a put.
-fn put_is_damaged(secrecy: Secrecy, from: Side) {
-    let exchanges = Exchanges::new(secrecy);
-    let clean = exchanges.patient.put(from, Damage::None);
-    clean.outcome.is_fine();
-    assert!(exchanges.patient.published("root", &["there"], "undamaged"));
-    let said = &clean.said[from as usize];
-    assert!(said.len() > 100, "{said:?} is no exchange");
-    for (damage, exchange) in exchanges.damages(said) {
-        let what = format!("{from:?} {damage:?} of {}", said.len());
-        let ran = exchange.put(from, damage);
-        let published = exchange.published("root", &["there"], &what);
-        exchanges.check(&ran, (from, damage), published, &what);
-        // The commit is the last that a client says: damaged, it was not read whole.
-        assert!(
-            from == Side::Server || !published || ran.outcome.code() == 0,
-            "{what}: published without a commit"
-        );
-        is_swept(&exchange.dir.path().join("root/.haul/staging"), &what);
-    }
-    let after = exchanges.patient.put(from, Damage::Cut(usize::MAX));
-    assert!(
-        exchanges
-            .patient
-            .published("root", &["there"], "after the last answer")
-    );
-    after.outcome.is_fine();
-}
-
-/// Does every damage to what `from` says in a get.
-fn get_is_damaged(secrecy: Secrecy, from: Side) {
-    let exchanges = Exchanges::new(secrecy);
-    let clean = exchanges.patient.get(from, Damage::None);
-    clean.outcome.is_fine();
-    assert!(exchanges.patient.published("into", &[], "undamaged"));
-    let said = &clean.said[from as usize];
-    assert!(said.len() > 100, "{said:?} is no exchange");
-    for (damage, exchange) in exchanges.damages(said) {
-        let what = format!("{from:?} {damage:?} of {}", said.len());
-        let ran = exchange.get(from, damage);
-        let published = exchange.published("into", &[], &what);
-        exchanges.check(&ran, (from, damage), published, &what);
-        assert_eq!(
-            published,
-            ran.outcome.code() == 0,
-            "{what}: published without an end"
-        );
-        is_swept(&exchange.dir.path().join("into/.haul/staging"), &what);
-        forget_partials(&exchange.dir.path().join("into"));
-    }
-    exchanges.patient.get(from, Damage::None).outcome.is_fine();
-}
-
-/// Nothing is left of what was staged.
-#[track_caller]
-fn is_swept(staging: &Path, what: &str) {
-    let left = fs::read_dir(staging).map_or(0, Iterator::count);
-    assert_eq!(left, 0, "{what}: staging is left behind");
-}
-
-fn no_damage_to_what_the_client_says_in_a_put_publishes_anything(secrecy: Secrecy) {
-    put_is_damaged(secrecy, Side::Client);
-}
-
-fn no_damage_to_what_the_server_says_in_a_put_passes_for_success(secrecy: Secrecy) {
-    put_is_damaged(secrecy, Side::Server);
-}
-
-fn no_damage_to_what_the_client_says_in_a_get_publishes_anything(secrecy: Secrecy) {
-    get_is_damaged(secrecy, Side::Client);
-}
-
-fn no_damage_to_what_the_server_says_in_a_get_publishes_anything(secrecy: Secrecy) {
-    get_is_damaged(secrecy, Side::Server);
 }

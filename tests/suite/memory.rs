@@ -1,4 +1,4 @@
-//! A connection in memory, which damages or cuts what passes.
+//! A connection in memory, which damages what passes.
 
 use std::collections::VecDeque;
 use std::io::{self, ErrorKind, IoSlice};
@@ -13,8 +13,65 @@ pub enum Damage {
     None,
     /// One bit of the byte at this offset is flipped.
     Flip(usize),
+    /// The byte at this offset is missing.
+    Drop(usize),
+    /// The byte at this offset comes twice.
+    Repeat(usize),
+    /// Nothing more comes from the byte at this offset on, and no end either.
+    Stall(usize),
     /// The connection ends before the byte at this offset.
     Cut(usize),
+    /// The connection is reset before the byte at this offset: both ends have an error.
+    Reset(usize),
+}
+
+/// All there is to do at an offset.
+pub const DAMAGES: [fn(usize) -> Damage; 6] = [
+    Damage::Flip,
+    Damage::Drop,
+    Damage::Repeat,
+    Damage::Stall,
+    Damage::Cut,
+    Damage::Reset,
+];
+
+/// What becomes of one byte.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Fate {
+    Passes(u8),
+    Doubles(u8),
+    Vanishes,
+    Ends,
+    Resets,
+}
+
+impl Damage {
+    /// What becomes of a byte at this offset.
+    pub fn fate(self, offset: usize, byte: u8) -> Fate {
+        match self {
+            Self::Flip(at) if at == offset => Fate::Passes(byte ^ (1 << (at % 8))),
+            Self::Drop(at) if at == offset => Fate::Vanishes,
+            Self::Repeat(at) if at == offset => Fate::Doubles(byte),
+            Self::Stall(at) if at <= offset => Fate::Vanishes,
+            Self::Cut(at) if at <= offset => Fate::Ends,
+            Self::Reset(at) if at <= offset => Fate::Resets,
+            _ => Fate::Passes(byte),
+        }
+    }
+
+    /// What comes of the bytes that one side says next, and how the connection ends in them.
+    pub fn carry(self, offset: usize, said: &[u8]) -> (Vec<u8>, Option<Fate>) {
+        let mut came = Vec::new();
+        for (at, byte) in said.iter().enumerate() {
+            match self.fate(offset + at, *byte) {
+                Fate::Passes(byte) => came.push(byte),
+                Fate::Doubles(byte) => came.extend([byte; 2]),
+                Fate::Vanishes => {}
+                end @ (Fate::Ends | Fate::Resets) => return (came, Some(end)),
+            }
+        }
+        (came, None)
+    }
 }
 
 /// Which end of the connection.
@@ -44,6 +101,8 @@ struct State {
     waiting: [bool; 2],
     damage: [Damage; 2],
     ended: bool,
+    /// Whether the end was a reset.
+    reset: bool,
 }
 
 impl Wire {
@@ -59,6 +118,7 @@ impl Wire {
                 waiting: [false; 2],
                 damage: both,
                 ended: false,
+                reset: false,
             }),
             changed: Condvar::new(),
         });
@@ -79,11 +139,27 @@ impl Wire {
     }
 }
 
+impl State {
+    fn is_whole(&self) -> io::Result<()> {
+        if self.reset {
+            return Err(ErrorKind::ConnectionReset.into());
+        }
+        Ok(())
+    }
+
+    /// Whether the clock alone may end a wait.
+    fn is_stalled(&self) -> bool {
+        let stalls = |damage: &Damage| matches!(damage, Damage::Stall(_));
+        self.damage.iter().any(stalls)
+    }
+}
+
 impl Transport for End {
     fn read(&mut self, into: &mut [u8], wait: Duration) -> io::Result<usize> {
         let (us, them) = (self.side as usize, 1 - self.side as usize);
         let mut state = self.wire.lock();
         loop {
+            state.is_whole()?;
             if !state.passing[them].is_empty() {
                 let n = into.len().min(state.passing[them].len());
                 for (place, byte) in into.iter_mut().zip(state.passing[them].drain(..n)) {
@@ -96,7 +172,7 @@ impl Transport for End {
             }
             state.waiting[us] = true;
             // Both wait and nothing is on its way: nobody will ever speak again.
-            if state.waiting[them] && state.passing[us].is_empty() {
+            if state.waiting[them] && state.passing[us].is_empty() && !state.is_stalled() {
                 state.ended = true;
                 self.wire.changed.notify_all();
             } else {
@@ -116,20 +192,19 @@ impl Transport for End {
         let mut state = self.wire.lock();
         let mut taken = 0;
         for byte in slices.iter().flat_map(|slice| slice.iter().copied()) {
+            state.is_whole()?;
             if state.ended {
                 return Err(ErrorKind::BrokenPipe.into());
             }
             let offset = state.said[us].len();
-            let passes = match state.damage[us] {
-                Damage::Flip(at) if at == offset => byte ^ (1 << (at % 8)),
-                Damage::Cut(at) if at == offset => {
-                    state.ended = true;
-                    byte
-                }
-                _ => byte,
-            };
+            match state.damage[us].fate(offset, byte) {
+                Fate::Passes(byte) => state.passing[us].push_back(byte),
+                Fate::Doubles(byte) => state.passing[us].extend([byte; 2]),
+                Fate::Vanishes => {}
+                Fate::Ends => state.ended = true,
+                Fate::Resets => (state.ended, state.reset) = (true, true),
+            }
             if !state.ended {
-                state.passing[us].push_back(passes);
                 state.said[us].push(byte);
             }
             taken += 1;
@@ -141,6 +216,7 @@ impl Transport for End {
     fn is_readable(&mut self) -> io::Result<bool> {
         let them = 1 - self.side as usize;
         let state = self.wire.lock();
+        state.is_whole()?;
         Ok(!state.passing[them].is_empty() || state.ended || state.finished[them])
     }
 
@@ -164,5 +240,26 @@ impl Drop for End {
     fn drop(&mut self) {
         self.wire.lock().ended = true;
         self.wire.changed.notify_all();
+    }
+}
+
+#[test]
+fn each_damage_is_what_it_is_called() {
+    for (damage, came, end) in [
+        (Damage::None, &b"abcd"[..], None),
+        (Damage::Flip(1), b"a`cd", None),
+        (Damage::Drop(1), b"acd", None),
+        (Damage::Repeat(1), b"abbcd", None),
+        (Damage::Stall(1), b"a", None),
+        (Damage::Cut(1), b"a", Some(Fate::Ends)),
+        (Damage::Reset(1), b"a", Some(Fate::Resets)),
+    ] {
+        assert_eq!(damage.carry(0, b"abcd"), (came.to_vec(), end), "{damage:?}");
+        // What comes in two pieces is damaged at the same byte.
+        let (mut first, ended) = damage.carry(0, b"ab");
+        if ended.is_none() {
+            first.extend(damage.carry(2, b"cd").0);
+        }
+        assert_eq!(first, came, "{damage:?}");
     }
 }

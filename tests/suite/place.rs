@@ -69,8 +69,18 @@ impl Place {
         Self::on_a_disk(&format!("size={mib}m"), flags)
     }
 
+    /// The same with a disk on which a shell did this, and that nobody can write to since.
+    pub fn on_a_read_only_disk(done: &str, flags: &str) -> Option<Self> {
+        let done = format!("; {done}; mount -o remount,ro .");
+        Self::mounted("size=8m", &done, flags)
+    }
+
     /// The same with what a mount in memory is told.
     pub fn on_a_disk(told: &str, flags: &str) -> Option<Self> {
+        Self::mounted(told, "", flags)
+    }
+
+    fn mounted(told: &str, done: &str, flags: &str) -> Option<Self> {
         let may_mount = |status: ExitStatus| status.success();
         let mut tried = Command::new("unshare");
         tried.args(["-rm", "mount", "-t", "tmpfs", "small", "/mnt"]);
@@ -83,7 +93,7 @@ impl Place {
             fs::create_dir(dir.path().join(name)).unwrap();
         }
         let root = dir.path().join("root");
-        let mount = format!("mount -t tmpfs -o {told},mode=700 small .; cd \"$PWD\"");
+        let mount = format!("mount -t tmpfs -o {told},mode=700 small .; cd \"$PWD\"{done}");
         let inside = program::in_shell(&mount, &Served::command(&root, &home_in(&dir), flags));
         let server = Served::of(program::wrapped("unshare", &["-rm"], &inside));
         let user = User::Ours;

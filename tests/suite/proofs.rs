@@ -3,6 +3,7 @@
 
 use std::fs::{self, File};
 use std::io::{Read, Write};
+use std::os::unix::fs::FileExt;
 use std::path::Path;
 use std::time::{Duration, Instant};
 
@@ -129,6 +130,30 @@ fn forty_mebibytes_go_up_and_come_back_in_little_memory() {
     let len = (40 << 20) + 7;
     goes_up_and_comes_back(len, [["blake3", "sha256"], ["sha256", "blake3"]]);
     goes_up_and_comes_back(len, [["sha256", "blake3"], ["blake3", "sha256"]]);
+}
+
+/// Sizes and offsets beyond 32 bits: most of it is a hole, which is sent as any bytes are.
+///
+///     cargo test --release --test suite -- --ignored a_file_over_four_gib_is_exact
+#[test]
+#[ignore = "takes two minutes, and 9 GiB of disk"]
+fn a_file_over_four_gib_is_exact() {
+    let place = Place::serving("");
+    let len = (1 << 32) + 5;
+    place.sparse("x", len);
+    let file = File::options()
+        .write(true)
+        .open(place.here().join("x"))
+        .unwrap();
+    for at in [0, (1 << 32) - 3] {
+        file.write_all_at(b"noise", at).unwrap();
+    }
+    for line in ["put x [ADDRESS]", "get [ADDRESS]/x back"] {
+        place.says(line, 0, "", "*");
+    }
+    let (made, back) = (place.here().join("x"), place.here().join("back"));
+    assert_eq!(back.metadata().unwrap().len(), len);
+    assert_eq!(sums(&back), sums(&made));
 }
 
 /// The same with 3 GiB: under two minutes on two cores, and 9 GiB in the temporary

@@ -1,38 +1,39 @@
-//! A connection over sockets, which is damaged or cut on the way.
+//! A connection over sockets, which is damaged on the way.
 
 use std::io::{Read, Write};
 use std::net::{Shutdown, TcpListener, TcpStream};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 use std::thread;
+use std::time::Duration;
 
-use crate::memory::{Damage, Side};
+use socket2::SockRef;
+
+use crate::memory::{Damage, Fate, Side};
 
 /// Both ends, and what has passed between them.
 pub struct Tampered {
     pub client: TcpStream,
     pub server: TcpStream,
-    passed: [Passed; 2],
+    passed: Passed,
 }
 
-/// What one side has said, as it said it.
-type Passed = Arc<Mutex<Vec<u8>>>;
+/// What each side has said, as it said it.
+#[derive(Clone, Default)]
+pub struct Passed([Arc<Mutex<Vec<u8>>>; 2]);
+
+impl Passed {
+    pub fn of(&self, side: Side) -> Vec<u8> {
+        self.0[side as usize].lock().unwrap().clone()
+    }
+}
 
 impl Tampered {
     /// A connection on which `damage` is done to what `from` says.
     pub fn with(from: Side, damage: Damage) -> Self {
         let ((client, near), (far, server)) = (joined(), joined());
-        let passed: [Passed; 2] = Default::default();
-        for side in [Side::Client, Side::Server] {
-            let damage = if side == from { damage } else { Damage::None };
-            let (near, far) = (near.try_clone().unwrap(), far.try_clone().unwrap());
-            let ends = match side {
-                Side::Client => (near, far),
-                Side::Server => (far, near),
-            };
-            let said = Arc::clone(&passed[side as usize]);
-            let named = thread::Builder::new().name("tampering".to_owned());
-            named.spawn(move || carry(ends, damage, &said)).unwrap();
-        }
+        let passed = Passed::default();
+        tamper(&near, &far, (from, damage), &passed);
         Self {
             client,
             server,
@@ -43,7 +44,7 @@ impl Tampered {
     /// What each side has said so far.
     pub fn passed(&self) -> impl Fn(Side) -> Vec<u8> + use<> {
         let passed = self.passed.clone();
-        move |side| passed[side as usize].lock().unwrap().clone()
+        move |side| passed.of(side)
     }
 }
 
@@ -95,6 +96,12 @@ pub fn places(said: &[u8]) -> Vec<usize> {
     places
 }
 
+/// All that one side has said but for its goodbye.
+pub fn before_goodbye(said: &[u8]) -> &[u8] {
+    let goodbye = records(said).find(|(_, len)| *len == ALERT);
+    &said[..goodbye.map_or(said.len(), |(at, _)| at)]
+}
+
 /// What the byte at `offset` is in what one side has said.
 pub fn place(said: &[u8], offset: usize) -> Place {
     let mut records = records(said);
@@ -114,31 +121,65 @@ fn joined() -> (TcpStream, TcpStream) {
     (one, listener.accept().unwrap().0)
 }
 
-fn carry((mut from, mut to): (TcpStream, TcpStream), damage: Damage, passed: &Mutex<Vec<u8>>) {
+/// Carries what both sides say, with this damage to what one of them does.
+pub fn tamper(near: &TcpStream, far: &TcpStream, (from, damage): (Side, Damage), passed: &Passed) {
+    let is_reset = Arc::<AtomicBool>::default();
+    for side in [Side::Client, Side::Server] {
+        let damage = if side == from { damage } else { Damage::None };
+        let (near, far) = (near.try_clone().unwrap(), far.try_clone().unwrap());
+        let ends = match side {
+            Side::Client => (near, far),
+            Side::Server => (far, near),
+        };
+        let said = Arc::clone(&passed.0[side as usize]);
+        let is_reset = Arc::clone(&is_reset);
+        let named = thread::Builder::new().name("tampering".to_owned());
+        let carry = move || carry(ends, damage, &said, &is_reset);
+        named.spawn(carry).unwrap();
+    }
+}
+
+fn carry(
+    (mut from, mut to): (TcpStream, TcpStream),
+    damage: Damage,
+    passed: &Mutex<Vec<u8>>,
+    is_reset: &AtomicBool,
+) {
     let mut buffer = [0; 16 << 10];
     while let Ok(len @ 1..) = from.read(&mut buffer) {
         let mut passed = passed.lock().unwrap();
         let offset = passed.len();
         passed.extend_from_slice(&buffer[..len]);
         drop(passed);
-        let within = |at: usize| at.checked_sub(offset).filter(|at| *at < len);
-        let goes = match damage {
-            Damage::Flip(at) => {
-                if let Some(place) = within(at) {
-                    buffer[place] ^= 1 << (at % 8);
-                }
-                len
+        let (came, end) = damage.carry(offset, &buffer[..len]);
+        let is_over = to.write_all(&came).is_err();
+        match end {
+            Some(Fate::Resets) => {
+                is_reset.store(true, Ordering::SeqCst);
+                reset([&from, &to]);
             }
-            Damage::Cut(at) => within(at).unwrap_or(len),
-            Damage::None => len,
-        };
-        if to.write_all(&buffer[..goes]).is_err() {
+            Some(_) => {
+                let _ = from.shutdown(Shutdown::Both);
+                let _ = to.shutdown(Shutdown::Both);
+            }
+            None => {}
+        }
+        if is_over {
             break;
         }
-        if goes < len {
-            let _ = from.shutdown(Shutdown::Both);
-            let _ = to.shutdown(Shutdown::Both);
-        }
     }
-    let _ = to.shutdown(Shutdown::Write);
+    if !is_reset.load(Ordering::SeqCst) {
+        let _ = to.shutdown(Shutdown::Write);
+    }
+}
+
+/// Has both connections end with a reset, once nobody here holds them any more.
+fn reset(both: [&TcpStream; 2]) {
+    for socket in both {
+        SockRef::from(socket)
+            .set_linger(Some(Duration::ZERO))
+            .unwrap();
+        // Wakes whoever carries the other way; no word of it leaves this machine.
+        let _ = socket.shutdown(Shutdown::Read);
+    }
 }

@@ -328,6 +328,7 @@ pub(super) fn refusal(code: Code, reason: Reason) -> String {
         (_, Reason::Mount) => "it would be on another file system there".to_owned(),
         (_, Reason::LeadsOut) => "the link would lead out of the tree there".to_owned(),
         (_, Reason::Space) => "there is no space for it on the server".to_owned(),
+        (_, Reason::ReadOnly) => "the file system there is read-only".to_owned(),
         (_, Reason::Size) => "it is larger than a file may be there".to_owned(),
         (_, Reason::Quota) => "it is more than you may store there".to_owned(),
         (_, Reason::Count) => "it is more files than you may store there".to_owned(),
