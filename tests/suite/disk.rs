@@ -47,11 +47,11 @@ impl Disk {
         let _ = succeeds(Command::new("sync").arg("--file-system").arg(&self.at));
         let unmounted = succeeds(Command::new("umount").arg(&self.at));
         assert!(unmounted, "the disk is in use");
-        let copy = self.image.with_extension("copy");
-        let mut copies = Command::new("cp");
-        let copied = copies.arg("--sparse=always").arg(&self.image).arg(&copy);
-        assert!(succeeds(copied), "the image cannot be copied");
-        fs::rename(&copy, &self.image).unwrap();
+        let fresh = self.image.with_extension("copy");
+        let mut copy = Command::new("cp");
+        copy.arg("--sparse=always").arg(&self.image).arg(&fresh);
+        assert!(succeeds(&mut copy), "the image cannot be copied");
+        fs::rename(&fresh, &self.image).unwrap();
     }
 }
 

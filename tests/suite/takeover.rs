@@ -85,7 +85,7 @@ fn of_two_puts_of_the_very_same_file_both_are_told_that_it_is_stored() {
 }
 
 #[test]
-fn what_a_silent_job_has_sent_goes_to_whoever_offers_the_same() {
+fn what_a_silent_job_has_sent_goes_to_the_next_and_its_late_blocks_land_nowhere() {
     let of = bytes();
     let rig = Rig::with(
         Config {
@@ -156,7 +156,7 @@ impl Gate {
 }
 
 #[test]
-fn what_is_being_published_is_waited_for_and_not_sent_again() {
+fn a_receipt_that_was_lost_is_asked_for_again_and_nothing_is_sent_twice() {
     for is_same_job in [true, false] {
         let (of, gate) = (bytes(), Arc::<Gate>::default());
         let shut = Arc::clone(&gate);
