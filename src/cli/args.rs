@@ -46,7 +46,7 @@ pub(super) enum Verb {
     Errand(Errand),
     /// Talk to a server over one connection, until you leave
     ///
-    /// Its commands are put, get, ls, stat, mkdir, mv, rm and sum, with the flags that they
+    /// Its commands are put, get, ls, stat, mkdir, mv, rm, sum and verify, with the flags that they
     /// have here and paths in place of addresses; cd and pwd; lls, lcd and lpwd for what is
     /// on this machine; help and exit. At a terminal Ctrl-C stops the command that runs, and
     /// Ctrl-D leaves. From a pipe lines are run until the first error, which is the exit

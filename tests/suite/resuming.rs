@@ -216,6 +216,43 @@ fn whatever_is_left_on_the_disk_only_what_is_right_counts() {
     }
 }
 
+/// What somebody does to a file in place, its time set back.
+type Touch = (&'static str, fn(&File));
+
+const TOUCHES: [Touch; 3] = [
+    ("a byte is another", |file| {
+        file.write_all_at(b"!", 1024).unwrap();
+    }),
+    ("a byte is another, and it was flushed", |file| {
+        file.write_all_at(b"!", 1024).unwrap();
+        file.sync_all().unwrap();
+    }),
+    ("it was emptied and made as long again", |file| {
+        file.set_len(10).unwrap();
+        file.set_len(LEN as u64).unwrap();
+    }),
+];
+
+#[test]
+fn what_was_written_to_while_it_waited_is_read_again_by_the_server_that_wrote_it() {
+    for (touch, act) in TOUCHES {
+        let (rig, of) = (rig(), bytes());
+        breaks_off(&rig, x(&of), &of, &[0, 1, 4]);
+        let (path, _) = kept_files(&rig);
+        let modified = fs::metadata(&path).unwrap().modified().unwrap();
+        let file = File::options().write(true).open(&path).unwrap();
+        act(&file);
+        file.set_modified(modified).unwrap();
+        let mut again = Client::offers(&rig, x(&of));
+        let spared = spared(&again.has(), &of);
+        assert!(!spared.contains(&1), "{touch}: {spared:?}");
+        let rest: Vec<u64> = (0..BLOCKS)
+            .filter(|block| !spared.contains(block))
+            .collect();
+        again.finishes(&rig, &of, &rest);
+    }
+}
+
 #[test]
 fn a_link_in_the_place_of_what_is_kept_leads_nowhere() {
     let (mut rig, of) = (rig(), bytes());

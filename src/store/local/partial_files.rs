@@ -14,7 +14,8 @@ use super::blocks::Blocks;
 use super::partial_label::{Label, noted};
 use super::staging_area::{Keeper, failed, make, names, open_ours};
 use super::sys::{DIRECTORY, Unlocking};
-use super::tree::{Held, file_type, mtime_of, size_of};
+use super::tree::{Held, file_type, mtime_of, size_of, version_of};
+use crate::entry::Version;
 use crate::identity::Identity;
 use crate::path::RESERVED;
 use crate::store::Swept;
@@ -178,8 +179,8 @@ impl PartialFiles {
         }
     }
 
-    /// What may be there of a file that another process has written.
-    fn blocks_of(&self, body: &Body, label: &Label) -> Result<Blocks, Errno> {
+    /// What may be there of a file that another process has written, or somebody else to.
+    pub(super) fn blocks_of(&self, body: &Body, label: &Label) -> Result<Blocks, Errno> {
         let count = label.blocks();
         let mut blocks = Blocks::expected(count as u64);
         blocks.track(count);
@@ -201,10 +202,11 @@ impl PartialFiles {
         Ok(blocks)
     }
 
-    /// Whether what this process holds is still what it was.
-    pub(super) fn is_good(&self, body: &Body, of: &Partial) -> bool {
-        let stat = self.tree.sys.stat(&body.file);
-        stat.is_ok_and(|stat| is_whole_of(&stat, of))
+    /// The version of what this process holds; none where that is no part of it any more.
+    pub(super) fn version(&self, body: &Body, of: &Partial) -> Option<Version> {
+        let stat = self.tree.sys.stat(&body.file).ok();
+        stat.filter(|stat| is_whole_of(stat, of))
+            .map(|stat| version_of(&stat))
     }
 
     /// Makes a new one; none where another process was faster.

@@ -5,8 +5,9 @@
 //! or a power cut. Beside it lies its [label](super::partial_label). In one process a table
 //! says who receives it, so that it can be taken over.
 //!
-//! What the process that wrote it still holds open, it remembers block by block. Of
-//! everything else only the file itself tells, once it is read again.
+//! What the process that wrote it still holds open, it remembers block by block, for a while and
+//! as long as nobody else has touched it. Of everything else only the file itself tells, once it
+//! is read again.
 
 use std::collections::{HashMap, VecDeque};
 use std::os::fd::OwnedFd;
@@ -22,6 +23,7 @@ use super::partial_label::Label;
 use super::staging::LocalStaged;
 use super::staging_area::Keeper;
 use super::tree::Held;
+use crate::entry::Version;
 use crate::identity::Identity;
 use crate::store::Swept;
 use crate::store::error::Error;
@@ -33,6 +35,10 @@ const KEEP: Duration = Duration::from_secs(7 * 24 * 3600);
 /// all of them: a quarter of a TiB in 1 MiB blocks.
 const RESTING_MAX: usize = 64;
 const RESTING_BLOCKS_MAX: usize = 1 << 18;
+
+/// How long what was written is believed to be there still, while nobody sends it: a pause in a
+/// transfer. Disks decay slowly, but a week is a long time.
+const BELIEVED: Duration = Duration::from_secs(600);
 
 /// Between two looks at whether somebody else is heard.
 const TICK: Duration = Duration::from_millis(50);
@@ -65,6 +71,8 @@ struct Resting {
     blocks: Blocks,
     directory: Arc<OwnedFd>,
     since: Instant,
+    /// What it was when it was left.
+    left: Option<Version>,
 }
 
 /// What is received from now on, and what is there of it.
@@ -172,12 +180,17 @@ impl Partials {
 
     fn obtain(&self, of: &Partial, otherwise: Otherwise) -> Result<Option<Taken>, Error> {
         if let Some(resting) = self.wake(&of.name) {
-            if resting.of == *of && self.files.is_good(&resting.body, of) {
-                return Ok(Some(Taken {
-                    directory: resting.directory,
-                    body: resting.body,
-                    blocks: Some(resting.blocks),
-                }));
+            let now = self.files.version(&resting.body, of);
+            if resting.of == *of && now.is_some() {
+                let is_believed = now == resting.left && resting.since.elapsed() < BELIEVED;
+                let found = || self.files.blocks_of(&resting.body, &of.label).ok();
+                if let Some(blocks) = is_believed.then_some(resting.blocks).or_else(found) {
+                    return Ok(Some(Taken {
+                        directory: resting.directory,
+                        body: resting.body,
+                        blocks: Some(blocks),
+                    }));
+                }
             }
             self.files.end(&resting.directory, &of.name, true);
         }
@@ -215,6 +228,7 @@ impl Partials {
     /// Nobody sends it any more: it waits until somebody does.
     pub(super) fn rest(&self, of: &Partial, taken: Taken) {
         let mut let_go = Vec::new();
+        let left = self.files.version(&taken.body, of);
         let mut table = self.table();
         table.taken.remove(&of.name);
         table.resting.push_back(Resting {
@@ -223,6 +237,7 @@ impl Partials {
             blocks: taken.blocks.unwrap_or_default(),
             directory: taken.directory,
             since: Instant::now(),
+            left,
         });
         let blocks = |table: &Table| -> usize {
             let tracked = table.resting.iter().map(|it| it.blocks.tracked());
