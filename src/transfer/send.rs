@@ -88,17 +88,25 @@ pub fn send<R: ReadAt>(
     mut heard: impl FnMut(&mut Link) -> Result<ControlFlow<()>, Error>,
 ) -> Result<Ended, Error> {
     let mut tag = run.tag;
+    let compared = match compared(run) {
+        Ok(compared) => compared,
+        Err(error) => return Ok(Ended::SourceFailed(error)),
+    };
     for number in run.blocks.clone() {
         let index = run
             .geometry
             .index(number)
             .ok_or(Error::Broken("a block beyond the file's end is wanted"))?;
         let len = run.geometry.len(index);
-        let theirs = run.here.get((number - run.blocks.start) as usize);
+        let place = (number - run.blocks.start) as usize;
+        let theirs = run.here.get(place);
         let is_theirs = |node: &Node| theirs.is_some_and(|theirs| *theirs == Some(*node));
-        let known = run.hashed.and_then(|nodes| nodes.get(number as usize));
+        let known = match run.hashed {
+            Some(nodes) => nodes.get(number as usize).copied(),
+            None => compared.get(place).and_then(|node| node.get()).copied(),
+        };
         let node = if let Some(known) = known.filter(|node| is_theirs(node)) {
-            *known
+            known
         } else {
             match read(run, index, buffer) {
                 Ok(node) => node,
@@ -134,6 +142,25 @@ pub fn send<R: ReadAt>(
         Ok(()) => Ok(Ended::Whole),
         Err(error) => Ok(Ended::SourceFailed(error)),
     }
+}
+
+/// The nodes of those blocks of a run that the receiver has something of, read and hashed on all
+/// processors: where nothing has to be sent, nothing else takes time.
+fn compared<R: ReadAt>(run: &Run<'_, R>) -> Result<Vec<OnceLock<Node>>, store::Error> {
+    if run.hashed.is_some() || run.here.iter().all(Option::is_none) {
+        return Ok(Vec::new());
+    }
+    let nodes: Vec<OnceLock<Node>> = run.here.iter().map(|_| OnceLock::new()).collect();
+    side_by_side(run.blocks.clone(), |number, buffer| {
+        let place = (number - run.blocks.start) as usize;
+        let is_theirs = run.here.get(place).is_some_and(Option::is_some);
+        if let (true, Some(index)) = (is_theirs, run.geometry.index(number)) {
+            let node = read(run, index, buffer)?;
+            nodes[place].get_or_init(|| node);
+        }
+        Ok(())
+    })?;
+    Ok(nodes)
 }
 
 /// Reads a block to the buffer's beginning, and hashes it.

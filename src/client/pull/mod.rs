@@ -45,6 +45,10 @@ use incoming_file::{Incoming, Work};
 use landing::Landing;
 use root::Root;
 
+/// Threads that publish what is whole: while one flushes or names files, the other takes what
+/// has gathered.
+const PUBLISHERS: usize = 2;
+
 /// Directories that are settled at once.
 const SETTLE: usize = 256;
 
@@ -141,12 +145,17 @@ pub(super) fn run(
     }
     thread::scope(|scope| {
         let pull = &pull;
-        // The publisher ends when every worker has.
+        // The publishers end when every worker has.
         let (whole, publishing) = unbounded();
-        let publisher = thread::Builder::new().name("publish".to_owned());
-        let publishing = publisher.spawn_scoped(scope, move || publisher::run(pull, &publishing));
-        if let Err(error) = publishing {
-            return pull.job.abort(Error::Thread(error));
+        for number in 0..PUBLISHERS {
+            let publishing = publishing.clone();
+            let publisher = thread::Builder::new().name(format!("publish-{number}"));
+            let spawned = publisher.spawn_scoped(scope, move || publisher::run(pull, &publishing));
+            match spawned {
+                Err(error) if number == 0 => return pull.job.abort(Error::Thread(error)),
+                // One is enough.
+                Ok(_) | Err(_) => {}
+            }
         }
         let crew = Crew {
             scope,

@@ -1,8 +1,8 @@
-//! The thread that publishes what is whole.
+//! The threads that publish what is whole.
 //!
 //! A flush takes long, and a worker that waited for one would leave its connection
 //! unread. So whole files queue here, and each commit takes what has gathered
-//! during the one before.
+//! during those before.
 
 use std::sync::Arc;
 
