@@ -2,9 +2,9 @@
 //!
 //! The system reports a lost write once for each descriptor that was open when it
 //! was lost, and never again. So a descriptor that vouches for a batch is opened
-//! before the batch's first write, belongs to that batch alone, or to a few that are
-//! committed by one thread, and once it has reported a loss it vouches for nothing any
-//! more.
+//! before the batch's first write, belongs to that batch alone, or to a few whose
+//! flushes wait for each other, and once it has reported a loss it vouches for nothing
+//! any more.
 
 use std::os::fd::OwnedFd;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -33,6 +33,9 @@ const REPORTING: [i64; 5] = [
 pub(super) struct FlushPoint {
     directory: OwnedFd,
     failed: AtomicBool,
+    /// Of two that flushed at the same time, one would be told of a loss and the other would
+    /// vouch for it.
+    flushing: Mutex<()>,
 }
 
 impl FlushPoint {
@@ -47,10 +50,12 @@ impl FlushPoint {
         Ok(Self {
             directory,
             failed: AtomicBool::new(false),
+            flushing: Mutex::default(),
         })
     }
 
     pub(super) fn flush(&self, sys: &Sys) -> Result<(), Errno> {
+        let _alone = self.flushing.lock().unwrap_or_else(PoisonError::into_inner);
         if self.failed.load(Ordering::Acquire) {
             return Err(Errno::IO);
         }
@@ -70,9 +75,6 @@ impl FlushPoint {
 const SHARED_MAX: usize = 256;
 
 /// The point that small batches share, so that many of them cost few descriptors.
-///
-/// For one committing thread only: of two that flushed through one descriptor at the
-/// same time, one would be told of a loss and the other would vouch for it.
 #[derive(Debug, Default)]
 pub(super) struct SharedPoint(Mutex<(Weak<FlushPoint>, usize)>);
 
@@ -162,4 +164,54 @@ pub(super) fn flush_batch(sys: &Sys, batch: &[Needs<'_>], reporting: bool) -> Re
         }
     }
     points.into_iter().try_for_each(|point| point.flush(sys))
+}
+
+#[cfg(test)]
+#[expect(
+    clippy::disallowed_methods,
+    reason = "a test that gets no thread has failed"
+)]
+mod tests {
+    use std::io;
+    use std::path::Path;
+    use std::sync::mpsc;
+    use std::thread;
+    use std::time::Duration;
+
+    use super::*;
+    use crate::fault::{Call, Fault};
+
+    #[test]
+    fn of_two_flushes_of_one_point_the_second_waits_and_learns_of_the_first_one_s_loss() {
+        let (reached, is_reached) = mpsc::sync_channel(2);
+        let (open, gate) = mpsc::sync_channel::<()>(1);
+        let gate = Mutex::new(Some(gate));
+        // The first is told of the loss, and the system tells nobody else.
+        let fault = Fault::watched(move |call| {
+            let first = (call == Call::FlushAll).then(|| gate.lock().unwrap().take());
+            let Some(first) = first.flatten() else {
+                return Ok(());
+            };
+            reached.send(()).unwrap();
+            first.recv().unwrap();
+            Err(io::Error::from_raw_os_error(Errno::IO.raw_os_error()))
+        });
+        let sys = Sys::new(fault);
+        let root = sys
+            .open_root(Path::new(env!("CARGO_MANIFEST_DIR")))
+            .unwrap();
+        let point = FlushPoint::on(&sys, &root).unwrap();
+        thread::scope(|scope| {
+            let first = scope.spawn(|| point.flush(&sys));
+            is_reached.recv().unwrap();
+            let (ends, ended) = mpsc::sync_channel(1);
+            let (point, sys) = (&point, &sys);
+            scope.spawn(move || ends.send(point.flush(sys)).unwrap());
+            // It must not come before the first one's end.
+            let early = ended.recv_timeout(Duration::from_millis(100));
+            open.send(()).unwrap();
+            assert_eq!(first.join().unwrap(), Err(Errno::IO));
+            assert_eq!(early.or_else(|_| ended.recv()), Ok(Err(Errno::IO)));
+        });
+    }
 }
