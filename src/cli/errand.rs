@@ -116,8 +116,12 @@ impl<'s> Errands<'s> {
             };
             number += 1;
             let is_untaken = matches!(error, Error::Refused { .. });
-            let may =
-                client.is_worth_another_try(&error) && (is_untaken || again == Again::WheneverLost);
+            let may = client.is_worth_another_try(&error)
+                && match again {
+                    Again::WheneverLost => true,
+                    Again::IfNotTaken => is_untaken,
+                    Again::Never => false,
+                };
             let attempt = self.retry.attempt(number, &error).filter(|_| may);
             let Some(attempt) = attempt else {
                 return Err(error.into());
@@ -148,6 +152,7 @@ pub(super) struct Unanswered {
 enum Again {
     WheneverLost,
     IfNotTaken,
+    Never,
 }
 
 impl Unanswered {
@@ -161,6 +166,12 @@ impl Unanswered {
     /// where the server said that it would not hear it.
     pub(super) fn once(error: Error) -> Self {
         let again = Again::IfNotTaken;
+        Self { error, again }
+    }
+
+    /// A part of the answer was heard, and told: it would be told twice.
+    pub(super) fn told(error: Error) -> Self {
+        let again = Again::Never;
         Self { error, again }
     }
 }

@@ -73,7 +73,7 @@ pub(super) fn run(
             });
             // Asked again in the middle, the server would read once more what is told.
             let unanswered = if is_begun {
-                Unanswered::once
+                Unanswered::told
             } else {
                 Unanswered::harmless
             };

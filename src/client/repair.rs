@@ -8,20 +8,32 @@
 
 use std::iter::{Once, once};
 use std::path::Path;
+use std::sync::Arc;
 
 use super::{Client, Error, JobOptions, Monitor, Summary, Upload};
-use crate::content::{Checksum, merge};
+use crate::content::{BlockIndex, Checksum, Geometry, Node, merge, node_of};
 use crate::entry::{Cursor, Entry, Kind, Version};
 use crate::fault::Fault;
 use crate::offer::{Compare, OnExisting};
 use crate::path::RemotePath;
-use crate::store::{self, Source, Tree};
+use crate::store::{self, ReadAt, Source, Tree};
 use crate::transfer::send::nodes_of;
 
 /// A good copy, that looks like the file which it is to take the place of.
 struct GoodCopy {
     tree: Tree,
     entry: Entry,
+    /// What each of its blocks was when it was found to be good.
+    nodes: Arc<[Node]>,
+}
+
+/// The copy as it is sent. Its version says that nobody has written to it since it was found to
+/// be good; that a disk, or memory, gives the same bytes once more is looked at here.
+struct Proved<R> {
+    reader: R,
+    path: RemotePath,
+    geometry: Geometry,
+    nodes: Arc<[Node]>,
 }
 
 impl Client {
@@ -44,11 +56,12 @@ impl Client {
         monitor: &Monitor,
     ) -> Result<Summary, Error> {
         let not_good = || Error::NotGood(good.to_owned());
-        let copy = GoodCopy::find(good, decayed)?.ok_or_else(not_good)?;
+        let mut copy = GoodCopy::find(good, decayed)?.ok_or_else(not_good)?;
         let Some(replaced) = decayed.version else {
             return Err(not_good());
         };
-        if copy.checksum()? != Some(recorded) {
+        copy.nodes = copy.nodes_now()?.into();
+        if merge(&copy.nodes) != Some(recorded) {
             return Err(not_good());
         }
         let options = JobOptions {
@@ -85,23 +98,51 @@ impl GoodCopy {
                 version: found.version,
                 ..of.clone()
             },
+            nodes: Arc::default(),
         }))
     }
 
-    /// What its version's bytes are.
-    fn checksum(&self) -> Result<Option<Checksum>, store::Error> {
+    /// What the blocks of its version are.
+    fn nodes_now(&self) -> Result<Vec<Node>, store::Error> {
         let Some(geometry) = self.entry.geometry() else {
-            return Ok(None);
+            return Ok(Vec::new());
         };
         let reader = self
             .tree
             .open(&self.entry.path, self.entry.version.as_ref())?;
-        Ok(merge(&nodes_of(&reader, geometry)?))
+        nodes_of(&reader, geometry)
+    }
+}
+
+impl<R: ReadAt> ReadAt for Proved<R> {
+    fn read_at(&self, into: &mut [u8], offset: u64) -> Result<(), store::Error> {
+        self.reader.read_at(into, offset)?;
+        let number = offset / self.geometry.block().bytes();
+        let index = self.geometry.index(number);
+        let is_block = |index: &BlockIndex| {
+            self.geometry.offset(*index) == offset && self.geometry.len(*index) == into.len()
+        };
+        let node = index
+            .filter(is_block)
+            .map(|index| node_of(self.geometry, index, into));
+        if node.is_some() && node.as_ref() == self.nodes.get(number as usize) {
+            Ok(())
+        } else {
+            Err(store::Error::Changed(self.path.clone()))
+        }
+    }
+
+    fn size(&self) -> u64 {
+        self.reader.size()
+    }
+
+    fn check_version(&self) -> Result<(), store::Error> {
+        self.reader.check_version()
     }
 }
 
 impl Source for GoodCopy {
-    type Reader = <Tree as Source>::Reader;
+    type Reader = Proved<<Tree as Source>::Reader>;
     type Walk = Once<Result<Entry, store::Error>>;
 
     fn walk(
@@ -118,6 +159,63 @@ impl Source for GoodCopy {
         path: &RemotePath,
         expect: Option<&Version>,
     ) -> Result<Self::Reader, store::Error> {
-        self.tree.open(path, expect)
+        let reader = self.tree.open(path, expect)?;
+        let changed = || store::Error::Changed(path.clone());
+        Ok(Proved {
+            reader,
+            path: path.clone(),
+            geometry: self.entry.geometry().ok_or_else(changed)?,
+            nodes: Arc::clone(&self.nodes),
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::content::BlockSize;
+
+    /// A disk that gives these bytes.
+    struct Disk(Vec<u8>);
+
+    impl ReadAt for Disk {
+        fn read_at(&self, into: &mut [u8], offset: u64) -> Result<(), store::Error> {
+            let at = offset as usize;
+            into.copy_from_slice(&self.0[at..at + into.len()]);
+            Ok(())
+        }
+
+        fn size(&self) -> u64 {
+            self.0.len() as u64
+        }
+
+        fn check_version(&self) -> Result<(), store::Error> {
+            Ok(())
+        }
+    }
+
+    #[test]
+    fn bytes_that_are_others_when_they_are_read_again_are_not_sent() {
+        let geometry = Geometry::new(2500, BlockSize::new(1024).unwrap()).unwrap();
+        let good: Vec<u8> = (0..2500_u32).map(|n| n as u8).collect();
+        let nodes = nodes_of(&Disk(good.clone()), geometry).unwrap();
+        let mut rotten = good.clone();
+        rotten[1500] ^= 1;
+        for (bytes, is_good) in [(good, [true; 3]), (rotten, [true, false, true])] {
+            let proved = Proved {
+                reader: Disk(bytes),
+                path: RemotePath::parse("x").unwrap(),
+                geometry,
+                nodes: nodes.as_slice().into(),
+            };
+            for (number, is_good) in (0..).zip(is_good) {
+                let index = geometry.index(number).unwrap();
+                let mut block = vec![0; geometry.len(index)];
+                let read = proved.read_at(&mut block, geometry.offset(index));
+                assert_eq!(read.is_ok(), is_good, "{number}");
+            }
+            // What is no block has no proof.
+            assert!(proved.read_at(&mut [0; 5], 0).is_err());
+        }
     }
 }

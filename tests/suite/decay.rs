@@ -16,17 +16,17 @@ use haul::offer::OnExisting;
 use haul::server::Config;
 use haul::store::{Durability, LocalStore, Store};
 
-use crate::rig::{Outcome, Rig, get, noise, outcome, put, remote};
+use crate::rig::{Rig, get, noise, put, remote};
 use crate::rot::{age, decay, flip, is_recorded_in_time, record, without_a_time};
 use crate::saboteur::Saboteur;
 
-const MIB: usize = 1 << 20;
+pub const MIB: usize = 1 << 20;
 
 /// Five blocks, the last of them smaller.
-const LARGE: usize = 4 * MIB + 7;
+pub const LARGE: usize = 4 * MIB + 7;
 
 /// What is said of the one file at a path.
-fn found(client: &Client, path: &str) -> (Entry, Result<Soundness, Error>) {
+pub fn found(client: &Client, path: &str) -> (Entry, Result<Soundness, Error>) {
     let mut all = Vec::new();
     client
         .verify(Some(&remote(path)), |entry, found| all.push((entry, found)))
@@ -36,7 +36,7 @@ fn found(client: &Client, path: &str) -> (Entry, Result<Soundness, Error>) {
 }
 
 #[derive(Debug, PartialEq)]
-enum Is {
+pub enum Is {
     Sound,
     /// With the runs of blocks that are named, each by its first and the one behind it.
     Decayed(Option<Vec<(u64, u64)>>),
@@ -49,7 +49,7 @@ fn decayed_in(runs: &[(u64, u64)]) -> Is {
 }
 
 #[track_caller]
-fn is(rig: &Rig, path: &str, expected: &Is) {
+pub fn is(rig: &Rig, path: &str, expected: &Is) {
     let (_, found) = found(&rig.client(1), path);
     let found = match found.unwrap() {
         Soundness::Sound(_) => Is::Sound,
@@ -63,13 +63,13 @@ fn is(rig: &Rig, path: &str, expected: &Is) {
     assert_eq!(found, *expected, "{path}");
 }
 
-fn puts(rig: &Rig, len: usize, to: &str) {
+pub fn puts(rig: &Rig, len: usize, to: &str) {
     let source = rig.file("source", len);
     put(&rig.client(1), &[(&source, to)], &JobOptions::default()).is_fine();
 }
 
 /// A server with a large file, `large`, and a small one, `small`.
-fn stored() -> Rig {
+pub fn stored() -> Rig {
     let rig = Rig::new();
     puts(&rig, LARGE, "large");
     puts(&rig, 5, "small");
@@ -244,102 +244,6 @@ fn nothing_that_haul_does_blesses_an_edit() {
     settles(0o600, fs::metadata(&path).unwrap().modified().unwrap(), 0);
     // Another time has the bytes compared, and its record is no witness of them.
     settles(0o600, SystemTime::UNIX_EPOCH, 6);
-}
-
-/// Puts a copy in place of what has decayed.
-fn repair(client: &Client, path: &str, good: &Path) -> (Outcome, u64) {
-    let (entry, found) = found(client, path);
-    let Ok(Soundness::Decayed { recorded, .. }) = found else {
-        panic!("{found:?}");
-    };
-    repair_as_found(client, (&entry, recorded), good)
-}
-
-fn repair_as_found(
-    client: &Client,
-    (entry, recorded): (&Entry, haul::content::Checksum),
-    good: &Path,
-) -> (Outcome, u64) {
-    let mut sent = 0;
-    let outcome = outcome(|monitor| {
-        let repaired = client.repair(entry, recorded, good, monitor);
-        let count = &monitor.progress.bytes_sent;
-        sent = count.load(std::sync::atomic::Ordering::Relaxed);
-        repaired
-    });
-    (outcome, sent)
-}
-
-#[test]
-fn a_repair_sends_the_blocks_that_have_decayed_and_no_others() {
-    let rig = stored();
-    let path = rig.root().join("large");
-    fs::set_permissions(&path, fs::Permissions::from_mode(0o640)).unwrap();
-    let before = fs::metadata(&path).unwrap();
-    decay(&path, &[MIB as u64, 3 * MIB as u64]);
-    decay(&rig.root().join("small"), &[0]);
-    let client = rig.client(1);
-    for (name, len, sends) in [("large", LARGE, 2 * MIB), ("small", 5, 5)] {
-        let good = rig.file("good", len);
-        fs::set_permissions(&good, fs::Permissions::from_mode(0o777)).unwrap();
-        let (outcome, sent) = repair(&client, name, &good);
-        outcome.is_fine();
-        assert_eq!(sent, sends as u64, "{name}");
-        assert_eq!(fs::read(rig.root().join(name)).unwrap(), noise(len));
-        is(&rig, name, &Is::Sound);
-    }
-    let after = fs::metadata(&path).unwrap();
-    assert_eq!(after.modified().unwrap(), before.modified().unwrap());
-    assert_eq!(after.mode(), before.mode());
-    let into = rig.dir.path().join("into");
-    get(
-        &client,
-        &[("large", "large")],
-        &into,
-        &JobOptions::default(),
-    )
-    .is_fine();
-    assert_eq!(fs::read(into.join("large")).unwrap(), noise(LARGE));
-}
-
-#[test]
-fn a_copy_that_is_none_repairs_nothing() {
-    let rig = stored();
-    let path = rig.root().join("large");
-    decay(&path, &[MIB as u64]);
-    let there = fs::read(&path).unwrap();
-    let bad = rig.file("bad", LARGE);
-    flip(&bad, &[0]);
-    let shorter = rig.file("shorter", LARGE - 1);
-    let missing = rig.dir.path().join("missing");
-    for (good, code) in [
-        (&bad, 7),
-        (&shorter, 7),
-        (&rig.dir.path().to_owned(), 7),
-        (&missing, 10),
-    ] {
-        let (outcome, sent) = repair(&rig.client(1), "large", good);
-        assert_eq!((outcome.code(), sent), (code, 0), "{outcome:?}");
-        assert_eq!(fs::read(&path).unwrap(), there);
-    }
-}
-
-#[test]
-fn a_file_that_changed_since_it_was_verified_is_not_repaired() {
-    let rig = stored();
-    let path = rig.root().join("large");
-    decay(&path, &[MIB as u64]);
-    let client = rig.client(1);
-    let (entry, found) = found(&client, "large");
-    let Ok(Soundness::Decayed { recorded, .. }) = found else {
-        panic!("{found:?}");
-    };
-    let good = rig.file("good", LARGE);
-    flip(&path, &[7]);
-    let there = fs::read(&path).unwrap();
-    let (outcome, _) = repair_as_found(&client, (&entry, recorded), &good);
-    assert_eq!(outcome.code(), 6, "{outcome:?}");
-    assert_eq!(fs::read(&path).unwrap(), there);
 }
 
 #[test]

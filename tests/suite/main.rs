@@ -101,6 +101,7 @@ mod refusals;
 mod rehearsals;
 mod relay;
 mod removals;
+mod repairs;
 mod resumed_commands;
 mod resumed_faults;
 mod resuming;

@@ -147,8 +147,11 @@ fn judge_file(tree: &Held, entry: &Entry, terms: Terms, stat: &Stat) -> Result<S
     if !is_as_long || matches!(replaces, Err(Error::Newer(_))) {
         return replaces.map(|()| Standing::Replaces(there));
     }
-    let (version, checksum) = checksum_of(tree, &entry.path, terms.compare)?;
-    Ok(Standing::SameIf(version, checksum))
+    match checksum_of(tree, &entry.path, terms.compare) {
+        // What the disk does not give any more is not the same, whatever is offered.
+        Err(error) if error.is_of_the_disk() && replaces.is_ok() => Ok(Standing::Replaces(there)),
+        other => other.map(|(version, checksum)| Standing::SameIf(version, checksum)),
+    }
 }
 
 fn judge_link(
