@@ -308,6 +308,11 @@ impl<S: Store> Shared<S> {
         self.store.sweep()
     }
 
+    /// Removes what is kept of files that are not there any more, until the server is stopped.
+    fn sweep_nodes(&self) {
+        self.store.sweep_nodes(|| !self.is_stopping());
+    }
+
     fn is_stopping(&self) -> bool {
         self.stopping.load(Ordering::SeqCst)
     }

@@ -219,6 +219,10 @@ pub trait Store: Changes + Sized {
         None
     }
 
+    /// Removes kept nodes whose file is not there any more, for as long as it `goes_on`. That
+    /// may take long: there may be as many as there are files.
+    fn sweep_nodes(&self, _goes_on: impl Fn() -> bool) {}
+
     /// Whether what somebody began to store here may go on.
     ///
     /// # Errors

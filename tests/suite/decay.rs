@@ -279,7 +279,7 @@ fn nodes_are_private_and_go_with_their_file() {
     rig.stop();
     let sweep = || {
         let store = LocalStore::serve(&rig.root(), Durability::Batch, Fault::default()).unwrap();
-        store.sweep();
+        store.sweep_nodes(|| true);
     };
     sweep();
     assert_eq!(kept(&rig).len(), 2, "both files are there");

@@ -57,6 +57,7 @@ mod into_itself;
 mod invited;
 mod inviting;
 mod kept;
+mod kept_nodes;
 mod known_servers;
 mod landscape;
 mod lessons;

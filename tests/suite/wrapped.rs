@@ -188,6 +188,10 @@ where
     fn sweep(&self) -> Swept {
         self.inner.sweep()
     }
+
+    fn sweep_nodes(&self, goes_on: impl Fn() -> bool) {
+        self.inner.sweep_nodes(goes_on);
+    }
 }
 
 impl<T: Staged, L: Listener> Staged for WrappedStaged<T, L> {

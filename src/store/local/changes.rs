@@ -15,7 +15,6 @@ use rustix::io::Errno;
 use super::Shared;
 use super::checksum_record::Record;
 use super::drop_box::DropBox;
-use super::kept_nodes;
 use super::sys::{DIRECTORY, Sys};
 use super::tree::file_type;
 use super::tree_removal;
@@ -125,7 +124,7 @@ pub(super) fn rename(shared: &Shared, from: &RemotePath, to: &RemotePath) -> Res
         // The rename has moved its change time, and is no edit. Where this fails it looks
         // like one, and the name is what was asked for.
         let _ = record.again(&file, Mode::masked(stat.st_mode)).keep(sys);
-        follow_nodes(shared, record, from, to);
+        shared.follow_nodes(record.checksum, from, to);
     }
     // The new name first: where a file system orders nothing by itself, a power cut
     // between the two leaves both names, and never none.
@@ -144,14 +143,6 @@ fn untouched(sys: &Sys, within: &OwnedFd, path: &RemotePath) -> Option<(OwnedFd,
     (is_file && record.is_untouched(&stat)).then_some((file, stat, record))
 }
 
-/// What is kept of a file beside it gets to know its new name.
-fn follow_nodes(shared: &Shared, record: Record, from: &RemotePath, to: &RemotePath) {
-    let beneath = |path: &RemotePath| RemotePath::beneath(shared.under.as_ref(), path.as_str());
-    if let (Ok(from), Ok(to)) = (beneath(from), beneath(to)) {
-        kept_nodes::follow(&shared.top, record.checksum, &from, &to);
-    }
-}
-
 /// Removes what has the name `path`.
 pub(super) fn remove(shared: &Shared, path: &RemotePath, removal: Removal) -> Result<(), Error> {
     let sys = &shared.tree.sys;
@@ -161,7 +152,9 @@ pub(super) fn remove(shared: &Shared, path: &RemotePath, removal: Removal) -> Re
     if file_type(&stat) == FileType::Directory {
         remove_directory(sys, &above, path, removal)?;
     } else {
+        let lost = shared.nodes_of((&above, path.name()), &stat);
         sys.unlink(&above, path.name()).map_err(failed)?;
+        shared.forget_nodes(lost, path);
     }
     // What was beneath it cannot be reached without its name, so no other flush counts.
     flush(shared, &above).map_err(|errno| unflushed(path, Change::Removed, errno))

@@ -70,11 +70,28 @@ pub(super) struct Recording<'f> {
 }
 
 impl Record {
-    /// What a file has on record, whether it holds or not.
+    /// What a file has on record, whether it holds or not; nothing where that cannot be read.
     pub(super) fn of(sys: &Sys, file: &OwnedFd) -> Option<Self> {
+        Self::read(sys, file).ok().flatten()
+    }
+
+    /// The same, for whom it makes a difference that it cannot be read now.
+    ///
+    /// # Errors
+    ///
+    /// Whatever the system reports, but that there is none.
+    pub(super) fn read(sys: &Sys, file: &OwnedFd) -> Result<Option<Self>, Errno> {
         let mut value = [0; VALUE_MAX];
-        let len = sys.attribute(file, NAME, &mut value).ok()?;
-        let text = std::str::from_utf8(value.get(..len)?).ok()?;
+        match sys.attribute(file, NAME, &mut value) {
+            Ok(len) => Ok(value.get(..len).and_then(Self::parse)),
+            // There is none; nothing can have one here; no record of ours is as long.
+            Err(Errno::NODATA | Errno::OPNOTSUPP | Errno::RANGE) => Ok(None),
+            Err(errno) => Err(errno),
+        }
+    }
+
+    fn parse(value: &[u8]) -> Option<Self> {
+        let text = std::str::from_utf8(value).ok()?;
         let mut lines = text.lines();
         let mut fields = lines.next()?.split(' ');
         let checksum = Checksum::parse(fields.next()?)?;

@@ -4,6 +4,7 @@ use std::ops::Deref;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use super::flush::SharedPoint;
+use super::kept_nodes::NodeFiles;
 use super::made::Made;
 use super::partials::Partials;
 use super::room::Room;
@@ -51,6 +52,7 @@ pub(super) struct Core {
     pub(super) under_way: UnderWay,
     pub(super) made: Made,
     pub(super) room: Room,
+    pub(super) nodes: NodeFiles,
     pub(super) publishing: Mutex<()>,
     pub(super) key: [u8; 32],
     /// What keeps another server out of the root. It goes last.
@@ -76,6 +78,7 @@ impl Core {
     ) -> Self {
         Self {
             partials: Partials::new(&top, &keeper),
+            nodes: NodeFiles::of(Arc::clone(&top)),
             top,
             keeper,
             durability,

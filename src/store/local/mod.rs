@@ -329,14 +329,17 @@ impl Store for LocalStore {
     }
 
     fn sweep(&self) -> Swept {
-        if matches!(self.shared.keeper, Keeper::Server) {
-            kept_nodes::sweep(&self.shared.top);
-        }
         self.shared.partials.sweep()
     }
 
+    fn sweep_nodes(&self, goes_on: impl Fn() -> bool) {
+        if matches!(self.shared.keeper, Keeper::Server) {
+            self.shared.nodes.sweep(goes_on);
+        }
+    }
+
     fn kept_nodes(&self, checksum: Checksum) -> Option<KeptNodes> {
-        kept_nodes::find(&self.shared.top, checksum)
+        self.shared.nodes.find(checksum)
     }
 
     fn settle(&self, directories: &[Offering]) -> Vec<Result<Option<Aside>, Error>> {

@@ -134,10 +134,7 @@ impl LocalStore {
         let offered: Vec<_> = judged.iter().flatten().flat_map(|it| &it.partial).collect();
         let look = || {
             let space = self.shared.tree.sys.space(&area.directory)?;
-            Ok(Space {
-                free: space.f_bavail.saturating_mul(space.f_frsize),
-                unit: space.f_frsize,
-            })
+            Ok(Space::of(&space))
         };
         let make = |short| match self.shared.keeper {
             Keeper::Server => self.shared.partials.make_room(short, &offered),

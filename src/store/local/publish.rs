@@ -13,7 +13,7 @@
 use std::os::fd::OwnedFd;
 use std::sync::{Arc, PoisonError};
 
-use rustix::fs::FileType;
+use rustix::fs::{FileType, Stat};
 use rustix::io::Errno;
 
 use super::Shared;
@@ -201,15 +201,23 @@ fn give_name(shared: &Shared, ready: &Ready, directory: &OwnedFd) -> Result<(), 
         .publishing
         .lock()
         .unwrap_or_else(PoisonError::into_inner);
+    let mut lost = None;
     let renamed = match may_replace(sys, to, &ready.staged) {
-        Ok(true) => sys.publish_over(from, to),
-        Ok(false) => sys.publish_new(from, to),
+        Ok(Some(stat)) => {
+            lost = shared.nodes_of(to, &stat);
+            sys.publish_over(from, to)
+        }
+        Ok(None) => sys.publish_new(from, to),
         Err(Error::Exists(_)) => Err(Errno::EXIST),
         Err(error) => return Err(error),
     };
     match renamed {
         Ok(()) => {
             ready.staged.was_renamed();
+            shared.forget_nodes(
+                lost.filter(|lost| ready.sealed.checksum != Some(*lost)),
+                path,
+            );
             Ok(())
         }
         // The very same: put by an earlier commit whose receipt was lost.
@@ -234,19 +242,19 @@ fn is_the_same(shared: &Shared, ready: &Ready) -> bool {
     equal && proved.is_some() && shared.tree.untouched(&file, &stat) == proved
 }
 
-/// Whether there is something that the policy allows to replace: any of its kind, or
-/// the one that was judged at the offer, unchanged since.
+/// What there is that the policy allows to replace: any of its kind, or the one that was
+/// judged at the offer, unchanged since.
 fn may_replace(
     sys: &Sys,
     (directory, name): (&OwnedFd, &str),
     staged: &LocalStaged,
-) -> Result<bool, Error> {
+) -> Result<Option<Stat>, Error> {
     let path = &staged.entry().path;
     let judged = match (staged.on_existing(), staged.standing()) {
         (OnExisting::Replace, _) => None,
         (OnExisting::ReplaceVersion(version), _)
         | (_, Standing::Replaces(version) | Standing::SameIf(version, _)) => Some(version),
-        _ => return Ok(false),
+        _ => return Ok(None),
     };
     let kind = match staged.entry().kind {
         Kind::File(_) => FileType::RegularFile,
@@ -254,12 +262,12 @@ fn may_replace(
         Kind::Link(_) => FileType::Symlink,
     };
     match sys.stat_in(directory, name) {
-        Err(Errno::NOENT) => Ok(false),
+        Err(Errno::NOENT) => Ok(None),
         Err(errno) => Err(Error::system(Action::Look, path, errno)),
         Ok(stat) if file_type(&stat) != kind => Err(Error::Occupied(path.clone())),
         Ok(stat) if judged.is_some_and(|judged| version_of(&stat) != judged) => {
             Err(Error::Exists(path.clone()))
         }
-        Ok(_) => Ok(true),
+        Ok(stat) => Ok(Some(stat)),
     }
 }

@@ -8,6 +8,8 @@
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
+use rustix::fs::StatVfs;
+
 /// What a store takes.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Limits {
@@ -37,6 +39,16 @@ pub(super) struct Space {
     pub(super) free: u64,
     /// What the smallest file takes.
     pub(super) unit: u64,
+}
+
+impl Space {
+    /// As the system tells it.
+    pub(super) fn of(space: &StatVfs) -> Self {
+        Self {
+            free: space.f_bavail.saturating_mul(space.f_frsize),
+            unit: space.f_frsize,
+        }
+    }
 }
 
 impl Room {

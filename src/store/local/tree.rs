@@ -170,7 +170,8 @@ impl ReadAt for LocalReader {
         let sys = &self.tree.sys;
         let stat = sys.stat(&self.file);
         let stat = stat.map_err(|errno| Error::system(Action::Look, &self.path, errno))?;
-        let record = Record::of(sys, &self.file);
+        let record = Record::read(sys, &self.file);
+        let record = record.map_err(|errno| Error::system(Action::Look, &self.path, errno))?;
         Ok(record.map(|record| OnRecord {
             checksum: record.checksum,
             size: record.size,
