@@ -58,8 +58,34 @@ pub struct Entry {
     pub mtime: Mtime,
     /// Its version, where a store was asked about a file.
     pub version: Option<Version>,
-    /// The checksum that was recorded when it was published, if it still holds.
-    pub checksum: Option<Checksum>,
+    /// What was recorded when it was published, if it still has size and time of then.
+    pub checksum: Option<Recorded>,
+}
+
+/// A checksum that was recorded of a file when it was published.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Recorded {
+    /// What its bytes were then: whoever reads the file can hold them against it.
+    pub checksum: Checksum,
+    /// Whether that may be believed without reading them.
+    pub touched: Touched,
+}
+
+/// Whether anything was done to a file since it was published.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Touched {
+    /// Nothing: if its bytes are others, they have decayed.
+    Never,
+    /// Something, if only to its mode: somebody may have written to it, and put its time back.
+    Since,
+}
+
+impl Recorded {
+    /// The checksum, where it is as good as one that is computed now.
+    #[must_use]
+    pub fn believed(self) -> Option<Checksum> {
+        (self.touched == Touched::Never).then_some(self.checksum)
+    }
 }
 
 impl Mode {

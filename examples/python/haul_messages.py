@@ -310,7 +310,7 @@ TYPES = {
     "target": typed(str, lambda value: 1 <= len(value.encode()) <= 4095 and "\0" not in value)}
 TYPES["runs"] = several(Record("first:uint count:uint"))
 TYPES["entry"] = Record("path:path kind:kind size:size? block_size:block_size? mode:mode time:time "
-                        "version:id16? checksum:checksum? target:target?", entry_rule)
+                        "version:id16? checksum:checksum? target:target? touched:bool?", entry_rule)
 TYPES["offered"] = Record("number:uint entry:entry base:uint16?")
 TYPES["verdict"] = Record("which:which ticket:ticket? checksum:checksum? code:code? reason:uint?",
                           lambda it: it.keys() - {"which"} in WITH_VERDICT[it["which"]])

@@ -76,7 +76,8 @@ impl Report {
         };
         self.files += u64::from(size.is_some());
         self.bytes += size.unwrap_or(0);
-        let checksum = entry.checksum.map(|checksum| checksum.to_string());
+        let recorded = entry.checksum;
+        let checksum = recorded.map(|recorded| recorded.checksum.to_string());
         let line = Line::event("entry")
             .text("path", entry.path.as_str())
             .text("kind", kind_word(&entry.kind))

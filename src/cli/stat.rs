@@ -61,8 +61,8 @@ fn of_entry(entry: &Entry) -> Vec<(&'static str, String)> {
     }
     lines.push(("mode", format!("{:04o}", entry.mode.bits())));
     lines.push(("mtime", entry.mtime.utc().to_string()));
-    if let Some(checksum) = entry.checksum {
-        lines.push(("checksum", checksum.to_string()));
+    if let Some(recorded) = entry.checksum {
+        lines.push(("checksum", recorded.checksum.to_string()));
     }
     if let Kind::Link(target) = &entry.kind {
         lines.push(("target", escape::name(target.as_str()).into_owned()));

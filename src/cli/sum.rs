@@ -8,7 +8,7 @@ use std::io::{self, IsTerminal};
 use crate::client::Error;
 use crate::code::Code;
 use crate::content::Checksum;
-use crate::entry::Entry;
+use crate::entry::{Entry, Recorded, Touched};
 use crate::path::RemotePath;
 
 use super::errand::{Errands, Unanswered, each};
@@ -59,7 +59,11 @@ fn tell(
     let code = match checksum {
         Ok(checksum) if report.manner().format == Format::Json => {
             report.entry(&Entry {
-                checksum: Some(checksum),
+                // It was read a moment ago.
+                checksum: Some(Recorded {
+                    checksum,
+                    touched: Touched::Never,
+                }),
                 ..entry
             });
             None

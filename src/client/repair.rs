@@ -80,7 +80,8 @@ impl Client {
 }
 
 impl GoodCopy {
-    /// What is at a local path, if it may be a copy at all.
+    /// What is at a local path, if it may be a copy at all. What has decayed may have lost its
+    /// end: how long it was, the copy's checksum proves.
     fn find(path: &Path, of: &Entry) -> Result<Option<Self>, store::Error> {
         let (holder, name) = Tree::locate(path)?;
         let tree = Tree::open(&holder, Fault::default())?;
@@ -89,12 +90,12 @@ impl GoodCopy {
         };
         let mut found = tree.walk(Some(&name), Some(0), None)?;
         let found = found.next().transpose()?;
-        let is_file = |found: &Entry| matches!(found.kind, Kind::File(_));
-        let found = found.filter(|found| is_file(found) && found.size() == of.size());
+        let found = found.filter(|found| matches!(found.kind, Kind::File(_)));
         Ok(found.map(|found| Self {
             tree,
             entry: Entry {
                 path: found.path,
+                kind: found.kind,
                 version: found.version,
                 ..of.clone()
             },

@@ -3,6 +3,7 @@
 //! Every request is checked when it is made. One that lasts, a large file on its way or a long
 //! listing, is checked again all the time, so that a right that was taken away ends it.
 
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -30,6 +31,7 @@ pub(super) struct Guard {
 pub(super) struct Guarded<R> {
     reader: R,
     guard: Arc<Guard>,
+    bytes_read: AtomicU64,
 }
 
 impl Guard {
@@ -82,14 +84,26 @@ impl Guard {
 impl<R> Guarded<R> {
     pub(super) fn new(reader: R, guard: &Arc<Guard>) -> Self {
         let guard = Arc::clone(guard);
-        Self { reader, guard }
+        Self {
+            reader,
+            guard,
+            bytes_read: AtomicU64::new(0),
+        }
+    }
+
+    /// How many bytes were read of it.
+    pub(super) fn bytes_read(&self) -> u64 {
+        self.bytes_read.load(Ordering::Relaxed)
     }
 }
 
 impl<R: ReadAt> ReadAt for Guarded<R> {
     fn read_at(&self, into: &mut [u8], offset: u64) -> Result<(), Error> {
         self.guard.still(Rights::READ, "read")?;
-        self.reader.read_at(into, offset)
+        self.reader.read_at(into, offset)?;
+        let read = into.len() as u64;
+        self.bytes_read.fetch_add(read, Ordering::Relaxed);
+        Ok(())
     }
 
     fn size(&self) -> u64 {

@@ -12,9 +12,9 @@ use super::guard::Guarded;
 use super::session::{Session, seconds};
 use crate::content::block::BLOCKS_MAX;
 use crate::content::{Algorithm, BlockSize, Checksum, Geometry, Node, merge};
-use crate::entry::Version;
+use crate::entry::{Touched, Version};
 use crate::path::RemotePath;
-use crate::store::{self, KeptNodes, OnRecord, ReadAt, Source, Store, Touched};
+use crate::store::{self, KeptNodes, OnRecord, ReadAt, Source, Store};
 use crate::transfer::Error;
 use crate::transfer::heartbeat::{patiently, say_working};
 use crate::transfer::send::{in_order, nodes_of, readable_nodes};
@@ -109,11 +109,11 @@ fn read_here<S: Store, T: Send>(
     info!(
         peer,
         path = wanted.path.as_str(),
-        bytes = reader.size(),
+        bytes = reader.bytes_read(),
         seconds = seconds(began),
         "{word}"
     );
-    act.read(reader.size());
+    act.read(reader.bytes_read());
     if let Ok((_, Some(checksum))) = &result {
         act.proved(*checksum);
     }
@@ -135,11 +135,11 @@ fn examine<R: ReadAt>(
         return Ok(Examined::without_reading(State::Unrecorded, None));
     };
     if record.size != reader.size() {
-        // Disks lose bytes and never their number.
-        return Ok(Examined::without_reading(
-            State::Edited,
-            Some(record.checksum),
-        ));
+        let state = match record.touched {
+            Touched::Never => State::Decayed,
+            Touched::Since => State::Edited,
+        };
+        return Ok(Examined::without_reading(state, Some(record.checksum)));
     }
     let cut = |kept: &KeptNodes| {
         let cut = Geometry::new(record.size, kept.block).ok();

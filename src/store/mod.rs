@@ -18,7 +18,7 @@ pub use error::{Action, Error};
 pub use local::{Limits, LocalStore, Tree};
 
 use crate::content::{BlockSize, Checksum, Node, Verified};
-use crate::entry::{Cursor, Entry, Version};
+use crate::entry::{Cursor, Entry, Touched, Version};
 use crate::identity::Identity;
 use crate::offer::{Offering, OnExisting, Terms, Ticket, TransferId};
 use crate::path::RemotePath;
@@ -61,15 +61,6 @@ pub struct OnRecord {
     pub size: u64,
     /// Whether somebody may have written to it in place.
     pub touched: Touched,
-}
-
-/// Whether anything was done to a file that has a record.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Touched {
-    /// Nothing: if its bytes are others, they have decayed.
-    Never,
-    /// Something, if only to its mode.
-    Since,
 }
 
 /// The nodes of a file that was published, and how it was cut into them.

@@ -9,7 +9,7 @@ use minicbor::{Decode, Decoder, Encode, Encoder};
 
 use crate::code::Code;
 use crate::content::{Algorithm, BlockSize, Checksum, Geometry, Node};
-use crate::entry::{Cursor, Entry, Kind, LinkTarget, Mode, Mtime, Version};
+use crate::entry::{Cursor, Entry, Kind, LinkTarget, Mode, Mtime, Recorded, Touched, Version};
 use crate::offer::{Compare, EntryId, OnExisting, Reason, Ticket, TransferId, Verdict};
 use crate::path::RemotePath;
 use crate::token::{InvitationId, Secret, Token};
@@ -284,6 +284,8 @@ struct EntryFields {
     checksum: Option<Checksum>,
     #[n(8)]
     target: Option<String>,
+    #[n(9)]
+    touched: Option<bool>,
 }
 
 impl From<&Entry> for EntryFields {
@@ -301,8 +303,9 @@ impl From<&Entry> for EntryFields {
             mode: entry.mode.bits(),
             mtime: entry.mtime,
             version: entry.version,
-            checksum: entry.checksum,
+            checksum: entry.checksum.map(|recorded| recorded.checksum),
             target,
+            touched: entry.checksum.and_then(told),
         }
     }
 }
@@ -328,7 +331,18 @@ impl TryFrom<EntryFields> for Entry {
             mode: Mode::masked(fields.mode),
             mtime: fields.mtime,
             version: fields.version,
-            checksum: fields.checksum,
+            checksum: fields.checksum.map(|checksum| Recorded {
+                checksum,
+                touched: match fields.touched {
+                    Some(true) => Touched::Since,
+                    Some(false) | None => Touched::Never,
+                },
+            }),
         })
     }
+}
+
+/// That a file was touched is told, and that it was not goes without saying.
+fn told(recorded: Recorded) -> Option<bool> {
+    (recorded.touched == Touched::Since).then_some(true)
 }

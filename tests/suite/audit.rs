@@ -138,6 +138,22 @@ fn what_was_done_and_cannot_be_recorded_is_no_success_and_nothing_is_done_after_
 }
 
 #[test]
+fn of_what_is_verified_those_bytes_count_that_were_read() {
+    let recorded = Recorded::new();
+    assert_eq!(recorded.put("a"), 0);
+    assert_eq!(recorded.put("cut"), 0);
+    fs::write(recorded.rig.root().join("cut"), "longer").unwrap();
+    fs::write(recorded.rig.root().join("laid"), "by hand").unwrap();
+    recorded.recorded();
+    let client = recorded.rig.client(1);
+    client.verify(None, |_, _| {}).unwrap();
+    let all = recorded.recorded().into_iter();
+    let verified: Vec<Kept> = all.filter(|kept| kept.0 == Asked::Verify).collect();
+    let read = |path, bytes| kept(Asked::Verify, path, Some(bytes), None);
+    assert_eq!(verified, [read("a", 3), read("cut", 0), read("laid", 0)]);
+}
+
+#[test]
 fn an_answer_that_cannot_be_recorded_is_a_failure_whatever_was_done() {
     let recorded = Recorded::new();
     let client = recorded.rig.client(1);

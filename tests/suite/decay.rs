@@ -17,7 +17,7 @@ use haul::server::Config;
 use haul::store::{Durability, LocalStore, Store};
 
 use crate::rig::{Rig, get, noise, put, remote};
-use crate::rot::{age, decay, flip, is_recorded_in_time, record, without_a_time};
+use crate::rot::{age, cut_off, decay, flip, is_recorded_in_time, record, without_a_time};
 use crate::saboteur::Saboteur;
 
 pub const MIB: usize = 1 << 20;
@@ -85,8 +85,44 @@ fn what_was_put_is_sound_and_what_came_otherwise_has_no_record() {
         is(&rig, name, &Is::Sound);
     }
     is(&rig, "laid", &Is::Unrecorded);
-    without_a_time(&rig.root().join("small"));
-    is(&rig, "small", &Is::Unrecorded);
+}
+
+#[test]
+fn a_record_of_an_early_build_is_compared_and_never_says_that_a_file_decayed() {
+    let rig = stored();
+    for name in ["large", "small"] {
+        let path = rig.root().join(name);
+        without_a_time(&path);
+        is(&rig, name, &Is::Sound);
+        flip(&path, &[3]);
+        is(&rig, name, &Is::Edited);
+        fs::write(&path, "shorter").unwrap();
+        is(&rig, name, &Is::Edited);
+    }
+}
+
+#[test]
+fn what_lost_its_end_and_was_not_touched_has_decayed() {
+    let rig = stored();
+    for (name, len) in [("large", LARGE - 1), ("small", 4), ("large", 0)] {
+        cut_off(&rig.root().join(name), len as u64);
+        is(&rig, name, &Is::Decayed(None));
+    }
+    let path = rig.root().join("small");
+    age(&path);
+    is(&rig, "small", &Is::Edited);
+}
+
+#[test]
+fn a_record_that_cannot_be_read_is_an_error_and_not_none() {
+    let saboteur = Saboteur::default();
+    let rig = Rig::with(Config::default(), saboteur.fault());
+    puts(&rig, 5, "small");
+    // The listing's is the first.
+    saboteur.arm(Some((Call::GetAttribute, 1, 5)));
+    let (_, found) = found(&rig.client(1), "small");
+    assert_eq!(found.unwrap_err().code(), Code::File);
+    assert!(saboteur.failed());
 }
 
 #[test]

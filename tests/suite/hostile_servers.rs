@@ -6,7 +6,7 @@ use std::os::unix::fs::PermissionsExt;
 use haul::client::Summary;
 use haul::code::Code;
 use haul::content::{BlockSize, Checksum, Geometry};
-use haul::entry::{Entry, Kind, LinkTarget};
+use haul::entry::{Entry, Kind, LinkTarget, Recorded, Touched};
 use haul::offer::{EntryId, Ticket};
 use haul::transfer::Deadlines;
 use haul::wire::message::{Block, Fail, SumIs, Unsent, Want, Working};
@@ -256,7 +256,10 @@ fn bytes_that_are_not_the_announced_ones_are_not_kept(secrecy: Secrecy) {
     check("a wrong node", |b, _| b.node.0[0] ^= 1);
     ends(secrecy, "another checksum on record", 7, |raw| {
         let request = raw.hear_list();
-        let checksum = Some(Checksum::Blake3([0; 32]));
+        let checksum = Some(Recorded {
+            checksum: Checksum::Blake3([0; 32]),
+            touched: Touched::Never,
+        });
         raw.say(&page(request, vec![Entry { checksum, ..file() }]));
         Giving::when_asked(raw).all();
     });

@@ -157,18 +157,18 @@ fn nodes_leave_free_what_is_to_stay_free() {
 
 #[test]
 fn nodes_that_are_swept_and_kept_at_once_are_kept() {
-    let (decided, decides) = sync_channel(0);
-    let (stored, stores) = sync_channel::<()>(1);
-    let held = Mutex::new(Some((decided, stores)));
+    let (decided, decision) = sync_channel(0);
+    let (stored, until_stored) = sync_channel::<()>(1);
+    let held = Mutex::new(Some((decided, until_stored)));
     // Whoever sweeps has seen that they are lost, and is slow to remove them.
     let fault = Fault::watched(move |call| {
         if thread::current().name() == Some("sweep")
             && call == Call::Unlink
-            && let Some((decided, stores)) = held.lock().unwrap().take()
+            && let Some((decided, until_stored)) = held.lock().unwrap().take()
         {
             decided.send(()).unwrap();
             // Nobody could have stored anything as long as this is not over.
-            let _ = stores.recv_timeout(SOON);
+            let _ = until_stored.recv_timeout(SOON);
         }
         Ok(())
     });
@@ -177,7 +177,7 @@ fn nodes_that_are_swept_and_kept_at_once_are_kept() {
     thread::scope(|scope| {
         let sweep = thread::Builder::new().name("sweep".to_owned());
         let sweep = sweep.spawn_scoped(scope, || top.sweep_nodes(|| true));
-        decides.recv_timeout(PATIENCE).unwrap();
+        decision.recv_timeout(PATIENCE).unwrap();
         store(&top, "again", &version(0), MIB as u64);
         let _ = stored.try_send(());
         sweep.unwrap().join().unwrap();
@@ -276,21 +276,21 @@ fn nodes_are_swept_when_their_file_is_another_or_they_are_none() {
 
 /// Holds the first thing that the sweeping thread removes until it is told to go on.
 fn held_sweep() -> (Fault, Receiver<()>, impl FnMut()) {
-    let (begun, begins) = sync_channel(0);
-    let (go, goes) = sync_channel(0);
-    let held = Mutex::new(Some((begun, goes)));
+    let (begun, beginning) = sync_channel(0);
+    let (go, until_told) = sync_channel(0);
+    let held = Mutex::new(Some((begun, until_told)));
     let fault = Fault::watched(move |call| {
         let sweeps = thread::current().name() == Some("sweep");
         if sweeps
             && call == Call::Unlink
-            && let Some((begun, goes)) = held.lock().unwrap().take()
+            && let Some((begun, until_told)) = held.lock().unwrap().take()
         {
             begun.send(()).unwrap();
-            goes.recv().unwrap();
+            until_told.recv().unwrap();
         }
         Ok(())
     });
-    (fault, begins, move || go.send(()).unwrap())
+    (fault, beginning, move || go.send(()).unwrap())
 }
 
 /// A served directory in which files had nodes kept and are gone.

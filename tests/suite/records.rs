@@ -3,19 +3,21 @@
 use std::fs;
 use std::io;
 
-use haul::client::JobOptions;
+use haul::client::{Effect, JobOptions};
 use haul::content::Checksum;
+use haul::entry::Touched;
 use haul::fault::{Call, Fault};
 use haul::server::Config;
 
 use crate::rig::{Rig, get, put, remote};
+use crate::rot::{age, flip};
 
 /// Linux's EOPNOTSUPP: what a file system without attributes says.
 const NOT_SUPPORTED: i32 = 95;
 
 fn recorded(rig: &Rig, name: &str) -> Option<Checksum> {
     let listing = rig.client(1).list(Some(&remote(name)), Some(0)).unwrap();
-    listing.entries[0].checksum
+    listing.entries[0].checksum?.believed()
 }
 
 #[test]
@@ -91,6 +93,36 @@ fn a_file_that_is_not_what_its_record_says_is_not_fetched() {
     );
     assert_eq!(outcome.code(), 7, "{outcome:?}");
     assert!(!into.join("here").exists());
+}
+
+#[test]
+fn a_record_of_a_file_that_was_touched_stands_for_no_bytes() {
+    let rig = Rig::new();
+    let source = rig.file("source", 3 << 20);
+    let client = rig.client(2);
+    put(&client, &[(&source, "there")], &JobOptions::default()).is_fine();
+    let there = rig.root().join("there");
+    age(&there);
+    assert_eq!(recorded(&rig, "there"), None);
+    let listing = client.list(Some(&remote("there")), Some(0)).unwrap();
+    let on_record = listing.entries[0].checksum.unwrap();
+    assert_eq!(on_record.touched, Touched::Since);
+    let into = rig.dir.path().join("into");
+    let gets = |effect, code| {
+        fs::create_dir_all(&into).unwrap();
+        // The bytes of before, with a time of their own.
+        fs::copy(&source, into.join("there")).unwrap();
+        let options = JobOptions {
+            effect,
+            ..JobOptions::default()
+        };
+        let got = get(&client, &[("there", "there")], &into, &options);
+        assert_eq!(got.code(), code, "{got:?}");
+    };
+    gets(Effect::Real, 0);
+    flip(&there, &[5]);
+    gets(Effect::Dry, 6);
+    gets(Effect::Real, 6);
 }
 
 #[test]

@@ -8,14 +8,15 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use haul::client::{Client, JobOptions, Soundness};
-use haul::content::Checksum;
+use haul::content::{Algorithm, Checksum};
 use haul::entry::Entry;
 use haul::fault::{Call, Fault};
+use haul::offer::OnExisting;
 use haul::server::Config;
 
 use crate::decay::{Is, LARGE, MIB, found, is, puts, stored};
-use crate::rig::{Outcome, Rig, get, noise, outcome};
-use crate::rot::{decay, flip};
+use crate::rig::{Outcome, Rig, get, noise, outcome, put};
+use crate::rot::{cut_off, decay, flip, record};
 
 /// Puts a copy in place of what has decayed.
 fn repair(client: &Client, path: &str, good: &Path) -> (Outcome, u64) {
@@ -71,6 +72,62 @@ fn a_repair_sends_the_blocks_that_have_decayed_and_no_others() {
     )
     .is_fine();
     assert_eq!(fs::read(into.join("large")).unwrap(), noise(LARGE));
+}
+
+#[test]
+fn what_lost_its_end_gets_it_back() {
+    let rig = stored();
+    let client = rig.client(1);
+    for (name, len, left, sends) in [
+        ("large", LARGE, 3 * MIB + 5, MIB + 7),
+        ("large", LARGE, 0, LARGE),
+        ("small", 5, 4, 5),
+    ] {
+        let path = rig.root().join(name);
+        cut_off(&path, left as u64);
+        let good = rig.file("good", len);
+        let shorter = rig.file("shorter", left);
+        let (outcome, sent) = repair(&client, name, &shorter);
+        assert_eq!((outcome.code(), sent), (7, 0), "{outcome:?}");
+        let (outcome, sent) = repair(&client, name, &good);
+        outcome.is_fine();
+        assert_eq!(sent, sends as u64, "{name}");
+        assert_eq!(fs::read(&path).unwrap(), noise(len));
+        is(&rig, name, &Is::Sound);
+    }
+}
+
+#[test]
+fn a_repair_keeps_a_second_checksum_that_was_recorded() {
+    let rig = Rig::new();
+    let client = rig.client(1);
+    let options = JobOptions {
+        checksum: Algorithm::Sha256,
+        ..JobOptions::default()
+    };
+    for (name, len) in [("large", LARGE), ("small", 5)] {
+        let good = rig.file("good", len);
+        put(&client, &[(&good, name)], &options).is_fine();
+        let path = rig.root().join(name);
+        let checksums = |record: String| -> Vec<String> {
+            let lines = record.lines();
+            lines.map(|line| line[..71].to_owned()).collect()
+        };
+        let before = checksums(record(&path));
+        assert_eq!(before.len(), 2);
+        decay(&path, &[3]);
+        repair(&client, name, &good).0.is_fine();
+        assert_eq!(checksums(record(&path)), before, "{name}");
+    }
+    // It is of those bytes and of no others.
+    let path = rig.root().join("small");
+    let other = rig.file("other", 6);
+    let options = JobOptions {
+        on_existing: OnExisting::Replace,
+        ..JobOptions::default()
+    };
+    put(&client, &[(&other, "small")], &options).is_fine();
+    assert_eq!(record(&path).lines().count(), 1);
 }
 
 #[test]

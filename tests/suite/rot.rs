@@ -86,3 +86,12 @@ pub fn without_a_time(path: &Path) {
     let (kept, _) = record.trim_end().rsplit_once(' ').unwrap();
     set_record(path, &format!("{kept}\n"));
 }
+
+/// Cuts a file off, as a disk or whoever repairs its file system does it: with the times of before.
+pub fn cut_off(path: &Path, len: u64) {
+    let modified = fs::metadata(path).unwrap().modified().unwrap();
+    let file = File::options().write(true).open(path).unwrap();
+    file.set_len(len).unwrap();
+    file.set_modified(modified).unwrap();
+    decay(path, &[]);
+}

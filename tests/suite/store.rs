@@ -13,6 +13,7 @@ use haul::store::local::LocalStaged;
 use haul::store::{Claim, Durability, Error, LocalStore, Published, Staged, Standing, Store};
 
 use crate::rig::{noise, remote};
+use crate::rot::{age, flip};
 
 fn store(root: &Path) -> LocalStore {
     LocalStore::serve(root, Durability::Batch, Fault::default()).unwrap()
@@ -71,6 +72,22 @@ fn what_was_here_at_the_offer_and_changed_since_is_not_vouched_for() {
     fs::write(dir.path().join("x"), "other").unwrap();
     let result = commit(&store, staged, Claim::default());
     assert_eq!(result, Err(Error::Changed(remote("x"))));
+}
+
+#[test]
+fn what_is_here_and_was_touched_since_has_no_checksum_in_its_receipt() {
+    let dir = tempfile::tempdir().unwrap();
+    let store = store(dir.path());
+    let proved = put(&store, "x", b"bytes", OnExisting::Refuse).unwrap();
+    let again = || {
+        let staged = stage(&store, &entry("x", b"bytes", 1), OnExisting::Refuse).unwrap();
+        assert!(matches!(staged.standing(), Standing::Same(_)));
+        commit(&store, staged, Claim::default()).unwrap().checksum
+    };
+    assert_eq!(again(), proved.checksum);
+    age(&dir.path().join("x"));
+    flip(&dir.path().join("x"), &[2]);
+    assert_eq!(again(), None);
 }
 
 #[test]

@@ -10,7 +10,7 @@ use crate::client::job::{Job, Subject};
 use crate::client::monitor::{Event, Status};
 use crate::code::Code;
 use crate::content::{Checksum, Geometry};
-use crate::entry::{Entry, Kind, Version};
+use crate::entry::{Entry, Kind, Recorded, Version};
 use crate::offer::{EntryId, Offering, Terms};
 use crate::path::RemotePath;
 use crate::store::{Error, Staged, Standing, Store};
@@ -114,7 +114,9 @@ impl<'p, 'm, S: Store> Stage<'p, 'm, S> {
             }
         };
         let id = EntryId(pull.entries.fetch_add(1, Ordering::Relaxed));
-        let file = Arc::new(Incoming::new(id, from, (version, entry.checksum), staged));
+        // Whatever was done to it since: its bytes come, and are held against this.
+        let recorded = entry.checksum.map(|recorded| recorded.checksum);
+        let file = Arc::new(Incoming::new(id, from, (version, recorded), staged));
         let there = pull.believed(entry);
         match (file.staged.standing(), entry.geometry(), there) {
             (Standing::Same(_), ..) | (_, None, _) => pull.is_whole(&file, self.whole),
@@ -188,10 +190,10 @@ impl<'p, 'm, S: Store> Stage<'p, 'm, S> {
 
 impl<S: Store> Pull<'_, S> {
     /// The checksum that the server has on record, where that is as good as one which it
-    /// computes: a record holds for a size and a time, and says nothing of other bytes
-    /// under the same ones.
+    /// computes: nobody has touched the file since, and decay is not what is looked for.
     fn believed(&self, entry: &Entry) -> Option<Checksum> {
-        entry.checksum.filter(|_| self.options.compare.is_quick())
+        let recorded = entry.checksum.filter(|_| self.options.compare.is_quick());
+        recorded.and_then(Recorded::believed)
     }
 
     /// The store refuses something that was listed.

@@ -58,7 +58,7 @@ impl LocalStaged {
     }
 
     /// The file that is replaced: the one that had the name when it was first asked for.
-    fn replaced(&self) -> Option<&OwnedFd> {
+    pub(super) fn replaced(&self) -> Option<&OwnedFd> {
         let open = || {
             let opened = self.shared.tree.open_file(&self.entry().path);
             opened.ok().map(|(file, _)| file)

@@ -11,9 +11,10 @@
 //! before the file got its name. It holds as long as size and modification time are the
 //! recorded ones. Whoever writes to a file in place can set that time back, and never the
 //! change time: so where that is later than the record, the file was touched since, and bytes
-//! that are not the recorded ones need not be decay. Where a file system has no such
-//! attributes nothing is recorded, the file is as valid as any, and whoever wants its checksum
-//! has it computed; reading commands never write one.
+//! that are not the recorded ones need not be decay. An early build wrote no second time: its
+//! record is compared as any, and never says of other bytes that they have decayed. Where a file
+//! system has no such attributes nothing is recorded, the file is as valid as any, and whoever
+//! wants its checksum has it computed; reading commands never write one.
 
 use std::ffi::CStr;
 use std::os::fd::OwnedFd;
@@ -25,7 +26,7 @@ use rustix::io::Errno;
 use super::sys::Sys;
 use super::tree::{mtime_of, size_of};
 use crate::content::Checksum;
-use crate::entry::{Mode, Mtime};
+use crate::entry::{Mode, Mtime, Touched};
 
 const NAME: &CStr = c"user.haul";
 /// Room for two lines, each of 7 + 64 + 20 + 30 + 30 + 4 bytes at most.
@@ -53,8 +54,8 @@ pub(super) struct Record {
     pub(super) second: Option<Checksum>,
     pub(super) size: u64,
     mtime: Mtime,
-    /// Nanoseconds since 1970.
-    written: i128,
+    /// Nanoseconds since 1970. An early build of haul did not say.
+    written: Option<i128>,
 }
 
 /// What is to be put on record of a file.
@@ -101,7 +102,10 @@ impl Record {
             second: second.and_then(Checksum::parse),
             size: fields.next()?.parse().ok()?,
             mtime: time(fields.next()?)?,
-            written: nanos(time(fields.next()?)?),
+            written: match fields.next() {
+                Some(written) => Some(nanos(time(written)?)),
+                None => None,
+            },
         };
         let is_one = matches!(checksum, Checksum::Blake3(_)) && fields.next().is_none();
         is_one.then_some(record)
@@ -124,11 +128,24 @@ impl Record {
         size_of(stat) == self.size && mtime_of(stat) == self.mtime
     }
 
-    /// Whether nobody has touched the file since.
+    /// Whether nobody has touched the file since, and all that can be seen of it is as it was.
     pub(super) fn is_untouched(&self, stat: &Stat) -> bool {
+        self.holds(stat) && self.touched(stat) == Touched::Never
+    }
+
+    /// Whether somebody has touched the file since. Its size does not tell: whoever writes
+    /// moves the times with it, and what is cut off without that was lost. Where it is not
+    /// known when the record was written, somebody may have.
+    pub(super) fn touched(&self, stat: &Stat) -> Touched {
         let changed = i128::from(stat.st_ctime) * SECOND + i128::from(stat.st_ctime_nsec);
-        let after = changed - self.written;
-        self.holds(stat) && (-BEFORE_MAX..=AFTER_MAX).contains(&after)
+        let is_as_written = self
+            .written
+            .is_some_and(|written| (-BEFORE_MAX..=AFTER_MAX).contains(&(changed - written)));
+        if is_as_written && mtime_of(stat) == self.mtime {
+            Touched::Never
+        } else {
+            Touched::Since
+        }
     }
 }
 

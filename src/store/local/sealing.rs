@@ -12,6 +12,7 @@ use super::staging::{Life, LocalStaged};
 use super::tree::{mtime_of, size_of, version_of};
 use crate::content::{Checksum, Node, Pass, merge};
 use crate::entry::{Kind, LinkTarget, Mode, Version};
+use crate::offer::OnExisting;
 use crate::store::error::{Action, Error};
 use crate::store::{Claim, Staged, Standing, Touching};
 
@@ -114,8 +115,7 @@ impl LocalStaged {
         let entry = self.entry();
         let tree = &self.shared.tree;
         let (file, stat) = tree.open_file(&entry.path)?;
-        let record = Record::of(&tree.sys, &file).filter(|record| record.holds(&stat));
-        let recorded = record.map(|record| record.checksum);
+        let record = Record::of(&tree.sys, &file);
         let untouched = record.filter(|record| record.is_untouched(&stat));
         let second = untouched.and_then(|record| record.second);
         let untouched = untouched.map(|record| record.checksum);
@@ -127,7 +127,7 @@ impl LocalStaged {
         if version_of(&stat) != version && !is_done {
             return Err(Error::Changed(entry.path.clone()));
         }
-        let checksum = proved.or(recorded);
+        let checksum = proved.or(untouched);
         let set = || {
             if touching == Touching::Leave {
                 return Ok(());
@@ -235,6 +235,17 @@ impl LocalStaged {
         }
     }
 
+    /// A second checksum that was proved with this first one: a repair gives a file bytes that
+    /// it is known to have had, and that is as true of them as it was then.
+    fn second_on_record(&self, first: Checksum) -> Option<Checksum> {
+        let file = match self.on_existing() {
+            OnExisting::ReplaceVersion(_) => self.replaced()?,
+            OnExisting::Refuse | OnExisting::IfNewer | OnExisting::Replace => return None,
+        };
+        let record = Record::of(&self.shared.tree.sys, file);
+        record.filter(|record| record.checksum == first)?.second
+    }
+
     /// Sets mode and time.
     pub(super) fn finish(&self, file: &OwnedFd) -> Result<(), Error> {
         let sys = &self.shared.tree.sys;
@@ -269,7 +280,7 @@ impl LocalStaged {
             mtime: entry.mtime,
             mode: entry.mode,
             checksum,
-            second: sealed.second,
+            second: sealed.second.or_else(|| self.second_on_record(checksum)),
         };
         recording.before(sys, |errno| self.failed(Action::Record, errno), publish)
     }

@@ -14,11 +14,11 @@ use super::sys::Sys;
 use super::walk::Walk;
 use super::within::Records;
 use crate::content::Checksum;
-use crate::entry::{Cursor, LinkTarget, Mtime, Version};
+use crate::entry::{Cursor, LinkTarget, Mtime, Recorded, Version};
 use crate::fault::Fault;
 use crate::path::RemotePath;
 use crate::store::error::{Action, Error};
-use crate::store::{OnRecord, Place, ReadAt, Source, Touched};
+use crate::store::{OnRecord, Place, ReadAt, Source};
 
 /// A directory. Clones are handles to the same.
 #[derive(Clone, Debug)]
@@ -175,11 +175,7 @@ impl ReadAt for LocalReader {
         Ok(record.map(|record| OnRecord {
             checksum: record.checksum,
             size: record.size,
-            touched: if record.is_untouched(&stat) {
-                Touched::Never
-            } else {
-                Touched::Since
-            },
+            touched: record.touched(&stat),
         }))
     }
 
@@ -266,10 +262,13 @@ impl Held {
         })
     }
 
-    /// The recorded checksum of a file that has the recorded size and time.
-    pub(super) fn recorded(&self, file: &OwnedFd, stat: &Stat) -> Option<Checksum> {
+    /// What is on record of a file that has the recorded size and time.
+    pub(super) fn recorded(&self, file: &OwnedFd, stat: &Stat) -> Option<Recorded> {
         let record = Record::of(&self.sys, file).filter(|record| record.holds(stat));
-        record.map(|record| record.checksum)
+        record.map(|record| Recorded {
+            checksum: record.checksum,
+            touched: record.touched(stat),
+        })
     }
 
     /// The recorded checksum of a file that nobody has touched since.

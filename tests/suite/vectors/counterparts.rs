@@ -5,7 +5,7 @@
 
 use haul::code::Code;
 use haul::content::{Algorithm, Checksum, Node};
-use haul::entry::{Cursor, Entry, Kind, LinkTarget, Mode, Mtime, Version};
+use haul::entry::{Cursor, Entry, Kind, LinkTarget, Mode, Mtime, Recorded, Touched, Version};
 use haul::offer::{Compare, EntryId, OnExisting, Reason, Ticket, TransferId, Verdict};
 use haul::path::RemotePath;
 use haul::token::{InvitationId, Secret, Token};
@@ -56,6 +56,11 @@ fn file(name: &str, size: u64) -> Entry {
         version: None,
         checksum: None,
     }
+}
+
+fn recorded(touched: Touched) -> Recorded {
+    let checksum = plain(SIZE);
+    Recorded { checksum, touched }
 }
 
 fn listed(entry: Entry) -> Entries {
@@ -182,7 +187,10 @@ fn around_files() -> Vec<Row> {
             ..file("a/link", 0)
         }) }
         "entries-file" Entries { more: false, unnamed: 2, unreadable: 1, special: Some(3), ..listed(Entry {
-            version: Some(VERSION), checksum: Some(plain(SIZE)), ..file("a/sample.bin", SIZE)
+            version: Some(VERSION), checksum: Some(recorded(Touched::Never)), ..file("a/sample.bin", SIZE)
+        }) }
+        "entries-touched" Entries { ..listed(Entry {
+            version: Some(VERSION), checksum: Some(recorded(Touched::Since)), ..file("a/sample.bin", SIZE)
         }) }
         "nodes" Nodes {
             request: 12, path: Some(path("a/sample.bin")), version: Some(VERSION), first: 0,
