@@ -20,6 +20,7 @@ pub enum Call {
     Stat,
     ReadDir,
     ReadAt,
+    Advise,
     WriteAt,
     Resize,
     Space,

@@ -106,6 +106,10 @@ impl<R: ReadAt> ReadAt for Guarded<R> {
         Ok(())
     }
 
+    fn read_anew(&self) {
+        self.reader.read_anew();
+    }
+
     fn size(&self) -> u64 {
         self.reader.size()
     }

@@ -50,6 +50,7 @@ mod slots;
 mod sources;
 mod sweeping;
 mod trail;
+mod turns;
 mod upload;
 mod verifying;
 
@@ -83,6 +84,7 @@ use allowance::{Admitted, Rooms};
 use slots::{Newcomer, Slots};
 use sources::Sources;
 use trail::Trail;
+use turns::Turns;
 
 /// How a server serves.
 #[derive(Clone, Debug)]
@@ -141,6 +143,10 @@ impl Default for Config {
     }
 }
 
+/// Files that are verified at once. Each has up to four threads read it, with a block of memory
+/// each, which a client may have made 16 MiB large; more of them would be no faster.
+const VERIFYING_MAX: usize = 4;
+
 /// A server that is bound and not yet accepting.
 pub struct Server<S: Store> {
     listeners: Vec<Listener>,
@@ -158,6 +164,7 @@ struct Shared<S: Store> {
     stopping: Arc<AtomicBool>,
     receptions: Mutex<Receptions<Admitted<S::Staged>>>,
     rooms: Arc<Rooms<S::Staged>>,
+    verifying: Arc<Turns>,
 }
 
 /// The transfers under way: each lives as long as a connection takes part in it.
@@ -207,6 +214,7 @@ impl<S: Store + 'static> Server<S> {
                 stopping,
                 receptions: Mutex::new(HashMap::new()),
                 rooms: Arc::default(),
+                verifying: Arc::new(Turns::of(VERIFYING_MAX)),
             }),
         })
     }

@@ -2,6 +2,7 @@
 //! was stored. Nothing but the answer moves.
 
 use std::ops::Range as Blocks;
+use std::sync::Arc;
 use std::time::Instant;
 
 use tracing::info;
@@ -72,7 +73,9 @@ pub(super) fn verify<S: Store>(session: &mut Session<'_, S>, asked: &Verify) -> 
         path: &asked.path,
         version: &asked.version,
     };
+    let turns = Arc::clone(&session.shared.verifying);
     let read = |access: &Access<S>, reader: &Guarded<S::Reader>| {
+        let _turn = turns.take();
         let examined = examine(reader, |checksum| access.kept_nodes(checksum))?;
         let is_now = examined.is_now;
         Ok((examined, is_now))
@@ -141,6 +144,7 @@ fn examine<R: ReadAt>(
         };
         return Ok(Examined::without_reading(state, Some(record.checksum)));
     }
+    reader.read_anew();
     let cut = |kept: &KeptNodes| {
         let cut = Geometry::new(record.size, kept.block).ok();
         cut.filter(|cut| cut.blocks() == kept.nodes.len() as u64)

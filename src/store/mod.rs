@@ -32,6 +32,10 @@ pub trait ReadAt: Send + Sync {
     /// [`Error::Changed`] where the file ends before `into` is full.
     fn read_at(&self, into: &mut [u8], offset: u64) -> Result<(), Error>;
 
+    /// Has what is read from now on come from where it is stored, and not from memory, as far
+    /// as that can be had.
+    fn read_anew(&self) {}
+
     /// Bytes in the file when it was opened.
     fn size(&self) -> u64;
 

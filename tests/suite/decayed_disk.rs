@@ -92,3 +92,34 @@ fn a_byte_that_changes_beneath_the_file_system_is_found_and_mended() {
         assert_eq!(sound, 3);
     }
 }
+
+#[test]
+fn a_byte_that_changes_beneath_a_file_in_memory_is_found() {
+    let dir = tempfile::tempdir().unwrap();
+    let at = dir.path().join("mount");
+    let served = at.join("served");
+    fs::create_dir(&at).unwrap();
+    let Some(disk) = Disk::at(dir.path().join("image"), &at, 64) else {
+        return;
+    };
+    fs::create_dir(&served).unwrap();
+    let good = dir.path().join("large");
+    fs::write(&good, noise(LARGE)).unwrap();
+    let (running, client) = serving(&served);
+    put(&client, &[(&*good, "large")], &JobOptions::default()).is_fine();
+    flip(&disk, &noise(LARGE)[2 << 20..][..64]);
+    let in_memory = fs::read(served.join("large")).unwrap();
+    assert!(in_memory == noise(LARGE), "the disk alone has decayed");
+    let mut found = Vec::new();
+    client
+        .verify(None, |_, it| found.push(it.unwrap()))
+        .unwrap();
+    let [Soundness::Decayed { blocks, .. }] = &found[..] else {
+        panic!("{found:?}");
+    };
+    let runs = blocks.as_ref().map(|blocks| blocks.runs.clone());
+    assert_eq!(runs, Some(vec![2..3]));
+    // The directory is held for as long as it is served.
+    drop((running, client));
+    drop(disk);
+}

@@ -1,20 +1,23 @@
 //! Who may have files verified and repaired, and whose findings are not believed.
 
 use std::fs;
-use std::sync::Arc;
+use std::io;
 use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::mpsc::channel;
+use std::sync::{Arc, Mutex};
+use std::thread;
 
 use haul::client::{DecayedBlocks, JobOptions, Soundness, Summary};
 use haul::code::Code;
 use haul::content::Checksum;
 use haul::entry::{Entry, Version};
-use haul::fault::Fault;
+use haul::fault::{Call, Fault};
 use haul::server::{Admit, Config, Grant, Refusal, Visitor};
 use haul::wire::Message;
 use haul::wire::message::{Finding, RUNS_MAX, Range, Rights, State};
 
 use crate::evil::{facing, page};
-use crate::raw::{Raw, entry};
+use crate::raw::{PATIENCE, Raw, SOON, entry};
 use crate::rig::{Outcome, Rig, noise, outcome, put, remote};
 use crate::rot::decay;
 use crate::secrecy::{Secrecy, plain_and_encrypted};
@@ -75,6 +78,45 @@ fn who_may_read_may_verify_and_who_may_replace_may_repair() {
         let is_repaired = fs::read(&path).unwrap() == noise(LARGE);
         assert_eq!(is_repaired, code == 0, "{rights}");
     }
+}
+
+#[test]
+fn so_many_are_verified_at_once_and_more_wait() {
+    let (begun, beginning) = channel();
+    let (go, until_told) = channel();
+    let until_told = Mutex::new(until_told);
+    // Nothing but to verify has memory forgotten.
+    let fault = Fault::watched(move |call| {
+        if call == Call::Advise {
+            begun.send(()).unwrap();
+            let told = until_told.lock().unwrap().recv_timeout(PATIENCE);
+            told.map_err(io::Error::other)?;
+        }
+        Ok(())
+    });
+    let rig = Rig::with(Config::default(), fault);
+    let source = rig.file("source", 5);
+    put(&rig.client(1), &[(&source, "f")], &JobOptions::default()).is_fine();
+    thread::scope(|scope| {
+        for _ in 0..6 {
+            scope.spawn(|| {
+                let mut found = Vec::new();
+                let client = rig.client(1);
+                client
+                    .verify(None, |_, it| found.push(it.unwrap()))
+                    .unwrap();
+                assert!(matches!(found[..], [Soundness::Sound(_)]));
+            });
+        }
+        for _ in 0..4 {
+            beginning.recv_timeout(PATIENCE).unwrap();
+        }
+        assert!(beginning.recv_timeout(SOON).is_err(), "four at once");
+        for _ in 0..6 {
+            go.send(()).unwrap();
+        }
+    });
+    assert_eq!(beginning.iter().take(2).count(), 2);
 }
 
 /// The last block of a large file, if those have 1 KiB.

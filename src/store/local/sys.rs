@@ -8,8 +8,8 @@ use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::path::Path;
 
 use rustix::fs::{
-    self, AtFlags, CWD, Dir, FlockOperation, Mode, OFlags, RenameFlags, SeekFrom, Stat, StatVfs,
-    Timespec, Timestamps, UTIME_OMIT, XattrFlags,
+    self, Advice, AtFlags, CWD, Dir, FlockOperation, Mode, OFlags, RenameFlags, SeekFrom, Stat,
+    StatVfs, Timespec, Timestamps, UTIME_OMIT, XattrFlags,
 };
 use rustix::io::Errno;
 use rustix::path::Arg;
@@ -194,6 +194,12 @@ impl Sys {
             }
         }
         Ok(filled)
+    }
+
+    /// Has the system forget what it holds of a file in memory, where the disk has the same.
+    pub(super) fn forget_cached(&self, file: &OwnedFd) -> Result<()> {
+        self.ask(Call::Advise)?;
+        fs::fadvise(file, 0, None, Advice::DontNeed)
     }
 
     pub(super) fn write_at(&self, file: &OwnedFd, mut bytes: &[u8], mut offset: u64) -> Result<()> {

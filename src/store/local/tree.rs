@@ -179,6 +179,11 @@ impl ReadAt for LocalReader {
         }))
     }
 
+    fn read_anew(&self) {
+        // Where that is not to be had, memory is what there is.
+        let _ = self.tree.sys.forget_cached(&self.file);
+    }
+
     fn read_at(&self, into: &mut [u8], offset: u64) -> Result<(), Error> {
         match self.tree.sys.read_at(&self.file, into, offset) {
             Ok(n) if n == into.len() => Ok(()),
