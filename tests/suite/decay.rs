@@ -2,8 +2,9 @@
 
 use std::fs;
 use std::ops::Range;
-use std::os::unix::fs::{MetadataExt, PermissionsExt};
-use std::path::Path;
+use std::os::unix::fs::{FileExt, MetadataExt, PermissionsExt};
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex};
 use std::thread::sleep;
 use std::time::{Duration, SystemTime};
 
@@ -17,7 +18,9 @@ use haul::server::Config;
 use haul::store::{Durability, LocalStore, Store};
 
 use crate::rig::{Rig, get, noise, put, remote};
-use crate::rot::{age, cut_off, decay, flip, is_recorded_in_time, record, without_a_time};
+use crate::rot::{
+    age, changed_at, cut_off, decay, flip, is_recorded_in_time, record, without_a_time,
+};
 use crate::saboteur::Saboteur;
 
 pub const MIB: usize = 1 << 20;
@@ -283,6 +286,40 @@ fn nothing_that_haul_does_blesses_an_edit() {
 }
 
 #[test]
+fn an_edit_while_a_time_is_set_is_not_blessed() {
+    let path = Arc::<Mutex<Option<PathBuf>>>::default();
+    let edited = Arc::clone(&path);
+    // The mode is set first: somebody writes at that moment.
+    let fault = Fault::watched(move |call| {
+        if call == Call::SetMode
+            && let Some(path) = edited.lock().unwrap().take()
+        {
+            let file = fs::File::options().write(true).open(path).unwrap();
+            file.write_all_at(b"edited", 7).unwrap();
+        }
+        Ok(())
+    });
+    let rig = Rig::with(Config::default(), fault);
+    puts(&rig, LARGE, "large");
+    // With another time and mode.
+    let source = rig.file("source", LARGE);
+    fs::set_permissions(&source, fs::Permissions::from_mode(0o600)).unwrap();
+    let there = rig.root().join("large");
+    *path.lock().unwrap() = Some(there.clone());
+    let client = rig.client(1);
+    let put = put(&client, &[(&source, "large")], &JobOptions::default());
+    assert_eq!(put.code(), 7, "{put:?}");
+    assert!(path.lock().unwrap().is_none());
+    is(&rig, "large", &Is::Edited);
+    let apart =
+        changed_at(&there).duration_since(fs::metadata(&there).unwrap().modified().unwrap());
+    assert!(
+        apart.unwrap() < Duration::from_secs(60),
+        "its time is its own"
+    );
+}
+
+#[test]
 fn what_has_decayed_is_not_fetched() {
     let rig = stored();
     for name in ["large", "small"] {
@@ -295,7 +332,7 @@ fn what_has_decayed_is_not_fetched() {
     }
 }
 
-fn kept(rig: &Rig) -> Vec<std::path::PathBuf> {
+fn kept(rig: &Rig) -> Vec<PathBuf> {
     let nodes = fs::read_dir(rig.root().join(".haul/nodes"));
     let nodes = nodes.into_iter().flatten();
     nodes.map(|node| node.unwrap().path()).collect()

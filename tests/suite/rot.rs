@@ -40,7 +40,7 @@ pub fn changed_at(path: &Path) -> SystemTime {
 /// Whether nothing was done to a file since its record was written.
 pub fn is_recorded_in_time(path: &Path) -> bool {
     let apart = changed_at(path).duration_since(recorded_at(path));
-    apart.unwrap_or_else(|early| early.duration()) < Duration::from_millis(50)
+    apart.unwrap_or_else(|early| early.duration()) < Duration::from_millis(20)
 }
 
 fn record_at(path: &Path, at: SystemTime) {

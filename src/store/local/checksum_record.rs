@@ -35,17 +35,18 @@ const VALUE_MAX: usize = 320;
 /// In nanoseconds, what what follows a record may take before it is written again.
 const LATE: i128 = 10_000_000;
 
-/// In nanoseconds, how much later than its record a file's change time may be. The calls that
+/// In nanoseconds, how much later than its record a file's change time may be: the calls that
 /// follow a record take up to [`LATE`], and the system's clock for files ticks every 1 to 10
-/// milliseconds; the rest is for a machine that stops for a moment between two calls.
-const AFTER_MAX: i128 = 50_000_000;
+/// milliseconds. Who writes to a file as soon as that after it got its name, and puts its time
+/// back, is not told from a disk.
+const AFTER_MAX: i128 = LATE + 10_000_000;
 
 /// How much earlier: some file systems keep whole seconds. A change time well before the
 /// record is one too, made while the clock was wrong.
 const BEFORE_MAX: i128 = 1_000_000_000 + AFTER_MAX;
 
 /// How often a record is written that what followed it has left behind.
-const ATTEMPTS: usize = 4;
+const ATTEMPTS: usize = 8;
 
 /// What is on record of a file.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -128,6 +128,7 @@ impl LocalStaged {
             return Err(Error::Changed(entry.path.clone()));
         }
         let checksum = proved.or(untouched);
+        let failed = |errno| self.failed(Action::Record, errno);
         let set = || {
             if touching == Touching::Leave {
                 return Ok(());
@@ -135,11 +136,17 @@ impl LocalStaged {
             let sys = &tree.sys;
             let is_moved = entry.mode != Mode::masked(stat.st_mode);
             if is_moved {
-                sys.set_mode(&file, entry.mode)?;
+                sys.set_mode(&file, entry.mode).map_err(failed)?;
             }
             let is_later = mtime_of(&stat) != entry.mtime;
             if is_later {
-                sys.set_mtime(&file, entry.mtime)?;
+                // The time that is set here is what whoever writes in place has moved: it is
+                // looked at as late as can be, as nobody sees that edit afterwards.
+                let now = sys.stat(&file).map_err(failed)?;
+                if (size_of(&now), mtime_of(&now)) != (size_of(&stat), mtime_of(&stat)) {
+                    return Err(Error::Changed(entry.path.clone()));
+                }
+                sys.set_mtime(&file, entry.mtime).map_err(failed)?;
             }
             // One that was on record for other bytes must not outlive the proof, and one for
             // these is to be no older than what was just set. What somebody may have written
@@ -154,11 +161,12 @@ impl LocalStaged {
                     checksum,
                     second: second.filter(|_| untouched == Some(checksum)),
                 }
-                .keep(sys),
+                .keep(sys)
+                .map_err(failed),
                 None => Ok(()),
             }
         };
-        set().map_err(|errno| self.failed(Action::Record, errno))?;
+        set()?;
         Ok(Sealed {
             file: Some(file),
             checksum,
