@@ -144,5 +144,6 @@ mod unharmed;
 mod vectors;
 mod verify_asked;
 mod verify_program;
+mod vouched;
 mod watch;
 mod wrapped;

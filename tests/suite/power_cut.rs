@@ -18,8 +18,9 @@ use rustix::process::Signal;
 use crate::disk::{Disk, succeeds};
 use crate::objects::objects;
 use crate::place::Place;
-use crate::program::{PATIENCE, Running};
+use crate::program::{Ended, PATIENCE, Running};
 use crate::rig::noise;
+use crate::vouched::is_vouched_for;
 use crate::watch::{Watch, seen, staged};
 
 /// Small files of one put, beside a large one.
@@ -98,6 +99,15 @@ impl Moment {
     }
 }
 
+/// What a put came to that the power was cut beside.
+struct Cut {
+    /// What was put.
+    new: BTreeMap<String, Vec<u8>>,
+    /// Which of it was told to be stored.
+    told: Vec<String>,
+    ended: Ended,
+}
+
 /// A tree that is put over itself round after round, while the power goes.
 struct Rounds {
     place: Place,
@@ -142,9 +152,8 @@ impl Rounds {
         })
     }
 
-    /// Puts new content over the old, cuts the power, and has it come back. Returns what was
-    /// put, and which of it was told to be stored.
-    fn cut(&mut self, round: usize, moment: Moment) -> (BTreeMap<String, Vec<u8>>, Vec<String>) {
+    /// Puts new content over the old, cuts the power, and has it come back.
+    fn cut(&mut self, round: usize, moment: Moment) -> Cut {
         let new = content(round);
         for (name, bytes) in &new {
             self.place.file(name, bytes);
@@ -189,7 +198,7 @@ impl Rounds {
         if ended.code == Some(0) {
             assert_eq!(told.len(), new.len(), "{moment:?}: {ended:?}");
         }
-        (new, told)
+        Cut { new, told, ended }
     }
 
     /// What is there, of what was put.
@@ -202,7 +211,7 @@ impl Rounds {
     #[track_caller]
     fn round(&mut self, round: usize) {
         let moment = Moment::of(round);
-        let (new, told) = self.cut(round, moment);
+        let Cut { new, told, .. } = self.cut(round, moment);
         for (name, bytes) in &new {
             let there = self.there(name);
             let is_new = there.as_ref() == Some(bytes);
@@ -220,12 +229,15 @@ impl Rounds {
             }
         }
         self.place.restart_with(self.flags);
+        // Old or new: what has its name has a record that holds.
+        is_vouched_for(&self.place, &format!("{round}, {moment:?}"));
         let line = "put --overwrite t [ADDRESS]";
         self.place.says(line, 0, "", "*verified and durable*");
         for (name, bytes) in &new {
             assert!(self.there(name).as_ref() == Some(bytes), "{round}: {name}");
         }
         assert_eq!(staged(&self.place.root()), 0, "{round}: something is left");
+        is_vouched_for(&self.place, &format!("{round}, in the end"));
         self.was = new;
     }
 }
@@ -260,7 +272,7 @@ fn without_flushes_something_is_lost(rounds: usize) {
         return;
     };
     for round in 0..rounds {
-        let (new, told) = all.cut(round, Moment::Done);
+        let Cut { new, told, .. } = all.cut(round, Moment::Done);
         all.told += told.len();
         let holds = |name: &&String| all.there(name).as_ref() == new.get(*name);
         all.held += told.iter().filter(holds).count();
