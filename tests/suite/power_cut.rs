@@ -272,7 +272,11 @@ fn without_flushes_something_is_lost(rounds: usize) {
         return;
     };
     for round in 0..rounds {
-        let Cut { new, told, .. } = all.cut(round, Moment::Done);
+        let Cut { new, told, ended } = all.cut(round, Moment::Done);
+        // All was said to be stored: what is not there then was lost by the cut alone.
+        assert_eq!(ended.code, Some(0), "{ended:?}");
+        let is_told = new.keys().all(|name| told.contains(name));
+        assert!(is_told, "{ended:?}");
         all.told += told.len();
         let holds = |name: &&String| all.there(name).as_ref() == new.get(*name);
         all.held += told.iter().filter(holds).count();
