@@ -9,6 +9,7 @@ use std::env;
 use std::fs::{self, File};
 use std::io::{BufRead, BufReader, Read};
 use std::os::fd::OwnedFd;
+use std::os::unix::process::ExitStatusExt;
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::sync::mpsc::{self, Receiver};
@@ -38,6 +39,8 @@ pub struct Running {
 pub struct Ended {
     /// The exit code, or none for a signal.
     pub code: Option<i32>,
+    /// The signal that ended it.
+    pub signal: Option<i32>,
     pub stdout: String,
     pub stderr: String,
 }
@@ -224,8 +227,10 @@ impl Running {
             let said = self.stderr.take().map_or(String::new(), |all| all.rest());
             panic!("haul {} did not end; it said: {said}", self.line);
         }
+        let status = self.child.wait().unwrap();
         Ended {
-            code: self.child.wait().unwrap().code(),
+            code: status.code(),
+            signal: status.signal(),
             stdout: self.stdout.take().map_or(String::new(), |all| all.rest()),
             stderr: self.stderr.take().map_or(String::new(), |all| all.rest()),
         }
@@ -233,6 +238,11 @@ impl Running {
 }
 
 impl Ended {
+    /// Whether it was killed, and had not ended by itself before.
+    pub fn was_killed(&self) -> bool {
+        self.signal == Some(Signal::KILL.as_raw())
+    }
+
     /// The server had no place.
     #[track_caller]
     pub fn is_full(&self) -> &Self {
