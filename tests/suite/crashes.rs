@@ -11,7 +11,7 @@ use crate::place::Place;
 use crate::program::{Ended, Running};
 use crate::rig::{noise, visible};
 use crate::vouched::{holds_what_is_sound, is_vouched_for};
-use crate::watch::{Watch, seen, staged};
+use crate::watch::{Watch, seen, staged, swept_nodes};
 
 /// Sparse, so that it takes no time to make, and long enough to be killed in the middle.
 const LONG: u64 = 2 << 30;
@@ -280,6 +280,18 @@ impl Loop {
         }
     }
 
+    /// Of all that was replaced nothing is kept, once it was swept.
+    #[track_caller]
+    fn ends(&self) {
+        self.place.stop();
+        let most = match self.way {
+            Way::Put => 1,
+            Way::Get => 0,
+        };
+        let kept = swept_nodes(&self.to);
+        assert!(kept <= most, "nodes of {kept} files are kept");
+    }
+
     /// What is under the name, and that there is no other.
     #[track_caller]
     fn there(&self, what: &str) -> Option<blake3::Hash> {
@@ -316,6 +328,7 @@ fn whole_or_none(rounds: usize) {
                 struck += usize::from(all.round(tried));
                 tried += 1;
             }
+            all.ends();
             let Loop {
                 cut, aimed, kills, ..
             } = all;

@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, ExitStatus};
 use std::time::Instant;
 
+use rustix::process::Signal;
 use tempfile::TempDir;
 
 use crate::nobody;
@@ -128,6 +129,14 @@ impl Place {
         assert!(ended, "the server did not end");
         let again = Served::start(&self.root(), &self.home(), flags);
         mem::replace(&mut self.server, again).running
+    }
+
+    /// Has the server end, so that nobody holds the root.
+    #[track_caller]
+    pub fn stop(&self) {
+        self.server.running.signal(Signal::TERM);
+        let ended = self.server.running.ends_by(Instant::now() + PATIENCE);
+        assert!(ended, "the server did not end");
     }
 
     /// Where whoever serves and types has their keys.

@@ -21,7 +21,7 @@ use crate::place::Place;
 use crate::program::{Ended, PATIENCE, Running};
 use crate::rig::noise;
 use crate::vouched::is_vouched_for;
-use crate::watch::{Watch, seen, staged};
+use crate::watch::{Watch, seen, staged, swept_nodes};
 
 /// Small files of one put, beside a large one.
 const SMALL: usize = 60;
@@ -255,6 +255,9 @@ fn every_receipt_holds(rounds: usize) {
         return;
     };
     (0..rounds).for_each(|round| all.round(round));
+    all.place.stop();
+    let kept = swept_nodes(&all.place.root());
+    assert!(kept <= 1, "nodes of {kept} files, where one is large");
     let Rounds {
         told, held, cut, ..
     } = all;

@@ -27,6 +27,7 @@ use crate::landscape::set_time;
 use crate::rig::{Outcome, get, outcome, remote, visible};
 use crate::signed::Author;
 use crate::unharmed::eventually;
+use crate::watch::{nodes, swept_nodes};
 use crate::wrapped::{Deaf, Wrapped};
 
 /// How large files and their blocks are.
@@ -352,7 +353,7 @@ fn left(directory: &Path) -> usize {
 
 #[track_caller]
 fn no_mixture(scale: Scale, rounds: u64) {
-    let (arena, mut tally) = (Arena::new(scale), Tally::default());
+    let (mut arena, mut tally) = (Arena::new(scale), Tally::default());
     let began = Instant::now();
     for round in 0..rounds {
         let kind = KINDS[round as usize % KINDS.len()];
@@ -377,7 +378,13 @@ fn no_mixture(scale: Scale, rounds: u64) {
         assert!(all as u64 > rounds / 10, "{what}: {all} went well");
     }
     assert_eq!(visible(&arena.path("root")), ["x"]);
-    eventually("nothing is left staged", || left(&arena.path("root")) == 0);
+    let root = arena.path("root");
+    eventually("nothing is left staged", || left(&root) == 0);
+    // Nodes of a file that was replaced before they were written are swept.
+    arena.handle = None;
+    println!("{} files of nodes before a sweep", nodes(&root));
+    let kept = swept_nodes(&root);
+    assert!(kept <= 1, "nodes of {kept} files, where one is left");
 }
 
 #[test]

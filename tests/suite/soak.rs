@@ -16,8 +16,10 @@ use crate::axe::{Axe, Then};
 use crate::landscape::{are_the_same, file};
 use crate::place::Place;
 use crate::program::Running;
+use crate::rig::visible;
 use crate::secrecy::Secrecy;
 use crate::unharmed::eventually;
+use crate::watch::{nodes, staged};
 
 /// What a server may hold more than after the first while, in KiB: the system's allocator
 /// gives back what it likes, and is asked from another thread each time.
@@ -210,6 +212,21 @@ impl Soak {
         fs::remove_dir_all(back).unwrap();
     }
 
+    /// What lies beside the files is nothing, and the nodes of those that are there: without
+    /// any sweep, as no two put the same name at once.
+    #[track_caller]
+    fn has_kept_nothing(&self, case: &str) {
+        let root = self.place.root();
+        eventually(case, || staged(&root) == 0);
+        let large = |name: &&String| fs::metadata(root.join(name)).unwrap().len() > MIB as u64;
+        let large = visible(&root).iter().filter(large).count();
+        let kept = nodes(&root);
+        assert!(
+            kept <= large,
+            "{case}: nodes of {kept}, where {large} are large"
+        );
+    }
+
     /// Goes round for so long, and looks at what the server held after the first while and
     /// in the end.
     #[track_caller]
@@ -255,6 +272,7 @@ impl Soak {
             "{case}: {end:?}, {warm:?}"
         );
         assert_eq!((self.cuts, self.kills), (2 * self.round, 2 * self.round));
+        self.has_kept_nothing(&case);
     }
 }
 

@@ -7,6 +7,8 @@ use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::time::Instant;
 
+use haul::fault::Fault;
+use haul::store::{Durability, LocalStore, Store};
 use rustix::fs::inotify::{self, CreateFlags, Reader, WatchFlags};
 
 use crate::program::{PATIENCE, Running, is_readable};
@@ -113,8 +115,21 @@ pub fn staged(directory: &Path) -> u64 {
         .sum()
 }
 
+/// How many files of nodes are kept. Each published file of several blocks has one at most, and
+/// nothing else has, once they were swept.
+pub fn nodes(directory: &Path) -> usize {
+    children(&directory.join(".haul/nodes")).len()
+}
+
+/// The same after a sweep, of a directory that nobody serves any more.
+pub fn swept_nodes(directory: &Path) -> usize {
+    let store = LocalStore::serve(directory, Durability::None, Fault::default()).unwrap();
+    store.sweep_nodes(|| true);
+    nodes(directory)
+}
+
 /// What is in the staging directories of the server and of downloads, and what is kept
-/// beside them; but not what only says of what that is a part, nor the nodes of what is whole.
+/// beside them; but not what only says of what that is a part, nor the nodes of what is whole: see [`nodes`].
 fn staged_files(directory: &Path) -> Vec<PathBuf> {
     let mut areas = children(&directory.join(".haul"));
     areas.retain(|area| !area.ends_with("nodes"));
