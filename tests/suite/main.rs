@@ -4,6 +4,7 @@
     reason = "a test makes and damages files where the library must not"
 )]
 
+mod aimed;
 mod among_others;
 mod audit;
 mod audit_file;
