@@ -134,6 +134,7 @@ mod taken_names;
 mod takeover;
 mod tampering;
 mod terminal;
+mod told_once;
 mod tree_changes;
 mod tree_commands;
 mod tree_faults;
