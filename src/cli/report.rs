@@ -30,6 +30,7 @@ pub(super) struct Report {
     pub(super) bytes: u64,
     pub(super) failed: u64,
     resume: Option<Resume>,
+    has_begun: bool,
 }
 
 impl Report {
@@ -49,12 +50,18 @@ impl Report {
             bytes: 0,
             failed: 0,
             resume: None,
+            has_begun: false,
         }
     }
 
-    /// Has the report name, should the command be interrupted, the one that goes on.
+    /// Has the report name, should the command be broken off, the one that goes on.
     pub(super) fn resume_with(&mut self, resume: impl Into<Option<Resume>>) {
         self.resume = resume.into();
+    }
+
+    /// Says that the job came as far as to move bytes, which another one need not.
+    pub(super) fn has_begun(&mut self) {
+        self.has_begun = true;
     }
 
     /// How to talk.
@@ -195,8 +202,12 @@ impl Report {
 
     /// The command that goes on after this error, where one does.
     fn resume_after(&mut self, error: Option<&anyhow::Error>) -> Option<Resume> {
-        let is_interrupted = error.is_some_and(|error| code_of(error) == Code::Interrupted);
-        self.resume.take().filter(|_| is_interrupted)
+        let is_broken_off = error.is_some_and(|error| match code_of(error) {
+            Code::Interrupted => true,
+            Code::Connection => self.has_begun,
+            _ => false,
+        });
+        self.resume.take().filter(|_| is_broken_off)
     }
 
     fn error(&mut self, error: &anyhow::Error, resume: Option<&str>) {
@@ -216,11 +227,11 @@ impl Report {
     }
 }
 
-/// An interruption that names the command which goes on.
+/// An error that names the command which goes on.
 fn going_on(error: &anyhow::Error, resume: &Resume) -> anyhow::Error {
     let same = "the same command goes on with what is missing";
     failure(
-        Code::Interrupted,
+        code_of(error),
         match resume {
             Resume::With(command) => format!("{error:#}: {same}: {command}"),
             Resume::Unsaid => format!("{error:#}: {same}; its link is not to be shown"),
@@ -312,7 +323,11 @@ mod tests {
 
     /// What is left to be said of a command that ended so, and what a program has read.
     fn ended(format: Format, loudness: Loudness, code: Code) -> (String, String) {
-        let (mut report, reader) = report(format, loudness);
+        let (report, reader) = report(format, loudness);
+        end(report, &reader, code)
+    }
+
+    fn end(mut report: Report, reader: &Reader, code: Code) -> (String, String) {
         report.resume_with(Resume::With("haul put 'a b' nas".to_owned()));
         let error = report.close(Err(failure(code, "why"))).unwrap_err();
         let read = String::from_utf8(reader.0.take()).unwrap();
@@ -334,6 +349,19 @@ mod tests {
             let (said, read) = ended(format, Loudness::Usual, Code::Connection);
             assert!(said == "why" && !read.contains("resume"), "{said} {read}");
         }
+    }
+
+    #[test]
+    fn a_connection_that_is_lost_leaves_something_once_bytes_have_moved() {
+        let (mut report, reader) = report(Format::Human, Loudness::Usual);
+        report.has_begun();
+        let (said, _) = end(report, &reader, Code::Connection);
+        let same = "why: the same command goes on with what is missing: haul put 'a b' nas";
+        assert_eq!(said, same);
+        let (mut report, reader) = self::report(Format::Human, Loudness::Usual);
+        report.has_begun();
+        let (said, _) = end(report, &reader, Code::Exists);
+        assert_eq!(said, "why");
     }
 
     #[track_caller]

@@ -57,10 +57,14 @@ pub(super) fn run(
         worker
             .join()
             .unwrap_or_else(|panicked| panic::resume_unwind(panicked))
-    })?;
+    });
+    let sent = progress.bytes_sent.load(Ordering::Relaxed);
+    if sent.max(progress.bytes_done.load(Ordering::Relaxed)) > 0 {
+        report.has_begun();
+    }
     Ok(Outcome {
-        summary,
+        summary: summary?,
         elapsed: began.elapsed(),
-        sent: progress.bytes_sent.load(Ordering::Relaxed),
+        sent,
     })
 }

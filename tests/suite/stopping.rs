@@ -210,7 +210,10 @@ fn a_second_sigterm_stops_at_once_and_ends_with_0() {
     place.server.running.signal(Signal::INT);
     let served = place.server.running.finish_within(AT_ONCE);
     assert_eq!(served.code, Some(0), "{served:?}");
-    assert_eq!(put.finish().code, Some(3));
+    let ended = put.finish();
+    assert_eq!(ended.code, Some(3), "{ended:?}");
+    let same = ": the same command goes on with what is missing: ";
+    assert!(ended.stderr.contains(same), "{ended:?}");
 }
 
 #[test]
