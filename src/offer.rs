@@ -97,16 +97,18 @@ pub enum Reason {
     Mount,
     /// It is a link that would lead out of the tree.
     LeadsOut,
-    /// The file is larger than what is free, or there is room for no other.
-    Space,
-    /// It is more than whoever offers it may store.
-    Quota,
+    /// The file is larger than what is free, or there is room for no other: so many bytes
+    /// are free, where that is told.
+    Space(Option<u64>),
+    /// It is more than whoever offers it may store: so many bytes are left, where they have
+    /// a bound.
+    Quota(Option<u64>),
     /// Whoever offers it may store files, and replace none.
     Replacing,
     /// It is one file more than whoever offers it may store.
     Count,
-    /// The file is larger than any may be.
-    Size,
+    /// The file is larger than any may be: than so many bytes.
+    Size(Option<u64>),
     /// Nothing can be written to the file system.
     ReadOnly,
 }

@@ -96,14 +96,14 @@ pub enum Error {
     #[error("there is no such upload under way")]
     NoStaging,
     /// More bytes than there is room for.
-    #[error("no space for {path:?}: {needed} bytes wanted, {free} free")]
+    #[error("no space for {path:?}: {needed} bytes wanted{}", free_of(*.free))]
     NoRoom {
         /// What was offered.
         path: RemotePath,
         /// Its size.
         needed: u64,
-        /// What the file system has left.
-        free: u64,
+        /// What the file system has left, for whoever may know.
+        free: Option<u64>,
     },
     /// It is larger than any file may be.
     #[error("{path:?} is larger than a file may be here: {size} bytes, at most {most}")]
@@ -291,13 +291,13 @@ impl Error {
             Self::Link(_) => Reason::Link,
             Self::Mount(_) => Reason::Mount,
             Self::LeadsOut(_) => Reason::LeadsOut,
-            Self::NoRoom { .. } => Reason::Space,
+            Self::NoRoom { free, .. } => Reason::Space(*free),
             Self::System { errno, .. } | Self::Root { errno, .. } => reason_of(*errno),
             // One file is refused for its number where there is none left.
             Self::OverQuota { files: Some(0), .. } => Reason::Count,
-            Self::OverQuota { .. } => Reason::Quota,
+            Self::OverQuota { bytes, .. } => Reason::Quota(*bytes),
             Self::MayNotReplace => Reason::Replacing,
-            Self::TooLarge { .. } => Reason::Size,
+            Self::TooLarge { most, .. } => Reason::Size(Some(*most)),
             _ => Reason::Unsaid,
         }
     }
@@ -327,10 +327,14 @@ fn code_of(errno: Errno) -> Code {
 /// Why, where a person has to see to the disk before another try.
 fn reason_of(errno: Errno) -> Reason {
     match errno {
-        Errno::NOSPC | Errno::DQUOT => Reason::Space,
+        Errno::NOSPC | Errno::DQUOT => Reason::Space(None),
         Errno::ROFS => Reason::ReadOnly,
         _ => Reason::Unsaid,
     }
+}
+
+fn free_of(free: Option<u64>) -> String {
+    free.map_or_else(String::new, |free| format!(", {free} free"))
 }
 
 fn left(bytes: Option<u64>, files: Option<u64>) -> String {

@@ -117,38 +117,6 @@ written_as!(
     }
 );
 written_as!(
-    Reason,
-    |reason| match reason {
-        Reason::Unsaid => 0_u8,
-        Reason::OtherContent => 1,
-        Reason::OtherKind => 2,
-        Reason::Link => 3,
-        Reason::Mount => 4,
-        Reason::LeadsOut => 5,
-        Reason::Space => 6,
-        Reason::Quota => 7,
-        Reason::Replacing => 8,
-        Reason::Count => 9,
-        Reason::Size => 10,
-        Reason::ReadOnly => 11,
-    },
-    // A later version may know more reasons; the code says enough.
-    |d| Ok(match d.u8()? {
-        1 => Self::OtherContent,
-        2 => Self::OtherKind,
-        3 => Self::Link,
-        4 => Self::Mount,
-        5 => Self::LeadsOut,
-        6 => Self::Space,
-        7 => Self::Quota,
-        8 => Self::Replacing,
-        9 => Self::Count,
-        10 => Self::Size,
-        11 => Self::ReadOnly,
-        _ => Self::Unsaid,
-    })
-);
-written_as!(
     Above,
     |above| {
         let all: Vec<u8> = above.0.iter().flat_map(|store| store.0).collect();
@@ -215,7 +183,46 @@ struct VerdictFields {
     #[n(3)]
     code: Option<Code>,
     #[n(4)]
-    reason: Option<Reason>,
+    reason: Option<u8>,
+    #[n(5)]
+    bytes: Option<u64>,
+}
+
+/// A reason's number, and its figure.
+fn reason(reason: Reason) -> (Option<u8>, Option<u64>) {
+    let (number, bytes) = match reason {
+        Reason::Unsaid => return (None, None),
+        Reason::OtherContent => (1, None),
+        Reason::OtherKind => (2, None),
+        Reason::Link => (3, None),
+        Reason::Mount => (4, None),
+        Reason::LeadsOut => (5, None),
+        Reason::Space(free) => (6, free),
+        Reason::Quota(left) => (7, left),
+        Reason::Replacing => (8, None),
+        Reason::Count => (9, None),
+        Reason::Size(most) => (10, most),
+        Reason::ReadOnly => (11, None),
+    };
+    (Some(number), bytes)
+}
+
+/// A later version may know more reasons; the code says enough.
+fn reason_of(number: Option<u8>, bytes: Option<u64>) -> Reason {
+    match number {
+        Some(1) => Reason::OtherContent,
+        Some(2) => Reason::OtherKind,
+        Some(3) => Reason::Link,
+        Some(4) => Reason::Mount,
+        Some(5) => Reason::LeadsOut,
+        Some(6) => Reason::Space(bytes),
+        Some(7) => Reason::Quota(bytes),
+        Some(8) => Reason::Replacing,
+        Some(9) => Reason::Count,
+        Some(10) => Reason::Size(bytes),
+        Some(11) => Reason::ReadOnly,
+        Some(_) | None => Reason::Unsaid,
+    }
 }
 
 impl From<&Verdict> for VerdictFields {
@@ -233,10 +240,10 @@ impl From<&Verdict> for VerdictFields {
                 fields.verdict = 3;
                 fields.ticket = Some(ticket.clone());
             }
-            Verdict::Refused(code, reason) => {
+            Verdict::Refused(code, why) => {
                 fields.verdict = 4;
                 fields.code = Some(*code);
-                fields.reason = (*reason != Reason::Unsaid).then_some(*reason);
+                (fields.reason, fields.bytes) = reason(*why);
             }
             Verdict::Kept => fields.verdict = 5,
             Verdict::Replace => fields.verdict = 6,
@@ -249,13 +256,13 @@ impl TryFrom<VerdictFields> for Verdict {
     type Error = Bad;
 
     fn try_from(fields: VerdictFields) -> Result<Self, Bad> {
-        let reason = fields.reason;
+        let reason = reason_of(fields.reason, fields.bytes);
         match (fields.verdict, fields.ticket, fields.checksum, fields.code) {
             (0, ticket, None, None) => Ok(Self::Send(ticket)),
             (1, None, None, None) => Ok(Self::Here),
             (2, ticket, Some(checksum), None) => Ok(Self::SameIf(checksum, ticket)),
             (3, Some(ticket), None, None) => Ok(Self::Partly(ticket)),
-            (4, None, None, Some(code)) => Ok(Self::Refused(code, reason.unwrap_or_default())),
+            (4, None, None, Some(code)) => Ok(Self::Refused(code, reason)),
             (5, None, None, None) => Ok(Self::Kept),
             (6, None, None, None) => Ok(Self::Replace),
             _ => Err(Bad::message("no such verdict")),

@@ -110,7 +110,11 @@ fn who_may_store_so_much_stores_no_more_and_both_sides_can_tell() {
     two.guest_is("put a AT", 0, "1 stored");
     two.guest_is("put a AT", 0, "1 unchanged");
     fs::write(two.guest.root().join("large"), b"12345678").unwrap();
-    two.guest_is("put large AT", 8, "more than you may store there");
+    two.guest_is(
+        "put large AT",
+        8,
+        "more than you may store there: 7 bytes are left",
+    );
     assert!(!two.served("large").exists());
     // What replaces counts like what is new.
     fs::write(two.guest.root().join("a"), b"abcd").unwrap();

@@ -107,7 +107,8 @@ fn a_file_that_is_larger_than_any_may_be_is_refused_and_the_rest_go_on() {
     place.file("a/large", &noise(3073));
     place.file("a/most", &noise(3072));
     place.file("a/none", b"");
-    let why = "haul: a/large: it is larger than a file may be there\n*2 stored, 1 failed*";
+    let why =
+        "haul: a/large: it is larger than a file may be there: 3072 bytes\n*2 stored, 1 failed*";
     let rehearsed =
         "would store a/\nwould refuse a/large\nwould store a/most\nwould store a/none\n";
     place.says("put -n a [ADDRESS]", 8, rehearsed, "*");

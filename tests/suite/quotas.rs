@@ -98,8 +98,10 @@ pub fn verdicts(raw: &mut Raw, on: OnExisting, files: &[(u64, &str, &[u8])]) -> 
     }
 }
 
-/// What is too much.
-pub const OVER: Verdict = Verdict::Refused(Code::Limit, Reason::Quota);
+/// The answer to what is too much, where so many bytes are left.
+fn over(left: u64) -> Verdict {
+    Verdict::Refused(Code::Limit, Reason::Quota(Some(left)))
+}
 
 #[test]
 fn what_is_too_much_is_refused_when_it_is_offered_whatever_is_on_its_way_elsewhere() {
@@ -111,14 +113,14 @@ fn what_is_too_much_is_refused_when_it_is_offered_whatever_is_on_its_way_elsewhe
         OnExisting::Refuse,
         &[(1, "a", b"123456"), (2, "b", b"12345")],
     );
-    assert_eq!(came, [send.clone(), OVER]);
+    assert_eq!(came, [send.clone(), over(4)]);
     // The same transfer or another, this connection or another: it is one account.
     let came = verdicts(
         &mut other,
         OnExisting::Refuse,
         &[(3, "c", b"12345"), (4, "d", b"1234")],
     );
-    assert_eq!(came, [OVER, send.clone()]);
+    assert_eq!(came, [over(4), send.clone()]);
     other.say(&Drop {
         transfer: TransferId([9; 16]),
         entry: EntryId(4),
@@ -128,7 +130,7 @@ fn what_is_too_much_is_refused_when_it_is_offered_whatever_is_on_its_way_elsewhe
         OnExisting::Refuse,
         &[(5, "c", b"12345"), (6, "c", b"1234")],
     );
-    assert_eq!(came, [OVER, send.clone()]);
+    assert_eq!(came, [over(4), send.clone()]);
     // With the connections of its transfer goes what was on its way.
     one.finish();
     other.finish();

@@ -3,10 +3,11 @@
 use std::fs;
 use std::os::unix::fs::MetadataExt;
 
-use haul::offer::{EntryId, OnExisting, Ticket, TransferId, Verdict};
+use haul::code::Code;
+use haul::offer::{EntryId, OnExisting, Reason, Ticket, TransferId, Verdict};
 use haul::wire::message::Block;
 
-use crate::quotas::{Counted, OVER, verdicts};
+use crate::quotas::{Counted, verdicts};
 use crate::raw::{Raw, block};
 use crate::rig::{Rig, noise, remote};
 
@@ -27,7 +28,7 @@ fn ticket(raw: &mut Raw, path: &str, bytes: &[u8]) -> Option<Ticket> {
     match verdicts(raw, OnExisting::Refuse, &[(1, path, bytes)]).remove(0) {
         Verdict::Send(ticket) => ticket,
         Verdict::Partly(ticket) => Some(ticket),
-        OVER => None,
+        Verdict::Refused(Code::Limit, Reason::Quota(_)) => None,
         other => panic!("{path}: {other:?}"),
     }
 }

@@ -327,10 +327,19 @@ pub(super) fn refusal(code: Code, reason: Reason) -> String {
         }
         (_, Reason::Mount) => "it would be on another file system there".to_owned(),
         (_, Reason::LeadsOut) => "the link would lead out of the tree there".to_owned(),
-        (_, Reason::Space) => "there is no space for it on the server".to_owned(),
+        (_, Reason::Space(None)) => "there is no space for it on the server".to_owned(),
+        (_, Reason::Space(Some(free))) => {
+            format!("there is no space for it on the server: {free} bytes are free")
+        }
         (_, Reason::ReadOnly) => "the file system there is read-only".to_owned(),
-        (_, Reason::Size) => "it is larger than a file may be there".to_owned(),
-        (_, Reason::Quota) => "it is more than you may store there".to_owned(),
+        (_, Reason::Size(None)) => "it is larger than a file may be there".to_owned(),
+        (_, Reason::Size(Some(most))) => {
+            format!("it is larger than a file may be there: {most} bytes")
+        }
+        (_, Reason::Quota(None)) => "it is more than you may store there".to_owned(),
+        (_, Reason::Quota(Some(left))) => {
+            format!("it is more than you may store there: {left} bytes are left")
+        }
         (_, Reason::Count) => "it is more files than you may store there".to_owned(),
         (_, Reason::Replacing) => "not allowed to replace here".to_owned(),
         (Code::Exists, Reason::Unsaid) => "exists there".to_owned(),

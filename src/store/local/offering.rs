@@ -158,7 +158,7 @@ impl LocalStore {
                 Err(free) => Err(Error::NoRoom {
                     path: offering.entry.path.clone(),
                     needed: judged.needed,
-                    free,
+                    free: (self.telling != Telling::Nothing).then_some(free),
                 }),
             }
         };

@@ -267,6 +267,9 @@ fn puts() -> Vec<Row> {
         "want-partly" Want { ..want(LARGE, Verdict::Partly(ticket())) }
         "want-kept" Want { ..want(SMALL, Verdict::Kept) }
         "want-refused" Want { ..want(SMALL, Verdict::Refused(Code::Exists, Reason::OtherContent)) }
+        "want-refused-space" Want {
+            ..want(LARGE, Verdict::Refused(Code::Limit, Reason::Space(Some(65536))))
+        }
         "want-refused-unsaid" Want {
             ..want(SMALL, Verdict::Refused(Code::NotAuthorised, Reason::Unsaid))
         }
