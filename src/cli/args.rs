@@ -103,7 +103,12 @@ impl Errand {
 
     /// Whether the same command, given again, goes on where it was broken off.
     pub(super) fn goes_on(&self) -> bool {
-        matches!(self, Self::Put(_) | Self::Get(_))
+        match self {
+            Self::Put(_) | Self::Get(_) => true,
+            // What is repaired stays so.
+            Self::Verify(args) => args.repair_from.is_some(),
+            _ => false,
+        }
     }
 }
 

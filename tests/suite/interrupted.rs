@@ -43,6 +43,7 @@ fn the_first_ctrl_c_prints_the_command_that_goes_on() {
     for words in [
         ["put", "--connections=2", "it's a $x", "[STALLED]/d/"],
         ["get", "--overwrite", "[STALLED]/a b", "back to/"],
+        ["verify", "--repair-from", ".", "[STALLED]/d"],
     ] {
         let (ended, words) = interrupt(&place, &words);
         assert_eq!((ended.code, &*ended.stdout), (Some(130), ""), "{ended:?}");
