@@ -190,18 +190,19 @@ fn what_a_crash_leaves_of_nodes_goes_with_the_rest() {
     let dir = tempfile::tempdir().unwrap();
     let crashed = Arc::<Mutex<bool>>::default();
     let crash = Arc::clone(&crashed);
-    // From the name of the file on, nothing is done any more.
+    // From the name of the nodes on, which come before their file, nothing is done any more.
     let fault = Fault::watched(move |call| {
         let mut crashed = crash.lock().unwrap();
+        *crashed |= call == Call::Rename;
         if *crashed && matches!(call, Call::Rename | Call::Unlink) {
             return Err(io::Error::from_raw_os_error(5));
         }
-        *crashed |= call == Call::Rename;
         Ok(())
     });
     {
         let top = serve_with(dir.path(), fault);
-        store(&top, "x", &version(0), MIB as u64);
+        let staged = stage(&top, "x", &version(0), MIB as u64);
+        assert!(top.commit(vec![staged]).remove(0).is_err());
         assert!(*crashed.lock().unwrap());
         assert_eq!(kept(dir.path()).len(), 0);
     }
@@ -209,6 +210,29 @@ fn what_a_crash_leaves_of_nodes_goes_with_the_rest() {
     assert_eq!(left.count(), 1, "what was written of them");
     drop(serve(dir.path()));
     assert!(!dir.path().join(".haul/staging").exists());
+}
+
+#[test]
+fn what_is_replaced_as_soon_as_it_has_its_name_leaves_no_nodes() {
+    let dir = tempfile::tempdir().unwrap();
+    let (stored, rival) = (dir.path().join("x"), Arc::<Mutex<Vec<_>>>::default());
+    let next = Arc::clone(&rival);
+    let fault = Fault::watched(move |call| {
+        if matches!(call, Call::Open | Call::FlushDirectory) && stored.exists() {
+            let rival = next.lock().unwrap().pop();
+            if let Some((top, staged)) = rival {
+                LocalStore::commit(&top, vec![staged]).remove(0).unwrap();
+            }
+        }
+        Ok(())
+    });
+    let top = serve_with(dir.path(), fault);
+    let [first, second] = [0, 1].map(|at| stage(&top, "x", &version(at), MIB as u64));
+    rival.lock().unwrap().push((top.clone(), second));
+    top.commit(vec![first]).remove(0).unwrap();
+    assert!(rival.lock().unwrap().is_empty(), "both were put");
+    assert_eq!(fs::read(dir.path().join("x")).unwrap(), version(1));
+    assert_eq!(kept(dir.path()).len(), 1);
 }
 
 /// A store with one large file, `x`.

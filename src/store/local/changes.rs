@@ -154,7 +154,9 @@ pub(super) fn remove(shared: &Shared, path: &RemotePath, removal: Removal) -> Re
     } else {
         let lost = shared.nodes_of((&above, path.name()), &stat);
         sys.unlink(&above, path.name()).map_err(failed)?;
-        shared.forget_nodes(lost, path);
+        if let Some(lost) = lost {
+            shared.nodes.reconsider(lost);
+        }
     }
     // What was beneath it cannot be reached without its name, so no other flush counts.
     flush(shared, &above).map_err(|errno| unflushed(path, Change::Removed, errno))

@@ -37,7 +37,7 @@ use crate::content::block::BLOCKS_MAX;
 use crate::content::{BlockSize, Checksum, Geometry, Node, merge};
 use crate::path::{PATH_MAX, RESERVED, RemotePath};
 use crate::store::error::{Action, Error};
-use crate::store::{Aside, KeptNodes, Staged};
+use crate::store::{KeptNodes, Staged};
 
 /// The directory of kept nodes, in haul's own.
 pub(super) const NODES: &str = "nodes";
@@ -88,21 +88,16 @@ fn are_worth_it(cut: Geometry) -> bool {
 }
 
 impl LocalStaged {
-    /// Keeps the nodes of what was published, if that is possible. A directory that is
-    /// downloaded into is nobody's to verify.
-    pub(super) fn keep_nodes(&self, aside: Option<&Aside>) {
+    /// Keeps the nodes of what is published at `path`, if that is possible, and returns what
+    /// they are kept as. A directory that is downloaded into is nobody's to verify.
+    pub(super) fn keep_nodes(&self, path: &RemotePath) -> Option<Checksum> {
         let is_put = matches!(self.shared.keeper, Keeper::Server);
-        let Some(cut) = self.geometry().filter(|cut| is_put && are_worth_it(*cut)) else {
-            return;
-        };
-        let path = aside.map_or(&self.entry().path, |aside| &aside.stored);
+        let cut = self.geometry().filter(|cut| is_put && are_worth_it(*cut))?;
         let nodes: Option<Vec<Node>> = self.held().into_iter().collect();
-        if let (Some(path), Some(nodes)) = (self.shared.known_as(path), nodes)
-            && let Some((checksum, bytes)) = encoded(&path, cut.block(), &nodes)
-        {
-            // What cannot be kept is not.
-            let _ = self.keep(checksum, &bytes);
-        }
+        let path = self.shared.known_as(path)?;
+        let (checksum, bytes) = encoded(&path, cut.block(), &nodes?)?;
+        // What cannot be kept is not.
+        self.keep(checksum, &bytes).ok().map(|()| checksum)
     }
 
     /// They are written among what is staged and get their name when they are whole: what a
@@ -154,13 +149,6 @@ impl Shared {
         let sys = &self.tree.sys;
         let file = sys.open_in(directory, name, OFlags::RDONLY | OFlags::NONBLOCK);
         Record::of(sys, &file.ok()?).map(|record| record.checksum)
-    }
-
-    /// The file at `path`, which had these nodes, is not there any more.
-    pub(super) fn forget_nodes(&self, checksum: Option<Checksum>, path: &RemotePath) {
-        if let (Some(checksum), Some(path)) = (checksum, self.known_as(path)) {
-            self.nodes.forget(checksum, &path);
-        }
     }
 
     /// The file at `from`, which has these nodes, is at `to` now.
@@ -216,7 +204,7 @@ impl NodeFiles {
     /// A file with this checksum has another name now.
     pub(super) fn follow(&self, checksum: Checksum, from: &RemotePath, to: &RemotePath) {
         let _alone = self.alone.lock().unwrap_or_else(PoisonError::into_inner);
-        let Some((_, found)) = self.of_file(checksum, from) else {
+        let Some(found) = self.of_file(checksum, from) else {
             return;
         };
         // Cut off between the two, it has a name that nothing has, and is swept.
@@ -228,22 +216,25 @@ impl NodeFiles {
         }
     }
 
-    /// The file with this checksum is not at `path` any more.
-    pub(super) fn forget(&self, checksum: Checksum, path: &RemotePath) {
+    /// A file with this checksum is not there any more: those of it go, unless they are of
+    /// another with the same bytes.
+    pub(super) fn reconsider(&self, checksum: Checksum) {
         let _alone = self.alone.lock().unwrap_or_else(PoisonError::into_inner);
-        // Where another file has the same bytes, they are of the one that came last.
-        if let Some((directory, _)) = self.of_file(checksum, path) {
-            let _ = self.top.sys.unlink(&directory, checksum.to_hex());
+        let name = checksum.to_hex();
+        if let Some(directory) = self.open()
+            && self.is_lost(&directory, &name)
+        {
+            let _ = self.top.sys.unlink(&directory, name);
         }
     }
 
-    /// The nodes with this checksum, and where they are, if they are of the file at `path`.
-    fn of_file(&self, checksum: Checksum, path: &RemotePath) -> Option<(OwnedFd, Found)> {
+    /// The nodes with this checksum, if they are of the file at `path`.
+    fn of_file(&self, checksum: Checksum, path: &RemotePath) -> Option<Found> {
         let directory = self.open()?;
         let found = self.look(&directory, &checksum.to_hex(), OFlags::RDWR);
         let found = found.ok()?;
         let is_it = matches!(self.path(&found), Ok(of) if of == *path);
-        is_it.then_some((directory, found))
+        is_it.then_some(found)
     }
 
     /// Removes those whose file is not there any more, or not the same, for as long as it

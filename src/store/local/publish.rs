@@ -81,8 +81,16 @@ pub(super) fn commit(
     let mut relying = Vec::new();
     for mut entry in ready {
         let placed = match &drop_box {
-            None => place(shared, &mut directories, &entry).map(|()| None),
-            Some(drop_box) => drop_box.place(&mut directories, &entry.staged, &entry.sealed),
+            None => place_with_nodes(shared, &mut directories, &entry).map(|()| None),
+            Some(drop_box) => {
+                let placed = drop_box.place(&mut directories, &entry.staged, &entry.sealed);
+                // Only now is it known under which name, which nobody replaces.
+                placed.inspect(|aside| {
+                    let asked = &entry.staged.entry().path;
+                    let stored = aside.as_ref().map_or(asked, |aside| &aside.stored);
+                    entry.staged.keep_nodes(stored);
+                })
+            }
         };
         if placed.is_err() {
             // On a full disk, what it has taken is what the next one lacks.
@@ -90,9 +98,6 @@ pub(super) fn commit(
             entry.staged.give_up_name();
         }
         results[entry.place] = Some(placed.map(|aside| {
-            if entry.sealed.at == At::Staging {
-                entry.staged.keep_nodes(aside.as_ref());
-            }
             entry.aside.clone_from(&aside);
             let checksum = entry.sealed.checksum;
             Published { checksum, aside }
@@ -152,6 +157,23 @@ fn flush_names(
         }
     });
     relying.clear();
+}
+
+/// Gives what was flushed its name, once its nodes are kept: whoever replaces it then finds
+/// those that are to go with it.
+fn place_with_nodes(
+    shared: &Shared,
+    directories: &mut Directories<'_>,
+    ready: &Ready,
+) -> Result<(), Error> {
+    let is_new = ready.sealed.at == At::Staging;
+    let keep = || ready.staged.keep_nodes(&ready.staged.entry().path);
+    let kept = is_new.then(keep).flatten();
+    let placed = place(shared, directories, ready);
+    if let (Err(_), Some(checksum)) = (&placed, kept) {
+        shared.nodes.reconsider(checksum);
+    }
+    placed
 }
 
 /// Gives what was flushed its name.
@@ -214,10 +236,9 @@ fn give_name(shared: &Shared, ready: &Ready, directory: &OwnedFd) -> Result<(), 
     match renamed {
         Ok(()) => {
             ready.staged.was_renamed();
-            shared.forget_nodes(
-                lost.filter(|lost| ready.sealed.checksum != Some(*lost)),
-                path,
-            );
+            if let Some(lost) = lost {
+                shared.nodes.reconsider(lost);
+            }
             Ok(())
         }
         // The very same: put by an earlier commit whose receipt was lost.
