@@ -292,7 +292,7 @@ FILE, LINK = 1, 3
 SEND, HERE, SAME_IF, PARTLY, REFUSED = 0, 1, 2, 3, 4  # verdicts; below, what may go with each
 WITH_VERDICT = [
     [set(), {"ticket"}], [set()], [{"checksum"}, {"ticket", "checksum"}], [{"ticket"}],
-    [{"code"}, {"code", "reason"}], [set()], [set()]]
+    [{"code"}, {"code", "reason"}, {"code", "reason", "bytes"}], [set()], [set()]]
 TYPES = {
     "text": typed(str), "bool": typed(bool), "path": typed(str, is_path), "policy": policy,
     "uint": integer(0, 2 ** 64 - 1), "uint32": integer(0, 2 ** 32 - 1),
@@ -312,7 +312,8 @@ TYPES["runs"] = several(Record("first:uint count:uint"))
 TYPES["entry"] = Record("path:path kind:kind size:size? block_size:block_size? mode:mode time:time "
                         "version:id16? checksum:checksum? target:target? touched:bool?", entry_rule)
 TYPES["offered"] = Record("number:uint entry:entry base:uint16?")
-TYPES["verdict"] = Record("which:which ticket:ticket? checksum:checksum? code:code? reason:uint?",
+TYPES["verdict"] = Record("which:which ticket:ticket? checksum:checksum? code:code? reason:uint? "
+                          "bytes:uint?",
                           lambda it: it.keys() - {"which"} in WITH_VERDICT[it["which"]])
 
 # A kind's `items` are those of the list that is its body.
