@@ -58,7 +58,8 @@ pub struct Entry {
     pub mtime: Mtime,
     /// Its version, where a store was asked about a file.
     pub version: Option<Version>,
-    /// What was recorded when it was published, if it still has size and time of then.
+    /// What was recorded when it was published, if it still has size and time of then, or nobody
+    /// has touched it since.
     pub checksum: Option<Recorded>,
 }
 

@@ -332,6 +332,34 @@ fn what_has_decayed_is_not_fetched() {
     }
 }
 
+#[test]
+fn what_has_another_length_on_the_disk_is_not_fetched_and_takes_no_good_copy_s_place() {
+    let rig = stored();
+    let (into, good) = (rig.dir.path().join("into"), b"a good copy");
+    let replace = JobOptions {
+        on_existing: OnExisting::Replace,
+        ..JobOptions::default()
+    };
+    for (name, len) in [
+        ("large", LARGE - 1),
+        ("large", LARGE + 1),
+        ("small", 4),
+        ("small", 6),
+        ("large", 0),
+    ] {
+        cut_off(&rig.root().join(name), len as u64);
+        let _ = fs::remove_dir_all(&into);
+        let client = rig.client(1);
+        let got = get(&client, &[(name, name)], &into, &JobOptions::default());
+        assert_eq!(got.code(), 7, "{name} {len}: {got:?}");
+        assert!(!into.join(name).exists(), "{name} {len}");
+        fs::write(into.join(name), good).unwrap();
+        let got = get(&client, &[(name, name)], &into, &replace);
+        assert_eq!(got.code(), 7, "{name} {len}: {got:?}");
+        assert_eq!(fs::read(into.join(name)).unwrap(), good, "{name} {len}");
+    }
+}
+
 fn kept(rig: &Rig) -> Vec<PathBuf> {
     let nodes = fs::read_dir(rig.root().join(".haul/nodes"));
     let nodes = nodes.into_iter().flatten();

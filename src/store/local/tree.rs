@@ -14,7 +14,7 @@ use super::sys::Sys;
 use super::walk::Walk;
 use super::within::Records;
 use crate::content::Checksum;
-use crate::entry::{Cursor, LinkTarget, Mtime, Recorded, Version};
+use crate::entry::{Cursor, LinkTarget, Mtime, Recorded, Touched, Version};
 use crate::fault::Fault;
 use crate::path::RemotePath;
 use crate::store::error::{Action, Error};
@@ -267,12 +267,15 @@ impl Held {
         })
     }
 
-    /// What is on record of a file that has the recorded size and time.
+    /// What is on record of a file that has the recorded size and time, or that nobody has
+    /// touched: what has lost its end on the disk is to be found out by whoever fetches it.
     pub(super) fn recorded(&self, file: &OwnedFd, stat: &Stat) -> Option<Recorded> {
-        let record = Record::of(&self.sys, file).filter(|record| record.holds(stat));
-        record.map(|record| Recorded {
+        let record = Record::of(&self.sys, file)?;
+        let touched = record.touched(stat);
+        let is_told = record.holds(stat) || touched == Touched::Never;
+        is_told.then_some(Recorded {
             checksum: record.checksum,
-            touched: record.touched(stat),
+            touched,
         })
     }
 
