@@ -98,7 +98,7 @@ pub enum Reason {
     /// It is a link that would lead out of the tree.
     LeadsOut,
     /// The file is larger than what is free, or there is room for no other: so many bytes
-    /// are free, where that is told.
+    /// are left beside what is to stay free, where that is told.
     Space(Option<u64>),
     /// It is more than whoever offers it may store: so many bytes are left, where they have
     /// a bound.

@@ -13,5 +13,5 @@ pub mod verify;
 
 pub use block::{BlockIndex, BlockSize, Geometry, GeometryError};
 pub use checksum::{Algorithm, Checksum, Node, Pass, merge};
-pub use side_by_side::side_by_side;
+pub use side_by_side::{Hands, side_by_side};
 pub use verify::{Mismatch, Verified, node_of, observe, verify};

@@ -3,7 +3,7 @@
 //! Every request is checked when it is made. One that lasts, a large file on its way or a long
 //! listing, is checked again all the time, so that a right that was taken away ends it.
 
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -32,6 +32,7 @@ pub(super) struct Guarded<R> {
     reader: R,
     guard: Arc<Guard>,
     bytes_read: AtomicU64,
+    is_abandoned: AtomicBool,
 }
 
 impl Guard {
@@ -88,7 +89,13 @@ impl<R> Guarded<R> {
             reader,
             guard,
             bytes_read: AtomicU64::new(0),
+            is_abandoned: AtomicBool::new(false),
         }
+    }
+
+    /// Has the next read fail: whoever wanted to know is not there any more.
+    pub(super) fn abandon(&self) {
+        self.is_abandoned.store(true, Ordering::Relaxed);
     }
 
     /// How many bytes were read of it.
@@ -100,6 +107,9 @@ impl<R> Guarded<R> {
 impl<R: ReadAt> ReadAt for Guarded<R> {
     fn read_at(&self, into: &mut [u8], offset: u64) -> Result<(), Error> {
         self.guard.still(Rights::READ, "read")?;
+        if self.is_abandoned.load(Ordering::Relaxed) {
+            return Err(Error::Abandoned);
+        }
         self.reader.read_at(into, offset)?;
         let read = into.len() as u64;
         self.bytes_read.fetch_add(read, Ordering::Relaxed);

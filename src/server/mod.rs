@@ -143,8 +143,8 @@ impl Default for Config {
     }
 }
 
-/// Files that are verified at once. Each has up to four threads read it, with a block of memory
-/// each, which a client may have made 16 MiB large; more of them would be no faster.
+/// Files that are verified at once with several threads. Each of these takes a block of memory,
+/// which a client may have made 16 MiB large; more of them would be no faster.
 const VERIFYING_MAX: usize = 4;
 
 /// A server that is bound and not yet accepting.

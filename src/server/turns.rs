@@ -1,13 +1,11 @@
-//! Turns to do what only a few may do at once: whoever finds all taken waits for one.
+//! Turns to do with many threads what is done with one otherwise: whoever finds all taken goes on
+//! without, so that nobody waits for anybody.
 
-use std::sync::{Condvar, Mutex, PoisonError};
+use std::sync::atomic::{AtomicUsize, Ordering};
 
 /// So many turns.
 #[derive(Debug)]
-pub(super) struct Turns {
-    free: Mutex<usize>,
-    freed: Condvar,
-}
+pub(super) struct Turns(AtomicUsize);
 
 /// One of them, free again when it is dropped.
 #[derive(Debug)]
@@ -15,25 +13,35 @@ pub(super) struct Turn<'t>(&'t Turns);
 
 impl Turns {
     pub(super) fn of(count: usize) -> Self {
-        Self {
-            free: Mutex::new(count),
-            freed: Condvar::new(),
-        }
+        Self(AtomicUsize::new(count))
     }
 
-    /// Waits for a turn.
-    pub(super) fn take(&self) -> Turn<'_> {
-        let free = self.free.lock().unwrap_or_else(PoisonError::into_inner);
-        let waited = self.freed.wait_while(free, |free| *free == 0);
-        *waited.unwrap_or_else(PoisonError::into_inner) -= 1;
-        Turn(self)
+    /// A turn, if one is free.
+    pub(super) fn take(&self) -> Option<Turn<'_>> {
+        let less = |free: usize| free.checked_sub(1);
+        let taken = self
+            .0
+            .fetch_update(Ordering::Relaxed, Ordering::Relaxed, less);
+        taken.is_ok().then_some(Turn(self))
     }
 }
 
 impl Drop for Turn<'_> {
     fn drop(&mut self) {
-        let free = self.0.free.lock();
-        *free.unwrap_or_else(PoisonError::into_inner) += 1;
-        self.0.freed.notify_one();
+        self.0.0.fetch_add(1, Ordering::Relaxed);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn there_are_so_many_and_each_comes_back() {
+        let turns = Turns::of(2);
+        let held = [turns.take(), turns.take()];
+        assert!(held.iter().all(Option::is_some) && turns.take().is_none());
+        drop(held);
+        assert!(turns.take().is_some());
     }
 }

@@ -12,13 +12,13 @@ use super::audit::Asked;
 use super::guard::Guarded;
 use super::session::{Session, seconds};
 use crate::content::block::BLOCKS_MAX;
-use crate::content::{Algorithm, BlockSize, Checksum, Geometry, Node, merge};
+use crate::content::{Algorithm, BlockSize, Checksum, Geometry, Hands, Node, merge};
 use crate::entry::{Touched, Version};
 use crate::path::RemotePath;
 use crate::store::{self, KeptNodes, OnRecord, ReadAt, Source, Store};
 use crate::transfer::Error;
 use crate::transfer::heartbeat::{patiently, say_working};
-use crate::transfer::send::{in_order, nodes_of, readable_nodes};
+use crate::transfer::send::{Unreadable, in_order, nodes_by};
 use crate::wire::message::{Finding, RUNS_MAX, Range, Request, State, Sum, SumIs, Verify};
 
 /// A file that is to be read here.
@@ -75,8 +75,9 @@ pub(super) fn verify<S: Store>(session: &mut Session<'_, S>, asked: &Verify) -> 
     };
     let turns = Arc::clone(&session.shared.verifying);
     let read = |access: &Access<S>, reader: &Guarded<S::Reader>| {
-        let _turn = turns.take();
-        let examined = examine(reader, |checksum| access.kept_nodes(checksum))?;
+        let turn = turns.take();
+        let hands = turn.as_ref().map_or(Hands::One, |_| Hands::Many);
+        let examined = examine(reader, hands, |checksum| access.kept_nodes(checksum))?;
         let is_now = examined.is_now;
         Ok((examined, is_now))
     };
@@ -108,7 +109,9 @@ fn read_here<S: Store, T: Send>(
         }
     };
     let word = wanted.asked.word();
-    let result = patiently(word, || read(access, &reader), &mut || say_working(link))?;
+    // Nobody hears what is found for whoever has left.
+    let mut say = || say_working(link).inspect_err(|_| reader.abandon());
+    let result = patiently(word, || read(access, &reader), &mut say)?;
     info!(
         peer,
         path = wanted.path.as_str(),
@@ -132,6 +135,7 @@ fn read_here<S: Store, T: Send>(
 /// Holds a file against its record.
 fn examine<R: ReadAt>(
     reader: &R,
+    hands: Hands,
     kept: impl FnOnce(Checksum) -> Option<KeptNodes>,
 ) -> Result<Examined, store::Error> {
     let Some(record) = reader.on_record()? else {
@@ -153,7 +157,7 @@ fn examine<R: ReadAt>(
     let usual = || Geometry::new(record.size, BlockSize::for_size(record.size)).ok();
     let geometry = kept.as_ref().map(|(cut, _)| *cut).or_else(usual);
     let nodes = match geometry.filter(|cut| cut.blocks() <= BLOCKS_MAX) {
-        Some(cut) => nodes_now(reader, &record, cut)?,
+        Some(cut) => nodes_now(reader, hands, &record, cut)?,
         None => Vec::new(),
     };
     let all: Option<Vec<Node>> = nodes.iter().copied().collect();
@@ -184,13 +188,15 @@ fn examine<R: ReadAt>(
 /// is how many file systems tell of decay. In a file that was touched that is a failure.
 fn nodes_now<R: ReadAt>(
     reader: &R,
+    hands: Hands,
     record: &OnRecord,
     cut: Geometry,
 ) -> Result<Vec<Option<Node>>, store::Error> {
-    match record.touched {
-        Touched::Never => readable_nodes(reader, cut),
-        Touched::Since => Ok(nodes_of(reader, cut)?.into_iter().map(Some).collect()),
-    }
+    let unreadable = match record.touched {
+        Touched::Never => Unreadable::Missing,
+        Touched::Since => Unreadable::Failure,
+    };
+    nodes_by(reader, cut, (hands, unreadable))
 }
 
 /// The runs of blocks that are not what they were.

@@ -92,6 +92,9 @@ pub enum Error {
     /// Blocks are missing.
     #[error("{0:?} did not arrive whole")]
     Incomplete(RemotePath),
+    /// Whoever asked for it has left.
+    #[error("nobody waits for it any more")]
+    Abandoned,
     /// There is no such staging, or not any more.
     #[error("there is no such upload under way")]
     NoStaging,
@@ -261,7 +264,7 @@ impl Error {
             Self::NotStorable(_) | Self::Unusable { .. } => Code::Protocol,
             Self::Changed(_) | Self::Mismatch(_) => Code::Mismatch,
             // Both end well when they are tried again.
-            Self::NoStaging | Self::Incomplete(_) => Code::Connection,
+            Self::NoStaging | Self::Incomplete(_) | Self::Abandoned => Code::Connection,
             Self::NoRoom { .. }
             | Self::TooLarge { .. }
             | Self::OverQuota { .. }

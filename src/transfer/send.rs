@@ -7,7 +7,7 @@ use super::error::Error;
 use super::heartbeat::{PULSE, say_working};
 use super::link::Link;
 use crate::content::{Algorithm, BlockIndex, Checksum, Geometry, Node, Pass};
-use crate::content::{node_of, side_by_side};
+use crate::content::{Hands, node_of, side_by_side};
 use crate::offer::{EntryId, Ticket, TransferId};
 use crate::path::RemotePath;
 use crate::store::{self, ReadAt};
@@ -151,7 +151,7 @@ fn compared<R: ReadAt>(run: &Run<'_, R>) -> Result<Vec<OnceLock<Node>>, store::E
         return Ok(Vec::new());
     }
     let nodes: Vec<OnceLock<Node>> = run.here.iter().map(|_| OnceLock::new()).collect();
-    side_by_side(run.blocks.clone(), |number, buffer| {
+    side_by_side(run.blocks.clone(), Hands::Many, |number, buffer| {
         let place = (number - run.blocks.start) as usize;
         let is_theirs = run.here.get(place).is_some_and(Option::is_some);
         if let (true, Some(index)) = (is_theirs, run.geometry.index(number)) {
@@ -187,35 +187,46 @@ fn room(buffer: &mut Vec<u8>, len: usize) -> &mut [u8] {
 ///
 /// What the source failed with, or that it changed meanwhile.
 pub fn nodes_of<R: ReadAt>(reader: &R, geometry: Geometry) -> Result<Vec<Node>, store::Error> {
-    Ok(each_node(reader, geometry, Err)?
+    Ok(each_node(reader, geometry, Hands::Many, Err)?
         .into_iter()
         .flatten()
         .collect())
 }
 
-/// The same, with none for a block that the disk does not give any more.
+/// Whether a block may be one that the disk does not give any more.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Unreadable {
+    /// It has no node, then.
+    Missing,
+    /// The whole has failed, then.
+    Failure,
+}
+
+/// The same by so many hands, and for what the disk does not give any more as it is said.
 ///
 /// # Errors
 ///
-/// As [`nodes_of`], but for such a block.
-pub fn readable_nodes<R: ReadAt>(
+/// As [`nodes_of`].
+pub fn nodes_by<R: ReadAt>(
     reader: &R,
     geometry: Geometry,
+    (hands, unreadable): (Hands, Unreadable),
 ) -> Result<Vec<Option<Node>>, store::Error> {
-    each_node(reader, geometry, |error| match error {
-        error if error.is_of_the_disk() => Ok(()),
-        error => Err(error),
+    each_node(reader, geometry, hands, |error| match unreadable {
+        Unreadable::Missing if error.is_of_the_disk() => Ok(()),
+        Unreadable::Missing | Unreadable::Failure => Err(error),
     })
 }
 
 fn each_node<R: ReadAt>(
     reader: &R,
     geometry: Geometry,
+    hands: Hands,
     unread: impl Fn(store::Error) -> Result<(), store::Error> + Sync,
 ) -> Result<Vec<Option<Node>>, store::Error> {
     let blocks = geometry.blocks();
     let nodes: Vec<OnceLock<Node>> = (0..blocks).map(|_| OnceLock::new()).collect();
-    side_by_side(0..blocks, |number, buffer| {
+    side_by_side(0..blocks, hands, |number, buffer| {
         let Some(index) = geometry.index(number) else {
             return Ok(());
         };

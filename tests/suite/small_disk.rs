@@ -75,7 +75,7 @@ fn finds_no_space(raw: &mut Raw, path: &str, len: usize) {
     let Verdict::Refused(Code::Limit, Reason::Space(Some(free))) = verdict else {
         panic!("{path}: {verdict:?}");
     };
-    assert!(free < len as u64, "{path}: {free} bytes are free");
+    assert!(free < len as u64, "{path}: {free} bytes are left");
 }
 
 #[test]
@@ -92,7 +92,7 @@ fn an_offer_that_would_leave_less_free_than_was_said_is_refused() {
         line,
         8,
         "",
-        "haul: b: there is no space for it on the server: * bytes are free\n*1 stored*",
+        "haul: b: there is no space for it on the server: * bytes are left\n*1 stored*",
     );
     let log = root(&place);
     assert!(!log.join("b").exists() && log.join("c").exists());
@@ -107,7 +107,7 @@ fn without_a_word_a_disk_is_filled_and_no_further() {
     place.file("a", &noise(7 * MIB));
     place.file("b", &noise(2 * MIB));
     place.says("--plaintext put a [ADDRESS]", 0, "", "*1 stored*");
-    let why = "haul: b: there is no space for it on the server: * bytes are free\n*1 failed*";
+    let why = "haul: b: there is no space for it on the server: * bytes are left\n*1 failed*";
     place.says("--plaintext put b [ADDRESS]", 8, "", why);
     place.says("--plaintext rm [ADDRESS]/a", 0, "", "");
     place.says("--plaintext put b [ADDRESS]", 0, "", "*1 stored*");

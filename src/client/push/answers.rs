@@ -329,7 +329,7 @@ pub(super) fn refusal(code: Code, reason: Reason) -> String {
         (_, Reason::LeadsOut) => "the link would lead out of the tree there".to_owned(),
         (_, Reason::Space(None)) => "there is no space for it on the server".to_owned(),
         (_, Reason::Space(Some(free))) => {
-            format!("there is no space for it on the server: {free} bytes are free")
+            format!("there is no space for it on the server: {free} bytes are left")
         }
         (_, Reason::ReadOnly) => "the file system there is read-only".to_owned(),
         (_, Reason::Size(None)) => "it is larger than a file may be there".to_owned(),

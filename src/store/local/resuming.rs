@@ -15,7 +15,7 @@ use super::partial_files::Partial;
 use super::partial_label::Label;
 use super::partials::{Otherwise, Taken};
 use super::staging::{Life, LocalStaged};
-use crate::content::{Geometry, Node, node_of, side_by_side};
+use crate::content::{Geometry, Hands, Node, node_of, side_by_side};
 use crate::entry::Entry;
 use crate::offer::OnExisting;
 use crate::path::RemotePath;
@@ -193,7 +193,7 @@ impl LocalStaged {
     pub(super) fn read_back(&self, blocks: Range<u64>) -> Result<Vec<Option<Node>>, Error> {
         self.take_up()?;
         if let Some(geometry) = self.geometry() {
-            side_by_side(blocks.clone(), |number, buffer| {
+            side_by_side(blocks.clone(), Hands::Many, |number, buffer| {
                 self.look_for(geometry, number, buffer)
             })?;
         }
