@@ -187,22 +187,20 @@ fn room(buffer: &mut Vec<u8>, len: usize) -> &mut [u8] {
 ///
 /// What the source failed with, or that it changed meanwhile.
 pub fn nodes_of<R: ReadAt>(reader: &R, geometry: Geometry) -> Result<Vec<Node>, store::Error> {
-    Ok(each_node(reader, geometry, Hands::Many, Err)?
-        .into_iter()
-        .flatten()
-        .collect())
+    let nodes = nodes_by(reader, geometry, (Hands::Many, Unreadable::Failure))?;
+    Ok(nodes.into_iter().flatten().collect())
 }
 
-/// Whether a block may be one that the disk does not give any more.
+/// What becomes of a block that the disk does not give any more.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Unreadable {
-    /// It has no node, then.
+    /// It has no node.
     Missing,
-    /// The whole has failed, then.
+    /// The whole fails.
     Failure,
 }
 
-/// The same by so many hands, and for what the disk does not give any more as it is said.
+/// The same by so many hands, and with such blocks treated so.
 ///
 /// # Errors
 ///
@@ -211,18 +209,6 @@ pub fn nodes_by<R: ReadAt>(
     reader: &R,
     geometry: Geometry,
     (hands, unreadable): (Hands, Unreadable),
-) -> Result<Vec<Option<Node>>, store::Error> {
-    each_node(reader, geometry, hands, |error| match unreadable {
-        Unreadable::Missing if error.is_of_the_disk() => Ok(()),
-        Unreadable::Missing | Unreadable::Failure => Err(error),
-    })
-}
-
-fn each_node<R: ReadAt>(
-    reader: &R,
-    geometry: Geometry,
-    hands: Hands,
-    unread: impl Fn(store::Error) -> Result<(), store::Error> + Sync,
 ) -> Result<Vec<Option<Node>>, store::Error> {
     let blocks = geometry.blocks();
     let nodes: Vec<OnceLock<Node>> = (0..blocks).map(|_| OnceLock::new()).collect();
@@ -236,7 +222,8 @@ fn each_node<R: ReadAt>(
                 nodes[number as usize].get_or_init(|| node_of(geometry, index, bytes));
                 Ok(())
             }
-            Err(error) => unread(error),
+            Err(error) if unreadable == Unreadable::Missing && error.is_of_the_disk() => Ok(()),
+            Err(error) => Err(error),
         }
     })?;
     reader.check_version()?;

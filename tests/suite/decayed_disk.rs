@@ -2,7 +2,7 @@
 
 use std::fs::{self, File};
 use std::os::unix::fs::FileExt;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use haul::client::{Client, JobOptions, Options, Soundness};
 use haul::fault::Fault;
@@ -31,16 +31,23 @@ fn serving(root: &Path) -> (Handle, Client) {
     (server.start().unwrap(), client)
 }
 
+/// A disk that is mounted beneath a directory, and what is to be served on it; none where that
+/// cannot be had.
+fn mounted(beneath: &Path) -> Option<(Disk, PathBuf)> {
+    let at = beneath.join("mount");
+    let served = at.join("served");
+    fs::create_dir(&at).unwrap();
+    let disk = Disk::at(beneath.join("image"), &at, 64)?;
+    fs::create_dir(&served).unwrap();
+    Some((disk, served))
+}
+
 #[test]
 fn a_byte_that_changes_beneath_the_file_system_is_found_and_mended() {
     let dir = tempfile::tempdir().unwrap();
-    let at = dir.path().join("mount");
-    let served = at.join("served");
-    fs::create_dir(&at).unwrap();
-    let Some(disk) = Disk::at(dir.path().join("image"), &at, 64) else {
+    let Some((disk, served)) = mounted(dir.path()) else {
         return;
     };
-    fs::create_dir(&served).unwrap();
     let files = [("small", 5000), ("large", LARGE)];
     let good = files.map(|(name, len)| {
         let path = dir.path().join(name);
@@ -96,13 +103,9 @@ fn a_byte_that_changes_beneath_the_file_system_is_found_and_mended() {
 #[test]
 fn a_byte_that_changes_beneath_a_file_in_memory_is_found() {
     let dir = tempfile::tempdir().unwrap();
-    let at = dir.path().join("mount");
-    let served = at.join("served");
-    fs::create_dir(&at).unwrap();
-    let Some(disk) = Disk::at(dir.path().join("image"), &at, 64) else {
+    let Some((disk, served)) = mounted(dir.path()) else {
         return;
     };
-    fs::create_dir(&served).unwrap();
     let good = dir.path().join("large");
     fs::write(&good, noise(LARGE)).unwrap();
     let (running, client) = serving(&served);

@@ -36,6 +36,7 @@ mod drop_box_asks;
 mod drop_box_program;
 mod drop_box_rights;
 mod drop_boxes;
+mod edits;
 mod encrypted;
 mod encrypted_program;
 mod every_command;

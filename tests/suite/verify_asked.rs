@@ -2,9 +2,9 @@
 
 use std::fs;
 use std::io;
-use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use std::sync::mpsc::channel;
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Condvar, Mutex};
 use std::thread;
 
 use haul::client::{DecayedBlocks, JobOptions, Soundness, Summary};
@@ -116,6 +116,50 @@ fn nobody_waits_for_what_others_have_verified() {
             go.send(()).unwrap();
         }
     });
+}
+
+#[test]
+fn what_is_verified_for_whoever_has_left_is_not_read_to_its_end() {
+    const BLOCKS: usize = 40;
+    let (left, is_verifying) = (
+        Arc::new((Mutex::new(false), Condvar::new())),
+        Arc::new(AtomicBool::new(false)),
+    );
+    let reads = Arc::new(AtomicU32::new(0));
+    let (leaving, begun, read) = (Arc::clone(&left), is_verifying, Arc::clone(&reads));
+    let fault = Fault::watched(move |call| {
+        let (has_left, told) = &*leaving;
+        match call {
+            Call::Advise => begun.store(true, Ordering::SeqCst),
+            // That it is being worked on is the first word after that.
+            Call::SocketWrite if begun.load(Ordering::SeqCst) => {
+                *has_left.lock().unwrap() = true;
+                told.notify_all();
+                return Err(io::ErrorKind::BrokenPipe.into());
+            }
+            Call::ReadAt if begun.load(Ordering::SeqCst) => {
+                let waiting = has_left.lock().unwrap();
+                let waited = told.wait_timeout_while(waiting, PATIENCE, |has_left| !*has_left);
+                assert!(!waited.unwrap().1.timed_out(), "nothing was said");
+                read.fetch_add(1, Ordering::SeqCst);
+            }
+            _ => {}
+        }
+        Ok(())
+    });
+    let config = Config {
+        fault: fault.clone(),
+        ..Config::default()
+    };
+    let rig = Rig::with(config, fault);
+    let source = rig.file("source", BLOCKS << 20);
+    put(&rig.client(1), &[(&source, "f")], &JobOptions::default()).is_fine();
+    let lost = rig.client(1).verify(None, |_, it| panic!("{it:?}"));
+    assert_eq!(lost.unwrap_err().code(), Code::Connection);
+    // Once the server has let go of the connection it reads no more.
+    drop(rig);
+    let reads = reads.load(Ordering::SeqCst) as usize;
+    assert!((1..BLOCKS).contains(&reads), "{reads} of {BLOCKS} blocks");
 }
 
 /// The last block of a large file, if those have 1 KiB.

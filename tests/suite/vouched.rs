@@ -9,6 +9,7 @@ use rustix::process::Signal;
 
 use crate::objects::{Object, objects};
 use crate::place::{Place, Served};
+use crate::program::Ended;
 
 /// How often is asked again of what is published while it is asked of.
 const ATTEMPTS: usize = 4;
@@ -38,21 +39,29 @@ fn are_sound(place: &Place, address: &str, directory: &Path, case: &str) {
     let mut ended = place.run(&line);
     // Whoever was killed may be survived by what publishes the last of it.
     for _ in 1..ATTEMPTS {
-        if !ended.stdout.contains(CHANGED) {
+        if !ended.stdout.contains(CHANGED) && names(&told(&ended)) == files(directory) {
             break;
         }
         ended = place.run(&line);
     }
-    let told = objects(&ended.stdout).into_iter();
-    let told: Vec<Object> = told.filter(|told| told["event"] == "file").collect();
+    let told = told(&ended);
     // A file without a record is skipped: it is written before a file has its name, and
     // becomes durable no later than that.
     for file in &told {
         assert_eq!(file["status"], "unchanged", "{case}: {ended:?}");
     }
     assert_eq!(ended.code, Some(0), "{case}: {ended:?}");
-    let told: BTreeSet<String> = told.iter().map(|file| file["path"].clone()).collect();
-    assert_eq!(told, files(directory), "{case}: {ended:?}");
+    assert_eq!(names(&told), files(directory), "{case}: {ended:?}");
+}
+
+/// What is said of each file.
+fn told(ended: &Ended) -> Vec<Object> {
+    let told = objects(&ended.stdout).into_iter();
+    told.filter(|told| told["event"] == "file").collect()
+}
+
+fn names(told: &[Object]) -> BTreeSet<String> {
+    told.iter().map(|file| file["path"].clone()).collect()
 }
 
 /// The names of all files beneath a directory, but for haul's own.

@@ -12,8 +12,9 @@
 //! merge: what has decayed itself is not believed. The path is that of the file which was
 //! published last with these bytes. They go with that file where haul replaces or removes it;
 //! what went otherwise leaves some that nobody asks for any more, and they are swept. All of it
-//! is a help and no promise: what cannot be kept is not, and of what was moved with the directory
-//! around it only the whole is known.
+//! is a help and no promise: what cannot be kept is not, of what was moved with the directory
+//! around it only the whole is known, and a sweep in the instant between nodes and the name of
+//! their file, which comes after them, takes them for lost.
 //!
 //! Nodes are not kept where they bring little or cost much: of a file up to [`FILE_LEAST`], and
 //! of one in blocks below [`BLOCK_LEAST`], which only a client of another kind sends. So they

@@ -327,8 +327,7 @@ impl Held {
 /// Device, inode, size and both times: the change time moves with every write,
 /// whatever is done to the modification time afterwards.
 pub(super) fn version_of(stat: &Stat) -> Version {
-    let mut hasher = blake3::Hasher::new();
-    for number in [
+    let numbers = [
         stat.st_dev,
         stat.st_ino,
         stat.st_size.cast_unsigned(),
@@ -336,11 +335,10 @@ pub(super) fn version_of(stat: &Stat) -> Version {
         stat.st_mtime_nsec,
         stat.st_ctime.cast_unsigned(),
         stat.st_ctime_nsec,
-    ] {
-        hasher.update(&number.to_le_bytes());
-    }
+    ];
+    let hash = blake3::hash(numbers.map(u64::to_le_bytes).as_flattened());
     let mut version = [0; 16];
-    version.copy_from_slice(&hasher.finalize().as_bytes()[..16]);
+    version.copy_from_slice(&hash.as_bytes()[..16]);
     Version(version)
 }
 
