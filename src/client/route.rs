@@ -107,7 +107,7 @@ impl Route {
             let since = Instant::now();
             self.kept().get_or_insert(Kept { session, since });
         } else {
-            session.end();
+            session.leave();
         }
     }
 

@@ -252,9 +252,14 @@ impl Session {
         }
     }
 
-    /// Ends the connection.
+    /// Ends the connection in the middle of something.
     pub(super) fn end(self) {
         self.link.close(None);
+    }
+
+    /// Ends the connection when all that was asked is answered.
+    pub(super) fn leave(self) {
+        self.link.leave();
     }
 }
 

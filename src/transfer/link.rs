@@ -278,6 +278,14 @@ impl Link {
         }
     }
 
+    /// Ends a connection on which neither side owes the other anything, and waits for nobody:
+    /// far away the other side's end would come a round trip later.
+    pub fn leave(mut self) {
+        if self.flush().is_ok() {
+            self.frames.into_io().close(Duration::ZERO, 0);
+        }
+    }
+
     fn expect(&mut self, wait: Wait) {
         match wait {
             // One deadline for the whole opening: whoever waits began it.

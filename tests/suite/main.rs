@@ -43,6 +43,7 @@ mod every_command;
 mod evil;
 mod exchange;
 mod failing_disk;
+mod farewells;
 mod faults;
 mod fuzzed;
 mod hostile_clients;

@@ -76,6 +76,6 @@ impl Drop for Early {
 
 fn end(opened: Opened) {
     if let Ok(session) = opened {
-        session.end();
+        session.leave();
     }
 }
