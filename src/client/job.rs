@@ -8,11 +8,10 @@ use crossbeam_channel::{Receiver, Sender, unbounded};
 
 use super::error::Error;
 use super::monitor::{Cancel, Event, Monitor, Skip, Status, Summary};
-use super::options::Options;
 use super::outage::{Outages, Retry};
 use super::route::Route;
 use crate::code::Code;
-use crate::content::{Checksum, Geometry};
+use crate::content::Checksum;
 use crate::entry::Kind;
 use crate::path::RemotePath;
 
@@ -39,33 +38,6 @@ struct Ledger<W> {
     workers: usize,
     summary: Summary,
     ended: Option<Error>,
-}
-
-/// Least bytes in a segment, whatever a server wants: a file is cut into no more pieces of
-/// work than that makes.
-pub(super) const SEGMENT_MIN: u64 = 1 << 20;
-
-/// Bytes, and small files, that are worth a connection of their own.
-const BYTES_EACH: u64 = 8 << 20;
-const FILES_EACH: usize = 64;
-
-/// How many of the connections that there may be can be of use to things cut like this; what
-/// has no content is not cut.
-pub(super) fn connections(
-    found: impl Iterator<Item = Option<Geometry>>,
-    options: &Options,
-) -> usize {
-    let max = options.connections;
-    let (mut segments, mut small) = (0, 0_usize);
-    for cut in found {
-        match cut {
-            Some(cut) if !cut.is_single() => segments += cut.size().div_ceil(BYTES_EACH),
-            Some(_) | None => small += 1,
-        }
-    }
-    let segments = usize::try_from(segments).unwrap_or(max);
-    let segments = segments.min(options.for_large.max(1));
-    segments.saturating_add(small.div_ceil(FILES_EACH)).min(max)
 }
 
 /// One file's name and size, as events tell them.

@@ -53,6 +53,7 @@ mod push;
 mod repair;
 mod route;
 mod session;
+mod sharing;
 mod sum;
 mod verify;
 

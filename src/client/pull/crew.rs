@@ -7,12 +7,13 @@ use std::thread::{Builder, Scope};
 
 use crossbeam_channel::Receiver;
 
+use super::asked::Asked;
 use super::incoming_file::Work;
-use super::worker::{Asked, Worker};
+use super::worker::Worker;
 use super::{Pull, Whole};
 use crate::client::Error;
-use crate::client::job::connections;
 use crate::client::session::Session;
+use crate::client::sharing::connections;
 use crate::content::Geometry;
 use crate::store::Store;
 use crate::wire::message::Request;

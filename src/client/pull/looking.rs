@@ -7,10 +7,11 @@
 use std::collections::VecDeque;
 use std::sync::PoisonError;
 
+use super::asked::Asked;
 use super::incoming_file::Work;
 use super::root::{HOPS_MAX, Root};
 use super::stage::Stage;
-use super::worker::{Asked, Worker};
+use super::worker::Worker;
 use super::{Looking, Pull};
 use crate::client::monitor::Skip;
 use crate::client::session::Session;

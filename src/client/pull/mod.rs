@@ -6,6 +6,7 @@
 //! and batches of small ones; one thread publishes what is whole. Directories get their
 //! modes and times when all is in them.
 
+mod asked;
 mod crew;
 mod early;
 mod incoming_file;
@@ -26,7 +27,7 @@ use std::time::{Duration, Instant};
 
 use crossbeam_channel::{Sender, unbounded};
 
-use super::job::{Job, SEGMENT_MIN};
+use super::job::Job;
 use super::monitor::{Event, Status};
 use super::outage::Outages;
 use super::route::Route;
@@ -110,7 +111,7 @@ pub(super) fn run(
         let tell = |attempt| monitor.tell(Event::Lost(attempt));
         outages.pick_up(error, (route, &options.cancel), 0, || false, tell)?;
     };
-    let segment = welcome.segment.max(SEGMENT_MIN);
+    let segment = welcome.segment;
     let landing = Landing::find(into);
     roots
         .iter()

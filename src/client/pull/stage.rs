@@ -8,6 +8,7 @@ use super::{Pull, Whole};
 use crate::client::Effect;
 use crate::client::job::{Job, Subject};
 use crate::client::monitor::{Event, Status};
+use crate::client::sharing::pieces;
 use crate::code::Code;
 use crate::content::{Checksum, Geometry};
 use crate::entry::{Entry, Kind, Recorded, Version};
@@ -290,7 +291,7 @@ impl<S: Store> Pull<'_, S> {
         });
         let segment = self.segment.load(Ordering::Relaxed);
         let is_partly_here = file.staged.is_partly_here();
-        for blocks in geometry.segments(segment) {
+        for blocks in pieces(geometry, segment, self.connect) {
             let file = Arc::clone(file);
             let part = Part {
                 file,

@@ -12,9 +12,10 @@ use std::sync::atomic::Ordering;
 use crossbeam_channel::RecvTimeoutError;
 
 use super::Pull;
+use super::asked::{Asked, Coming, Runs};
 use super::crew::{Begun, Crew};
 use super::incoming_file::{Incoming, Part, Purpose, Question, Work};
-use super::looking::{self, Listing};
+use super::looking;
 use crate::client::monitor::Cancel;
 use crate::client::route::Said;
 use crate::client::session::Session;
@@ -37,24 +38,6 @@ pub(super) struct Worker<'scope, 'env, S: Store> {
     pub(super) session: Session,
     pub(super) asked: VecDeque<(Request, Asked<S::Staged>)>,
     buffer: Vec<u8>,
-}
-
-/// What the server was asked and has not answered.
-pub(super) enum Asked<T> {
-    /// What there is at a place.
-    Listing(Box<Listing>),
-    /// Runs of blocks, in the order in which they must come.
-    Blocks(Vec<Coming<T>>),
-    /// A checksum.
-    Sum(Question<T>),
-}
-
-/// The file that a block is due for, and its place in the request.
-type Due<T> = (Arc<Incoming<T>>, usize);
-
-pub(super) struct Coming<T> {
-    part: Part<T>,
-    next: u64,
 }
 
 impl<'scope, 'env, S: Store + 'env> Worker<'scope, 'env, S>
@@ -129,12 +112,8 @@ where
             transfer: self.pull.transfer,
             files: parts.iter().map(Part::wanted).collect(),
         });
-        let coming = |part: Part<S::Staged>| Coming {
-            next: part.blocks.start,
-            part,
-        };
-        let coming = parts.into_iter().map(coming).collect();
-        self.asked.push_back((request, Asked::Blocks(coming)));
+        let runs = Runs::of(parts);
+        self.asked.push_back((request, Asked::Blocks(runs)));
     }
 
     pub(super) fn listen(&mut self) -> Result<(), Error> {
@@ -151,10 +130,16 @@ where
     }
 
     fn block(&mut self, header: &Block, len: usize) -> Result<(), Error> {
-        let (file, place) = self.expect(header)?;
+        let Some((_, Asked::Blocks(runs))) = self.asked.front_mut() else {
+            return Err(Error::OutOfOrder(wire::Kind::Block));
+        };
+        if header.transfer != self.pull.transfer || header.ticket.is_some() {
+            return Err(Error::Broken("a block of another transfer"));
+        }
+        let file = runs.due(header)?;
         if file.is_settled() {
             self.session.link.skip(len)?;
-            self.came(place);
+            runs.came();
             return Ok(());
         }
         let store = self.pull.store.as_ref();
@@ -166,7 +151,7 @@ where
             &mut self.buffer,
         )?;
         // Only now: a block that was cut off in its middle has still to come.
-        self.came(place);
+        runs.came();
         match received {
             Received::Written(len) => {
                 self.pull.job.moved(len as u64);
@@ -181,49 +166,20 @@ where
         Ok(())
     }
 
-    fn came(&mut self, place: usize) {
-        if let Some((_, Asked::Blocks(coming))) = self.asked.front_mut() {
-            coming[place].next += 1;
-        }
-    }
-
-    /// The file that a block belongs to, if it is the next one that was asked for, and
-    /// its place in the request.
-    fn expect(&self, header: &Block) -> Result<Due<S::Staged>, Error> {
-        let Some((_, Asked::Blocks(coming))) = self.asked.front() else {
-            return Err(Error::OutOfOrder(wire::Kind::Block));
-        };
-        if header.transfer != self.pull.transfer || header.ticket.is_some() {
-            return Err(Error::Broken("a block of another transfer"));
-        }
-        // A file that ended early is followed by the next one; why is said in the end.
-        let last = coming.iter().rposition(|c| c.next > c.part.blocks.start);
-        let (place, due) = coming
-            .iter()
-            .enumerate()
-            .skip(last.unwrap_or(0))
-            .find(|(_, c)| c.part.file.id == header.entry)
-            .ok_or(Error::Broken("a block of a file that was not asked for"))?;
-        if header.index != due.next || due.next >= due.part.blocks.end {
-            return Err(Error::Broken("a block that was not asked for"));
-        }
-        Ok((Arc::clone(&due.part.file), place))
-    }
-
     /// The server vouches that what it sent is of the version that was asked for.
     ///
     /// Until then a file counts as missing blocks, whatever came: each block proves
     /// only itself, and a file that changed meanwhile is a mixture of proved blocks.
     fn sent(&mut self, sent: &Sent) -> Result<(), Error> {
-        let coming = match self.asked.pop_front() {
-            Some((request, Asked::Blocks(coming))) if request == sent.request => coming,
+        let runs = match self.asked.pop_front() {
+            Some((request, Asked::Blocks(runs))) if request == sent.request => runs,
             Some(other) => {
                 self.asked.push_front(other);
                 return Err(Error::Broken("an end of something else"));
             }
             None => return Err(Error::OutOfOrder(wire::Kind::Sent)),
         };
-        for Coming { part, next } in coming {
+        for Coming { part, next } in runs {
             let exception = sent.exceptions.iter().find(|e| e.entry == part.file.id);
             match exception {
                 Some(exception) => {
@@ -280,12 +236,11 @@ where
     /// A file has failed, or a whole request.
     fn refused(&mut self, fail: &Fail) -> Result<(), Error> {
         if let Some(entry) = fail.entry {
-            let parts = self.asked.iter().filter_map(|(_, asked)| match asked {
-                Asked::Blocks(coming) => Some(coming),
+            let file = self.asked.iter().find_map(|(_, asked)| match asked {
+                Asked::Blocks(runs) => runs.file(entry),
                 Asked::Listing(_) | Asked::Sum(_) => None,
             });
-            let mut files = parts.flatten().map(|coming| &coming.part.file);
-            if let Some(file) = files.find(|file| file.id == entry).map(Arc::clone) {
+            if let Some(file) = file {
                 self.fail(&file, fail.code, fail.text.clone());
             }
             return Ok(());
@@ -296,8 +251,8 @@ where
             .position(|(request, _)| Some(*request) == fail.request);
         let asked = at.and_then(|at| self.asked.remove(at));
         match asked {
-            Some((_, Asked::Blocks(coming))) => {
-                for coming in coming {
+            Some((_, Asked::Blocks(runs))) => {
+                for coming in runs {
                     self.fail(&coming.part.file, fail.code, fail.text.clone());
                 }
             }
@@ -353,8 +308,8 @@ where
                     self.pull.job.hand_out(Work::Look(vec![listing.root]));
                 }
                 Asked::Sum(question) => self.pull.job.hand_out(Work::Sum(question)),
-                Asked::Blocks(coming) => {
-                    for Coming { part, next } in coming {
+                Asked::Blocks(runs) => {
+                    for Coming { part, next } in runs {
                         let geometry = part.geometry;
                         if part.file.is_settled() {
                             continue;

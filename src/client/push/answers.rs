@@ -254,7 +254,8 @@ impl<S: Source> Worker<'_, '_, S> {
         }
         let job = &self.push.job;
         job.unmoved(file.take_back(u64::MAX));
-        if code == Code::Connection && file.item.lost < self.push.retries {
+        // The server has let go of it, and it is offered again.
+        if code == Code::Connection && file.item.lost < self.push.connect.retry.most {
             let mut item = file.item.clone();
             item.lost += 1;
             let again = Outgoing::new(self.push.next_entry(), item, self.number);

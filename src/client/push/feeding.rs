@@ -5,7 +5,7 @@ use crossbeam_channel::Sender;
 use super::Push;
 use super::outgoing_file::{Item, Work};
 use super::search::{Found, Search, Top};
-use crate::client::job::connections;
+use crate::client::sharing::connections;
 use crate::client::{Effect, Options, Upload};
 use crate::offer::{EntryId, Offering};
 use crate::store::Source;

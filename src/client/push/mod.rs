@@ -43,9 +43,9 @@ const FEED: usize = 512;
 struct Push<'m, S: Source> {
     job: Job<'m, Work<S>>,
     transfer: TransferId,
+    workers: usize,
+    connect: &'m Options,
     options: JobOptions,
-    /// How often a file is offered again that the server has let go of.
-    retries: u32,
     entries: AtomicU64,
     /// Files above one block that are offered, and not yet stored or failed.
     large: Arc<AtomicUsize>,
@@ -113,8 +113,9 @@ pub(super) fn run<S: Source>(
     let push = Push {
         job,
         transfer: super::session::random_transfer(),
+        workers,
+        connect: options,
         options: *put,
-        retries: options.retry.most,
         entries: AtomicU64::new(0),
         large: Arc::default(),
         trees: Mutex::default(),

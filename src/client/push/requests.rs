@@ -8,8 +8,8 @@ use super::Shared;
 use super::outgoing_file::{Item, Outgoing, Work};
 use super::worker::Worker;
 use crate::client::Effect;
-use crate::client::job::SEGMENT_MIN;
 use crate::client::monitor::Event;
+use crate::client::sharing::{pieces, share};
 use crate::content::{Algorithm, Geometry};
 use crate::offer::{EntryId, Offering, Ticket};
 use crate::store::Source;
@@ -24,10 +24,12 @@ use crate::wire::{Incoming, Kind, Message};
 const FIRST_OFFER: usize = 12 << 10;
 
 impl<S: Source> Worker<'_, '_, S> {
-    /// Offers a file, and as many that wait behind it as fit one offer.
+    /// Offers a file, and as many that wait behind it as fit one offer and are this connection's
+    /// share.
     pub(super) fn offer(&mut self, first: Item<S>) {
         let max = if self.offered { LIST_MAX } else { FIRST_OFFER };
         self.offered = true;
+        let most = share(self.feed.len(), self.push.workers, OFFER_MAX);
         let (mut entries, mut files, mut len) = (Vec::new(), Vec::new(), 0);
         let mut next = Some(first);
         while let Some(item) = next.take() {
@@ -45,7 +47,7 @@ impl<S: Source> Worker<'_, '_, S> {
             self.known.insert(file.id, Arc::clone(&file));
             entries.push(offered);
             files.push(file);
-            if entries.len() < OFFER_MAX {
+            if entries.len() < most {
                 next = self.next_item();
             }
         }
@@ -65,7 +67,9 @@ impl<S: Source> Worker<'_, '_, S> {
     /// Announces a file above one block and hands its segments out.
     pub(super) fn begin(&mut self, file: &Shared<S>, ticket: Ticket) -> Result<(), Error> {
         let geometry = self.announce(file, ticket)?;
-        self.hand_out(file, 0..geometry.blocks())
+        let segment = self.session.welcome()?.segment;
+        self.hand_out(file, pieces(geometry, segment, self.push.connect));
+        Ok(())
     }
 
     /// Announces a file above one block.
@@ -83,17 +87,12 @@ impl<S: Source> Worker<'_, '_, S> {
         Ok(geometry)
     }
 
-    /// Hands out the segments whose last block is among these.
-    pub(super) fn hand_out(&mut self, file: &Shared<S>, blocks: Range<u64>) -> Result<(), Error> {
-        let segment = self.session.welcome()?.segment.max(SEGMENT_MIN);
-        let segments = file.geometry().into_iter();
-        for segment in segments.flat_map(|cut| cut.segments(segment)) {
-            if blocks.contains(&(segment.end - 1)) {
-                let work = Work::Segment(Arc::clone(file), segment);
-                self.push.job.hand_out(work);
-            }
+    /// Hands out some blocks, to whoever takes them.
+    pub(super) fn hand_out(&self, file: &Shared<S>, runs: impl Iterator<Item = Range<u64>>) {
+        for blocks in runs {
+            let work = Work::Segment(Arc::clone(file), blocks);
+            self.push.job.hand_out(work);
         }
-        Ok(())
     }
 
     /// Sends some blocks of a file; whoever sends its last one sees to its commit.

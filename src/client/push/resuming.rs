@@ -5,10 +5,12 @@
 //! same node are not sent. So it does not matter what the server has, or what went wrong with
 //! the earlier try.
 
+use std::ops::Range;
 use std::sync::Arc;
 
 use super::Shared;
 use super::worker::Worker;
+use crate::client::sharing::segments;
 use crate::content::Geometry;
 use crate::offer::Ticket;
 use crate::store::Source;
@@ -79,7 +81,7 @@ impl<S: Source> Worker<'_, '_, S> {
         if page.more {
             self.recovering.push_front(recovering);
         }
-        self.hand_out(&file, first..told)
+        self.compare_some(&file, &(first..told))
     }
 
     /// The server does not tell any more: what is left is sent.
@@ -90,8 +92,17 @@ impl<S: Source> Worker<'_, '_, S> {
         };
         if let Some(Recovering { file, told, .. }) = self.recovering.remove(at) {
             let blocks = file.geometry().map_or(0, Geometry::blocks);
-            self.hand_out(&file, told..blocks)?;
+            self.compare_some(&file, &(told..blocks))?;
         }
         Ok(true)
+    }
+
+    /// Hands out the segments whose last block is among these.
+    fn compare_some(&mut self, file: &Shared<S>, blocks: &Range<u64>) -> Result<(), Error> {
+        let segment = self.session.welcome()?.segment;
+        let all = file.geometry().into_iter();
+        let all = all.flat_map(|geometry| segments(geometry, segment));
+        self.hand_out(file, all.filter(|run| blocks.contains(&(run.end - 1))));
+        Ok(())
     }
 }
