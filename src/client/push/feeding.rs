@@ -13,7 +13,7 @@ use crate::wire::frame::LIST_MAX;
 use crate::wire::message::{OFFER_MAX, Offered, fits};
 
 /// Things that are looked at before it is decided how many connections they are worth.
-const FIRST_LOOK: usize = 256;
+pub(super) const FIRST_LOOK: usize = 256;
 
 /// What was found first.
 pub(super) struct FirstLook<S> {

@@ -31,13 +31,13 @@ use crate::offer::{EntryId, TransferId};
 use crate::path::RemotePath;
 use crate::store::{Place, Source};
 use crate::wire::message::Welcome;
-use feeding::{Feeding, FirstLook};
+use feeding::{FIRST_LOOK, Feeding, FirstLook};
 use outgoing_file::{Item, Work};
 use search::Search;
 use worker::Worker;
 
-/// Files that are found ahead of being offered: two offers' worth.
-const FEED: usize = 512;
+/// Files that are found ahead of being offered, more than are looked at first.
+const FEED: usize = 2 * FIRST_LOOK;
 
 /// What all workers of one put share.
 struct Push<'m, S: Source> {
@@ -123,6 +123,9 @@ pub(super) fn run<S: Source>(
     thread::scope(|scope| {
         let push = &push;
         let (found, feed) = bounded(FEED);
+        let mut feeding = Feeding::new(push, found);
+        // Before anybody takes some: what is found at once is shared and offered as a whole.
+        first.into_iter().for_each(|found| feeding.tell(found));
         for number in 0..workers {
             let (feed, work) = (feed.clone(), work.clone());
             let worker = thread::Builder::new()
@@ -138,8 +141,7 @@ pub(super) fn run<S: Source>(
         }
         // Held here too, the feed would take files that no worker is left to offer.
         drop(feed);
-        let mut feeding = Feeding::new(push, found);
-        for found in first.into_iter().chain(search) {
+        for found in search {
             // Nobody is left to take what would be found, and not all was.
             if push.job.has_ended() {
                 return;
