@@ -221,7 +221,7 @@ pub(super) struct Moving {
     #[arg(long, env = "HAUL_LINKS", value_enum, default_value_t)]
     pub(super) links: LinksArg,
     /// Most connections to use, 1 to 64 [default: 4 on this machine, for a large file alone one
-    /// for each two processors; 16 to others]
+    /// for each processor, without encryption for each two; 16 to others]
     #[arg(
         long,
         env = "HAUL_CONNECTIONS",

@@ -3,6 +3,7 @@
 //! Of several short questions a failure of one is told and is no obstacle to the next; all
 //! failures together are the exit code. Only a person who asks to stop ends them all.
 
+use std::num::NonZero;
 use std::thread;
 
 use crate::client::{Cancel, Client, Error, Options, Retry};
@@ -16,8 +17,7 @@ use super::servers::{self, is_here};
 use super::settings::{Connections, Secrecy};
 use super::signals::Interrupts;
 
-/// Connections of a job on this machine. A large file gets one for each two processors, as
-/// both sides keep one busy.
+/// Connections of a job on this machine.
 const NEAR: usize = 4;
 
 /// Connections of a job to another machine: over a long link each brings a window of its own.
@@ -93,12 +93,21 @@ impl<'s> Errands<'s> {
         let is_here = is_here(&peer.to_string());
         let usual = if is_here { NEAR } else { AWAY };
         let client = self.client(peer, reach.most.unwrap_or(usual))?;
-        let for_large = match reach.most {
-            None if is_here => thread::available_parallelism().map_or(1, |all| all.get() / 2),
-            _ => usize::MAX,
+        let client = match reach.most {
+            None if is_here => client.with_for_large(self.for_large_here()),
+            None | Some(_) => client,
         };
-        let client = client.with_for_large(for_large);
         Ok(client.sending_by(reach.congestion.clone()))
+    }
+
+    /// How many connections a large file gets on this machine, where each keeps two threads busy
+    /// and several wait for the file's lock. With encryption they have more to do between.
+    fn for_large_here(&self) -> usize {
+        let processors = thread::available_parallelism().map_or(1, NonZero::get);
+        match self.secrecy {
+            Secrecy::Plain => processors / 2,
+            Secrecy::Encrypted => processors,
+        }
     }
 
     /// Asks a question, and once more where another try may have an answer.

@@ -44,8 +44,8 @@ impl Report {
     ) -> Option<String> {
         self.files += 1;
         self.bytes += size;
-        let checksum = checksum.map(|checksum| checksum.to_string());
         if self.manner.format == Format::Json {
+            let checksum = checksum.map(|checksum| checksum.to_string());
             let line = Line::event("file")
                 .text("path", path.as_str())
                 .number("size", size)
@@ -59,11 +59,12 @@ impl Report {
             self.would(what, path, "");
             return None;
         }
-        let shown = escape::name(path.as_str());
-        let size = quantity::bytes(size);
-        let proof = checksum.map_or(String::new(), |checksum| format!(", {checksum}"));
-        (self.manner.loudness == Loudness::Verbose)
-            .then(|| format!("{} {shown}, {size}{proof}", word(status)))
+        (self.manner.loudness == Loudness::Verbose).then(|| {
+            let shown = escape::name(path.as_str());
+            let size = quantity::bytes(size);
+            let proof = checksum.map_or(String::new(), |checksum| format!(", {checksum}"));
+            format!("{} {shown}, {size}{proof}", word(status))
+        })
     }
 
     /// Tells of a link or directory.

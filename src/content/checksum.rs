@@ -146,7 +146,7 @@ impl fmt::Display for Checksum {
             Self::Blake3(_) => "blake3",
             Self::Sha256(_) => "sha256",
         };
-        write!(f, "{algorithm}:{}", self.to_hex())
+        write!(f, "{algorithm}:{}", blake3::Hash::from_bytes(*self.bytes()))
     }
 }
 
