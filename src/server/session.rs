@@ -64,12 +64,18 @@ pub(super) fn serve<S: Store>(shared: &Shared<S>, slot: &Slot, mut link: Link) {
             if is_stop { Error::Stopping } else { error }
         });
     let stage = slot.stage();
+    let has_left = |error: &Error| error.is_departure() || error.is_an_end();
     if let Err(error) = &result
         && stage == Stage::Opening
         && error.is_the_peer_s()
         && let Some(source) = slot.source()
     {
-        shared.sources.spoiled(source, Instant::now());
+        let now = Instant::now();
+        if has_left(error) {
+            shared.sources.left(source, now);
+        } else {
+            shared.sources.spoiled(source, now);
+        }
     }
     let Received { blocks, bytes } = received;
     let seconds = seconds(began);
@@ -79,7 +85,7 @@ pub(super) fn serve<S: Store>(shared: &Shared<S>, slot: &Slot, mut link: Link) {
             info!(peer, seconds, "dropped, as too many wanted to come in");
         }
         // Who meets a server for the first time leaves as soon as they have seen its key.
-        Err(error) if stage == Stage::Opening && error.is_departure() => {
+        Err(error) if stage == Stage::Opening && has_left(error) => {
             let why = error.to_string();
             info!(peer, seconds, why, "left before coming in");
         }

@@ -79,6 +79,8 @@ struct Mark {
     forgiven: Instant,
     /// Until when it is known.
     known: Option<Instant>,
+    /// How many more may leave before they come in, and it is no debt.
+    beside: u32,
     is_refused: bool,
 }
 
@@ -99,6 +101,10 @@ pub(super) enum Repute {
 /// Most sources that anything is remembered of, at less than a hundred bytes each. Beyond
 /// that nothing new is: the bounds on connections at once hold for all of them together.
 const MARKS_MAX: usize = 1 << 14;
+
+/// Connections that a client may have opened beside the one that was let in. From far away it
+/// opens them before it knows what there is to do, and leaves when its job is done without them.
+const BESIDE: u32 = 63;
 
 /// Least time between two looks through the whole table.
 const SWEEP: Duration = Duration::from_secs(1);
@@ -161,10 +167,24 @@ impl Sources {
         }
     }
 
+    /// Notes that whoever opened a connection left before coming in: its doing, too, but for
+    /// those that somebody opened beside one that was let in.
+    pub(super) fn left(&self, source: Source, now: Instant) {
+        let mut table = self.table();
+        match table.marks.get_mut(&source) {
+            Some(mark) if mark.beside > 0 => mark.beside -= 1,
+            _ => {
+                drop(table);
+                self.spoiled(source, now);
+            }
+        }
+    }
+
     /// Notes that somebody was let in.
     pub(super) fn let_in(&self, source: Source, now: Instant) {
         if let Some(mark) = self.table().mark(source, now) {
             mark.known = Some(now + self.limits.known_for);
+            mark.beside = BESIDE;
         }
     }
 
@@ -193,6 +213,7 @@ impl Table {
         Some(self.marks.entry(source).or_insert(Mark {
             forgiven: now,
             known: None,
+            beside: 0,
             is_refused: false,
         }))
     }

@@ -223,6 +223,20 @@ fn keys_that_are_not_admitted_count_too_and_more_of_them_where_somebody_is_known
 }
 
 #[test]
+fn who_was_let_in_may_have_opened_more_and_leave() {
+    let guarded = Guarded::with(false, limited(unforgiving(3)));
+    for _ in 0..5 {
+        guarded.guest("127.0.0.1").list(None, Some(0)).unwrap();
+        for _ in 0..15 {
+            let mut socket = connect("127.0.0.1", &guarded.rig.address);
+            socket.shutdown(Shutdown::Write).unwrap();
+            // Until it was seen.
+            let _ = socket.read_to_end(&mut Vec::new());
+        }
+    }
+}
+
+#[test]
 fn silent_connections_keep_nobody_out() {
     // Who is dropped for others has spoiled nothing.
     let guarded = Guarded::with(false, limited(unforgiving(0)));

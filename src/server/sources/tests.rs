@@ -110,6 +110,23 @@ fn one_that_somebody_was_let_in_from_may_spoil_more_and_not_without_end() {
 }
 
 #[test]
+fn what_was_opened_beside_one_that_was_let_in_may_leave() {
+    let (sources, now) = (Sources::new(OpeningLimits::default()), Instant::now());
+    let (office, passing) = (source("192.0.2.1"), source("192.0.2.2"));
+    for _ in 0..100 {
+        sources.let_in(office, now);
+        (0..BESIDE).for_each(|_| sources.left(office, now));
+    }
+    // None of them was a debt.
+    spoil(&sources, office, 8 * 256, now);
+    assert!(!refused(&sources, office, now));
+    sources.left(office, now);
+    assert!(refused(&sources, office, now));
+    (0..257).for_each(|_| sources.left(passing, now));
+    assert!(refused(&sources, passing, now));
+}
+
+#[test]
 fn a_refused_source_that_is_let_in_by_another_way_is_known_again() {
     let (sources, now) = (Sources::new(OpeningLimits::default()), Instant::now());
     let office = source("192.0.2.1");
