@@ -86,6 +86,9 @@ pub enum Error {
     /// The file is not the version that was meant, or changed while it was read.
     #[error("{0:?} changed while it was read")]
     Changed(RemotePath),
+    /// What was there already, as it was to be stored, is not that any more.
+    #[error("{0:?} was changed by somebody else meanwhile")]
+    Overtaken(RemotePath),
     /// What was staged is not what its sender said.
     #[error("{0:?} has not the checksum that its sender announced")]
     Mismatch(RemotePath),
@@ -262,7 +265,7 @@ impl Error {
             | Self::NotRecorded
             | Self::Uncounted(_) => Code::File,
             Self::NotStorable(_) | Self::Unusable { .. } => Code::Protocol,
-            Self::Changed(_) | Self::Mismatch(_) => Code::Mismatch,
+            Self::Changed(_) | Self::Overtaken(_) | Self::Mismatch(_) => Code::Mismatch,
             // Both end well when they are tried again.
             Self::NoStaging | Self::Incomplete(_) | Self::Abandoned => Code::Connection,
             Self::NoRoom { .. }

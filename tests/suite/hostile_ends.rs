@@ -254,7 +254,12 @@ fn what_changed_since_it_was_judged_the_same_is_not_touched(secrecy: Secrecy) {
         asked.transfer,
         vec![committed(X, Some(sum(&there)))],
     ));
-    assert_eq!(receipt(&mut raw)[0].code, Code::Mismatch);
+    let exception = &receipt(&mut raw)[0];
+    assert_eq!(exception.code, Code::Mismatch);
+    assert_eq!(
+        exception.text,
+        "\"x\" was changed by somebody else meanwhile"
+    );
     assert_eq!(look(&x), before);
 }
 

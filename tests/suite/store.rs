@@ -71,7 +71,7 @@ fn what_was_here_at_the_offer_and_changed_since_is_not_vouched_for() {
     assert!(matches!(staged.standing(), Standing::Same(_)));
     fs::write(dir.path().join("x"), "other").unwrap();
     let result = commit(&store, staged, Claim::default());
-    assert_eq!(result, Err(Error::Changed(remote("x"))));
+    assert_eq!(result, Err(Error::Overtaken(remote("x"))));
 }
 
 #[test]

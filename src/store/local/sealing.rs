@@ -125,7 +125,7 @@ impl LocalStaged {
             && mtime_of(&stat) == entry.mtime
             && (proved.is_none() || untouched == proved);
         if version_of(&stat) != version && !is_done {
-            return Err(Error::Changed(entry.path.clone()));
+            return Err(Error::Overtaken(entry.path.clone()));
         }
         let checksum = proved.or(untouched);
         let failed = |errno| self.failed(Action::Record, errno);
@@ -144,7 +144,7 @@ impl LocalStaged {
                 // looked at as late as can be, as nobody sees that edit afterwards.
                 let now = sys.stat(&file).map_err(failed)?;
                 if (size_of(&now), mtime_of(&now)) != (size_of(&stat), mtime_of(&stat)) {
-                    return Err(Error::Changed(entry.path.clone()));
+                    return Err(Error::Overtaken(entry.path.clone()));
                 }
                 sys.set_mtime(&file, entry.mtime).map_err(failed)?;
             }
@@ -180,7 +180,7 @@ impl LocalStaged {
         let tree = &self.shared.tree;
         let (directory, stat) = tree.look_in(&entry.path)?;
         if version_of(&stat) != version {
-            return Err(Error::Changed(entry.path.clone()));
+            return Err(Error::Overtaken(entry.path.clone()));
         }
         if mtime_of(&stat) != entry.mtime && touching == Touching::Settle {
             tree.sys
