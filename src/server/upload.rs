@@ -1,5 +1,8 @@
 //! Requests that put files into the store.
 
+use std::mem;
+use std::os::fd::OwnedFd;
+use std::sync::Arc;
 use std::time::Instant;
 
 use tracing::info;
@@ -7,9 +10,10 @@ use tracing::info;
 use super::session::{Session, seconds};
 use crate::offer::{Terms, TransferId};
 use crate::path::RemotePath;
-use crate::store::{self, Aside, Staged, Store};
+use crate::store::{self, Aside, Published, Staged, Store};
 use crate::transfer::Error;
-use crate::transfer::heartbeat::say_working;
+use crate::transfer::heartbeat::{patiently, say_working};
+use crate::transfer::link::Link;
 use crate::transfer::receive::{self, Received};
 use crate::transfer::reception::Slot;
 use crate::wire::message::{
@@ -110,9 +114,14 @@ pub(super) fn commit<S: Store>(session: &mut Session<'_, S>, commit: &Commit) ->
         Some(Slot::Failed(..)) | None => None,
     };
     let stall = session.link.deadlines().stall;
-    let aside = tell_aside(session.peer, commit.transfer);
+    let mut aside = tell_aside(session.peer, commit.transfer);
+    let mut replaced = Vec::new();
+    let stored = |published: Published| {
+        published.aside.into_iter().for_each(&mut aside);
+        replaced.extend(published.replaced);
+    };
     let (access, link, _, _) = session.sending();
-    let exceptions = receive::commit(access, &reception, &commit.entries, stall, aside, || {
+    let exceptions = receive::commit(access, &reception, &commit.entries, stall, stored, || {
         say_working(link)
     })?;
     let (entries, failed) = (commit.entries.len(), exceptions.len());
@@ -132,7 +141,17 @@ pub(super) fn commit<S: Store>(session: &mut Session<'_, S>, commit: &Commit) ->
         request: commit.request,
         exceptions: shortened(exceptions),
     });
-    session.link.flush()
+    session.link.flush()?;
+    let_go(session.link, replaced)
+}
+
+/// Lets go of the files that were replaced: those that nobody else has open give their space
+/// back, and a large one takes a while for it.
+fn let_go(link: &mut Link, replaced: Vec<Arc<OwnedFd>>) -> Result<(), Error> {
+    if replaced.is_empty() {
+        return Ok(());
+    }
+    patiently("let-go", || mem::drop(replaced), &mut || say_working(link))
 }
 
 /// Gives directories their modes and times.

@@ -10,6 +10,7 @@ pub mod local;
 
 use std::fmt;
 use std::ops::Range;
+use std::os::fd::OwnedFd;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -382,10 +383,13 @@ pub struct Claim {
 }
 
 /// A file that is under its name and, unless the store was told otherwise, durable.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Debug)]
 pub struct Published {
     /// The checksum that was proved; none for what was there without a recorded one.
     pub checksum: Option<Checksum>,
     /// Where it is, if not under the name that was asked for.
     pub aside: Option<Aside>,
+    /// The file that had the name, if it was held open. It is gone once this is dropped, and
+    /// that takes a while where it was large: whoever waits for an answer can have it before.
+    pub replaced: Option<Arc<OwnedFd>>,
 }

@@ -12,7 +12,7 @@ use crate::code::Code;
 use crate::content::{Checksum, Node, merge, verify};
 use crate::entry::Kind;
 use crate::offer::{EntryId, Offering, Reason, Terms, TransferId, Verdict};
-use crate::store::{self, Aside, Claim, Staged, Standing, Store};
+use crate::store::{self, Aside, Claim, Published, Staged, Standing, Store};
 use crate::wire::message::{Answered, Block, Committed, Exception, Fail, Offered, Range, short};
 
 /// Bytes of explanation of one exception.
@@ -269,8 +269,8 @@ fn fail<T: Staged>(
     reception.fail(entry, error.code(), text);
 }
 
-/// Publishes entries once all their blocks are there, and returns the exceptions; `aside`
-/// hears of those that have another name.
+/// Publishes entries once all their blocks are there, and returns the exceptions; `stored`
+/// hears of the others.
 ///
 /// `pulse` is called every few seconds while this takes long.
 ///
@@ -282,7 +282,7 @@ pub fn commit<S: Store>(
     reception: &Reception<S::Staged>,
     committed: &[Committed],
     stall: Duration,
-    mut aside: impl FnMut(Aside),
+    mut stored: impl FnMut(Published),
     mut pulse: impl FnMut() -> Result<(), Error>,
 ) -> Result<Vec<Exception>, Error> {
     await_blocks(reception, committed, stall, &mut pulse)?;
@@ -324,7 +324,7 @@ pub fn commit<S: Store>(
     };
     for (entry, result) in ids.into_iter().zip(published) {
         match result {
-            Ok(published) => published.aside.into_iter().for_each(&mut aside),
+            Ok(published) => stored(published),
             Err(error) => exceptions.push(excepted(entry, &error)),
         }
     }

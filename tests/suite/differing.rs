@@ -3,7 +3,7 @@
 
 use std::fs::{self, File, OpenOptions};
 use std::io;
-use std::os::unix::fs::FileExt;
+use std::os::unix::fs::{FileExt, MetadataExt};
 use std::path::Path;
 use std::sync::mpsc::{self, RecvTimeoutError};
 use std::sync::{Arc, Mutex};
@@ -15,7 +15,7 @@ use haul::content::{merge, node_of, verify};
 use haul::fault::{Call, Fault};
 use haul::offer::{Compare, Offering, OnExisting};
 use haul::store::local::LocalStaged;
-use haul::store::{Claim, Durability, LocalStore, Staged, Store};
+use haul::store::{Claim, Durability, LocalStore, Published, Staged, Store};
 use haul::wire::message::Range;
 
 use crate::broken_off::{BLOCKS, Client, LEN, bytes, config, nodes, spared, x};
@@ -369,15 +369,31 @@ fn put_block(staged: &LocalStaged, number: u64) {
         .unwrap();
 }
 
-fn publishes(store: &LocalStore, staged: Arc<LocalStaged>) {
+fn publishes(store: &LocalStore, staged: Arc<LocalStaged>) -> Published {
     let nodes: Option<Vec<_>> = nodes(&bytes(), &[0, 1, 2, 3, 4]).into_iter().collect();
     let claim = Claim {
         whole: merge(&nodes.unwrap()),
         second: None,
     };
-    let published = store.commit(vec![(staged, claim)]).remove(0);
-    assert!(published.is_ok(), "{published:?}");
+    let published = store.commit(vec![(staged, claim)]).remove(0).unwrap();
     assert!(fs::read(store.path().join("x")).unwrap() == bytes());
+    published
+}
+
+#[test]
+fn what_was_replaced_is_there_until_whoever_waits_can_have_an_answer() {
+    let dir = tempfile::tempdir().unwrap();
+    fs::write(dir.path().join("x"), other()).unwrap();
+    let was = fs::metadata(dir.path().join("x")).unwrap().ino();
+    let store = LocalStore::serve(dir.path(), Durability::Batch, Fault::default()).unwrap();
+    let staged = stage(&store);
+    staged.recover(0..BLOCKS).unwrap();
+    put_block(&staged, 2);
+    let replaced = publishes(&store, staged).replaced.unwrap();
+    // Nobody else holds it: with this it is gone.
+    let replaced = File::from(Arc::into_inner(replaced).unwrap());
+    let there = replaced.metadata().unwrap();
+    assert_eq!((there.ino(), there.nlink()), (was, 0));
 }
 
 #[test]

@@ -148,6 +148,6 @@ fn what_was_offered_in_the_open_is_not_published_where_nothing_is_told() {
         second: None,
     };
     let result = blind.commit(vec![(open, claim)]).pop().unwrap();
-    assert_eq!(result, Err(Error::NotAllowed("read")));
+    assert_eq!(result.unwrap_err(), Error::NotAllowed("read"));
     assert_eq!(staged(&blind, "x").standing(), Standing::Absent);
 }

@@ -71,7 +71,7 @@ fn what_was_here_at_the_offer_and_changed_since_is_not_vouched_for() {
     assert!(matches!(staged.standing(), Standing::Same(_)));
     fs::write(dir.path().join("x"), "other").unwrap();
     let result = commit(&store, staged, Claim::default());
-    assert_eq!(result, Err(Error::Overtaken(remote("x"))));
+    assert_eq!(result.unwrap_err(), Error::Overtaken(remote("x")));
 }
 
 #[test]
@@ -123,7 +123,7 @@ fn the_very_same_file_that_came_in_between_is_no_conflict() {
     let claim = fill(&staged, b"bytes");
     put(&store, "y", b"other", OnExisting::Refuse).unwrap();
     let result = commit(&store, staged, claim);
-    assert_eq!(result, Err(Error::Exists(remote("y"))));
+    assert_eq!(result.unwrap_err(), Error::Exists(remote("y")));
 }
 
 #[test]
@@ -152,7 +152,7 @@ fn a_wrong_claim_publishes_nothing() {
         second: None,
     };
     let result = commit(&store, staged, wrong);
-    assert_eq!(result, Err(Error::Mismatch(remote("x"))));
+    assert_eq!(result.unwrap_err(), Error::Mismatch(remote("x")));
     assert!(!dir.path().join("x").exists());
 }
 

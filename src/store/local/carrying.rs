@@ -7,6 +7,7 @@
 //! sends takes its place; the merge of all nodes proves the whole as ever.
 
 use std::os::fd::OwnedFd;
+use std::sync::Arc;
 
 use super::staging::LocalStaged;
 use super::staging_area::Keeper;
@@ -61,8 +62,13 @@ impl LocalStaged {
     pub(super) fn replaced(&self) -> Option<&OwnedFd> {
         let open = || {
             let opened = self.shared.tree.open_file(&self.entry().path);
-            opened.ok().map(|(file, _)| file)
+            opened.ok().map(|(file, _)| Arc::new(file))
         };
-        self.replaced.get_or_init(open).as_ref()
+        self.replaced.get_or_init(open).as_deref()
+    }
+
+    /// That file, if it was asked for.
+    pub(super) fn has_replaced(&self) -> Option<Arc<OwnedFd>> {
+        self.replaced.get().cloned().flatten()
     }
 }

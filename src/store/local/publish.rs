@@ -99,8 +99,11 @@ pub(super) fn commit(
         }
         results[entry.place] = Some(placed.map(|aside| {
             entry.aside.clone_from(&aside);
-            let checksum = entry.sealed.checksum;
-            Published { checksum, aside }
+            Published {
+                checksum: entry.sealed.checksum,
+                aside,
+                replaced: entry.staged.has_replaced(),
+            }
         }));
         relying.push(entry);
         if directories.are_many() {

@@ -56,7 +56,7 @@ pub struct LocalStaged {
     /// Who sends it.
     pub(super) holder: OnceLock<Arc<dyn Holder>>,
     /// The file that it replaces, once blocks are wanted of that; none where it cannot be read.
-    pub(super) replaced: OnceLock<Option<OwnedFd>>,
+    pub(super) replaced: OnceLock<Option<Arc<OwnedFd>>>,
     /// A block was carried over from there.
     pub(super) carried: Condvar,
 }
