@@ -84,7 +84,8 @@ pub(super) fn serve<S: Store>(shared: &Shared<S>, slot: &Slot, mut link: Link) {
         Err(_) if stage == Stage::Dropped => {
             info!(peer, seconds, "dropped, as too many wanted to come in");
         }
-        // Who meets a server for the first time leaves as soon as they have seen its key.
+        // Who meets a server for the first time leaves as soon as they have seen its key, and
+        // a client with nothing more to do breaks off whatever it had begun to say.
         Err(error) if stage == Stage::Opening && has_left(error) => {
             let why = error.to_string();
             info!(peer, seconds, why, "left before coming in");
@@ -142,10 +143,9 @@ fn converse<S: Store>(
     };
     slot.let_in(acquaintance)
         .map_err(|none| Error::Full(none.text()))?;
-    if acquaintance == Acquaintance::Known
-        && let Some(source) = slot.source()
-    {
-        shared.sources.let_in(source, Instant::now());
+    if let Some(source) = slot.source() {
+        let now = Instant::now();
+        shared.sources.let_in(source, acquaintance, now);
     }
     link.say(&Welcome {
         request: hello.request,

@@ -17,6 +17,8 @@ use std::net::{IpAddr, Ipv6Addr};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
+use super::admission::Acquaintance;
+
 /// How much may be spent on connections that have not been let in yet.
 #[derive(Clone, Copy, Debug)]
 pub struct OpeningLimits {
@@ -106,6 +108,10 @@ const MARKS_MAX: usize = 1 << 14;
 /// opens them before it knows what there is to do, and leaves when its job is done without them.
 const BESIDE: u32 = 63;
 
+/// Most of those that are still expected to leave: several clients of one source may be let in
+/// before the first of what they opened has left.
+const BESIDE_MAX: u32 = 16 * BESIDE;
+
 /// Least time between two looks through the whole table.
 const SWEEP: Duration = Duration::from_secs(1);
 
@@ -181,10 +187,12 @@ impl Sources {
     }
 
     /// Notes that somebody was let in.
-    pub(super) fn let_in(&self, source: Source, now: Instant) {
+    pub(super) fn let_in(&self, source: Source, who: Acquaintance, now: Instant) {
         if let Some(mark) = self.table().mark(source, now) {
-            mark.known = Some(now + self.limits.known_for);
-            mark.beside = BESIDE;
+            if who == Acquaintance::Known {
+                mark.known = Some(now + self.limits.known_for);
+            }
+            mark.beside = mark.beside.saturating_add(BESIDE).min(BESIDE_MAX);
         }
     }
 

@@ -93,7 +93,7 @@ fn the_longer_a_source_goes_on_the_longer_it_stays_out_up_to_a_bound() {
 fn one_that_somebody_was_let_in_from_may_spoil_more_and_not_without_end() {
     let (sources, now) = (Sources::new(OpeningLimits::default()), Instant::now());
     let office = source("192.0.2.1");
-    sources.let_in(office, now);
+    sources.let_in(office, Acquaintance::Known, now);
     spoil(&sources, office, 8 * 256, now);
     assert_eq!(sources.knocks(office, now), Repute::Known);
     spoil(&sources, office, 1, now);
@@ -114,7 +114,7 @@ fn what_was_opened_beside_one_that_was_let_in_may_leave() {
     let (sources, now) = (Sources::new(OpeningLimits::default()), Instant::now());
     let (office, passing) = (source("192.0.2.1"), source("192.0.2.2"));
     for _ in 0..100 {
-        sources.let_in(office, now);
+        sources.let_in(office, Acquaintance::Known, now);
         (0..BESIDE).for_each(|_| sources.left(office, now));
     }
     // None of them was a debt.
@@ -127,13 +127,45 @@ fn what_was_opened_beside_one_that_was_let_in_may_leave() {
 }
 
 #[test]
+fn several_of_one_source_may_be_let_in_before_what_they_opened_leaves() {
+    let (sources, now) = (Sources::new(OpeningLimits::default()), Instant::now());
+    let office = source("192.0.2.1");
+    for _ in 0..100 {
+        (0..16).for_each(|_| sources.let_in(office, Acquaintance::Known, now));
+        (0..16 * BESIDE).for_each(|_| sources.left(office, now));
+    }
+    assert!(sources.table().marks[&office].debt(now).is_zero());
+    // However many they are, they may not leave without end.
+    (0..1000).for_each(|_| sources.let_in(office, Acquaintance::Known, now));
+    (0..BESIDE_MAX + 8 * 256).for_each(|_| sources.left(office, now));
+    assert!(!refused(&sources, office, now));
+    sources.left(office, now);
+    assert!(refused(&sources, office, now));
+}
+
+#[test]
+fn a_stranger_may_leave_with_what_it_opened_beside_and_is_trusted_with_no_more() {
+    let (sources, now) = (Sources::new(OpeningLimits::default()), Instant::now());
+    let guest = source("192.0.2.1");
+    for _ in 0..100 {
+        sources.let_in(guest, Acquaintance::Stranger, now);
+        (0..BESIDE).for_each(|_| sources.left(guest, now));
+    }
+    assert_eq!(sources.knocks(guest, now), Repute::Unknown);
+    spoil(&sources, guest, 256, now);
+    assert!(!refused(&sources, guest, now));
+    sources.left(guest, now);
+    assert!(refused(&sources, guest, now));
+}
+
+#[test]
 fn a_refused_source_that_is_let_in_by_another_way_is_known_again() {
     let (sources, now) = (Sources::new(OpeningLimits::default()), Instant::now());
     let office = source("192.0.2.1");
     spoil(&sources, office, 300, now);
     assert!(refused(&sources, office, now));
     // A connection that was there before has come through.
-    sources.let_in(office, now);
+    sources.let_in(office, Acquaintance::Known, now);
     assert_eq!(sources.knocks(office, now), Repute::Known);
 }
 
@@ -159,7 +191,7 @@ fn a_million_sources_take_no_more_places_than_there_are() {
 fn what_is_known_of_a_source_outlives_a_flood_of_others() {
     let (sources, now) = (Sources::new(OpeningLimits::default()), Instant::now());
     let (office, noisy) = (source("192.0.2.1"), source("127.0.0.2"));
-    sources.let_in(office, now);
+    sources.let_in(office, Acquaintance::Known, now);
     spoil(&sources, noisy, 300, now);
     for number in 0..50_000_u32 {
         sources.spoiled(Source::of(IpAddr::V4(number.into())), now);
