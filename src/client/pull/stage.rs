@@ -8,7 +8,7 @@ use super::{Pull, Whole};
 use crate::client::Effect;
 use crate::client::job::{Job, Subject};
 use crate::client::monitor::{Event, Status};
-use crate::client::sharing::pieces;
+use crate::client::sharing::{pieces, segments};
 use crate::code::Code;
 use crate::content::{Checksum, Geometry};
 use crate::entry::{Entry, Kind, Recorded, Version};
@@ -291,7 +291,12 @@ impl<S: Store> Pull<'_, S> {
         });
         let segment = self.segment.load(Ordering::Relaxed);
         let is_partly_here = file.staged.is_partly_here();
-        for blocks in pieces(geometry, segment, self.connect) {
+        let runs: Vec<_> = if is_partly_here {
+            segments(geometry, segment).collect()
+        } else {
+            pieces(geometry, segment, self.connect).collect()
+        };
+        for blocks in runs {
             let file = Arc::clone(file);
             let part = Part {
                 file,
