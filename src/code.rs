@@ -21,7 +21,7 @@ pub enum Code {
     NotFound = 5,
     /// Something else has the name.
     Exists = 6,
-    /// The bytes are not the announced ones, or changed while they were read.
+    /// The bytes are not the announced ones, or were changed while they were read or relied on.
     Mismatch = 7,
     /// No space, or over a limit.
     Limit = 8,

@@ -220,8 +220,8 @@ pub(super) struct Moving {
     /// What becomes of symbolic links
     #[arg(long, env = "HAUL_LINKS", value_enum, default_value_t)]
     pub(super) links: LinksArg,
-    /// Most connections to use, 1 to 64 [default: 4 on this machine, for a large file alone one
-    /// for each processor, without encryption for each two; 16 to others]
+    /// Most connections to use, 1 to 64 [default: 4 on this machine, of which a large file alone
+    /// takes as many as there are processors, without encryption half as many; 16 to others]
     #[arg(
         long,
         env = "HAUL_CONNECTIONS",

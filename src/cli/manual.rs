@@ -50,7 +50,7 @@ pub(super) const EXIT_STATUS: [(u8, &str); 13] = [
     (6, "Something exists, and was not to be replaced."),
     (
         7,
-        "A checksum is not the expected one, or the source changed while it was read.",
+        "A checksum is not the expected one, or a file was changed meanwhile: the source while it was read, or what was found at the target.",
     ),
     (8, "No space, or over a limit."),
     (9, "The protocol was broken, or a name cannot be used."),

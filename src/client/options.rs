@@ -18,7 +18,7 @@ pub struct Options {
     /// Most connections of one job, 1 to 64; with less work, or fewer granted, there are fewer.
     pub connections: usize,
     /// How many of them large files are worth, if there is nothing else. Where both sides are
-    /// one machine, two that send one file take the processors from each other.
+    /// one machine, more than it has processors for take those from each other.
     pub for_large: usize,
     /// How long the server may take.
     pub deadlines: Deadlines,

@@ -116,7 +116,7 @@ pub struct Config {
     pub takeover: Duration,
     /// How often what nobody came back for is swept.
     pub sweep: Duration,
-    /// Bytes in a segment, the unit of work that one connection takes.
+    /// Bytes in a segment: what one connection takes of a file, or has a run of blocks in.
     pub segment: u64,
     /// Where a test may make a socket call fail.
     pub fault: Fault,

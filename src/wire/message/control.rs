@@ -36,7 +36,7 @@ pub struct Welcome {
     /// What this identity may do.
     #[n(2)]
     pub rights: Rights,
-    /// Bytes in a segment, the unit of work that one connection takes.
+    /// Bytes in a segment: what one connection takes of a file, or has a run of blocks in.
     #[n(3)]
     pub segment: u64,
     /// Which store this is: equal for two addresses of one tree.

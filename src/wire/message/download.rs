@@ -8,7 +8,7 @@ use crate::entry::Version;
 use crate::offer::{EntryId, TransferId};
 use crate::path::RemotePath;
 
-/// Asks for blocks: one segment of one file, or several files of one block each.
+/// Asks for blocks: a run inside one segment of a file, or several files of one block each.
 /// Answered by blocks, in the order of the list, and [`Sent`]. Body: a list of
 /// [`Wanted`], at most 256.
 #[derive(Clone, Debug, PartialEq, Encode, Decode)]
