@@ -22,6 +22,7 @@ pub enum Call {
     ReadAt,
     Advise,
     WriteAt,
+    WriteBack,
     Resize,
     Space,
     SetAttribute,

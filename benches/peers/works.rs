@@ -128,6 +128,12 @@ pub const HERE: &[Work] = &[
         ..ON_MEMORY
     },
     Work {
+        name: "durable-big",
+        place: Place::Disk,
+        entrants: &[(Haul, Goal::None), (RsyncFsync, Goal::None)],
+        ..ON_MEMORY
+    },
+    Work {
         name: "encrypted-put-big",
         entrants: &[
             (HaulEncrypted, Goal::None),

@@ -248,3 +248,21 @@ fn every_directory_up_to_the_root_is_flushed_however_old_it_is() {
         assert_eq!(flushes.count(), 3, "{trace:?}");
     }
 }
+
+#[test]
+fn the_disk_begins_with_a_large_file_while_it_still_arrives_and_need_not() {
+    let saboteur = Saboteur::default();
+    let rig = Rig::with(Config::default(), saboteur.fault());
+    let large = rig.file("large", (20 << 20) + 5);
+    for (name, fails) in [("a", None), ("b", Some((Call::WriteBack, 0, 5)))] {
+        saboteur.arm(fails);
+        put_all(&rig.client(1), &[(large.clone(), name.to_owned())]).is_fine();
+        let mut trace = saboteur.trace();
+        trace.retain(|call| matches!(call, Call::WriteAt | Call::WriteBack | Call::FlushData));
+        let arriving = trace.split(|call| *call == Call::FlushData).next().unwrap();
+        let begun = arriving.iter().position(|call| *call == Call::WriteBack);
+        let still = arriving.len() - begun.expect("not before all is there");
+        assert!(still > 12, "{trace:?}");
+        assert_eq!(saboteur.failed(), fails.is_some());
+    }
+}

@@ -28,6 +28,10 @@ use crate::store::{Holder, Staged, Standing};
 /// What a staged file is until it is finished: its owner's alone.
 pub(super) const PRIVATE: Mode = Mode::OWNER_ONLY;
 
+/// How much of a large file the disk is given at a time. To give it less costs more: each time,
+/// Linux asks every processor for the pages that it has at hand.
+const WRITE_BACK: u64 = 8 << 20;
+
 /// One entry that is staged, or was found to be there.
 #[derive(Debug)]
 pub struct LocalStaged {
@@ -232,6 +236,18 @@ impl LocalStaged {
         Ok(())
     }
 
+    /// Has the disk begin with a part that is written, so that the flush finds little to wait for.
+    ///
+    /// Who writes the end of a part begins it. What others bring of it later is left to the
+    /// flush, as is all of it where the system does not take the hint.
+    fn begin_write_back(&self, file: &OwnedFd, written: Range<u64>) {
+        let floor = |offset: u64| offset / WRITE_BACK * WRITE_BACK;
+        let part = floor(written.start)..floor(written.end);
+        if !part.is_empty() {
+            let _ = self.shared.tree.sys.begin_write_back(file, part);
+        }
+    }
+
     pub(super) fn write(&self, block: &Verified<'_>) -> Result<(), Error> {
         let geometry = self.geometry().ok_or(Error::NoStaging)?;
         let offset = geometry.offset(block.index());
@@ -247,6 +263,7 @@ impl LocalStaged {
                 return Err(Error::NoStaging);
             };
             write(&body.file)?;
+            self.begin_write_back(&body.file, offset..offset + block.bytes().len() as u64);
             if let Some(notes) = &body.notes {
                 // A block that is not noted is fetched again, should it come to that.
                 let sys = &self.shared.tree.sys;

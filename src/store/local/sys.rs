@@ -3,6 +3,7 @@
 //! Everything is relative to a held directory, and no call follows a link.
 
 use std::ffi::CStr;
+use std::num::NonZeroU64;
 use std::ops::{Deref, Range};
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::path::Path;
@@ -200,6 +201,16 @@ impl Sys {
     pub(super) fn forget_cached(&self, file: &OwnedFd) -> Result<()> {
         self.ask(Call::Advise)?;
         fs::fadvise(file, 0, None, Advice::DontNeed)
+    }
+
+    /// Has the system begin to write a part of a file to the disk, and does not wait for it.
+    ///
+    /// Memory keeps what is being written: what this advice would have it forget is what the
+    /// disk has already.
+    pub(super) fn begin_write_back(&self, file: &OwnedFd, part: Range<u64>) -> Result<()> {
+        self.ask(Call::WriteBack)?;
+        let len = NonZeroU64::new(part.end - part.start);
+        fs::fadvise(file, part.start, len, Advice::DontNeed)
     }
 
     pub(super) fn write_at(&self, file: &OwnedFd, mut bytes: &[u8], mut offset: u64) -> Result<()> {
