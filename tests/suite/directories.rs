@@ -2,17 +2,23 @@
 //! before.
 
 use std::fs;
-use std::path::Path;
+use std::os::unix::fs::PermissionsExt;
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, OnceLock};
 
 use haul::client::JobOptions;
 use haul::entry::{Entry, Kind, Mode, Mtime};
+use haul::fault::{Call, Fault};
 use haul::offer::EntryId;
+use haul::server::Config;
 use haul::wire::Message;
 use haul::wire::message::{End, Offered};
 
 use crate::landscape::{are_the_same, file, get_tree, look, put_tree, seen, set_mode, set_times};
 use crate::raw::{Heard, Raw, block, commit, committed, offer, offered, sum, transfer};
-use crate::rig::{Rig, remote};
+use crate::rig::{Rig, put, remote};
+use crate::saboteur::Saboteur;
 
 #[test]
 fn more_directories_than_one_end_holds_get_their_times_over_eight_connections() {
@@ -145,4 +151,70 @@ fn a_base_beyond_the_path_makes_all_of_it_as_usual() {
     }
     let modes = ["a", "a/b"].map(|name| look(&rig.root().join(name)).mode);
     assert_eq!(modes, [usual; 2]);
+}
+
+#[test]
+fn what_a_directory_does_to_what_is_made_in_it_stays_this_machine_s_to_say() {
+    let rig = Rig::new();
+    let source = rig.dir.path().join("source");
+    file(&source.join("inner/f"), 10);
+    let team = rig.root().join("team");
+    fs::create_dir(&team).unwrap();
+    for (before, sent, after) in [(0o2775, 0o755, 0o2755), (0o1777, 0o777, 0o1777)] {
+        set_mode(&team, before);
+        set_mode(&source, sent);
+        let outcome = put_tree(
+            &rig.client(1),
+            &source,
+            Some("team"),
+            &JobOptions::default(),
+        );
+        outcome.is_fine();
+        let bits = |path: &Path| fs::metadata(path).unwrap().permissions().mode() & 0o7777;
+        assert_eq!(bits(&team), after);
+        // The system gives it to what is made there.
+        let inherits = before & 0o2000;
+        assert_eq!(bits(&team.join("inner")) & 0o7000, inherits);
+        fs::remove_dir_all(team.join("inner")).unwrap();
+    }
+}
+
+#[test]
+fn a_directory_that_its_owner_may_not_write_to_is_shut_again_as_it_was() {
+    const EACCES: i32 = 13;
+    let saboteur = Saboteur::default();
+    let rig = Rig::with(Config::default(), saboteur.fault());
+    let shut = rig.root().join("shut");
+    fs::create_dir(&shut).unwrap();
+    set_mode(&shut, 0o2555);
+    let source = rig.file("source", 10);
+    // As it ends for whoever is not root.
+    saboteur.arm(Some((Call::Rename, 0, EACCES)));
+    let files = [(&*source, "shut/f")];
+    put(&rig.client(1), &files, &JobOptions::default()).is_fine();
+    assert!(saboteur.failed());
+    let mode = fs::metadata(&shut).unwrap().permissions().mode() & 0o7777;
+    assert_eq!(mode, 0o2555);
+}
+
+#[test]
+fn a_directory_that_another_batch_takes_back_is_made_once_more() {
+    let (made, renames) = (Arc::new(OnceLock::<PathBuf>::new()), AtomicUsize::new(0));
+    let directory = Arc::clone(&made);
+    let fault = Fault::watched(move |call| {
+        if call == Call::Rename && renames.fetch_add(1, Ordering::SeqCst) == 0 {
+            fs::remove_dir(directory.get().unwrap()).unwrap();
+        }
+        Ok(())
+    });
+    let rig = Rig::with(Config::default(), fault);
+    made.set(rig.root().join("new/er")).unwrap();
+    let source = rig.file("source", 10);
+    put(
+        &rig.client(1),
+        &[(&source, "new/er/f")],
+        &JobOptions::default(),
+    )
+    .is_fine();
+    assert!(rig.root().join("new/er/f").exists());
 }

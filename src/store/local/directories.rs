@@ -93,6 +93,11 @@ impl<'s> Directories<'s> {
         Ok(directory)
     }
 
+    /// Has a directory resolved anew, as the one that is held is gone.
+    pub(super) fn forget(&mut self, at: Option<&RemotePath>) {
+        self.hold(at.cloned()).directory = None;
+    }
+
     /// Resolves a directory anew beneath the root, or takes the one this batch resolved.
     fn open(&self, at: Option<&RemotePath>, path: &RemotePath) -> Result<Arc<OwnedFd>, Error> {
         let known = self.held.get(&at.cloned());
@@ -223,7 +228,7 @@ impl<'s> Directories<'s> {
             // Another batch has opened it meanwhile, and shuts it again.
             return true;
         }
-        if sys.set_mode(directory, new).is_err() {
+        if sys.set_directory_mode(directory, new).is_err() {
             return false;
         }
         self.hold(at.cloned()).restore.get_or_insert(old);
@@ -274,7 +279,7 @@ impl<'s> Directories<'s> {
             let flushed = directory.and_then(|directory| {
                 receiving
                     .restore
-                    .map_or(Ok(()), |mode| sys.set_mode(directory, mode))?;
+                    .map_or(Ok(()), |mode| sys.set_directory_mode(directory, mode))?;
                 match each {
                     Durability::Batch => sys.flush_directory(directory),
                     Durability::None => Ok(()),

@@ -184,15 +184,25 @@ fn place(shared: &Shared, directories: &mut Directories<'_>, ready: &Ready) -> R
     let entry = ready.staged.entry();
     let parent = entry.path.parent();
     let base = ready.staged.base();
-    let directory = directories.reach(parent.as_ref(), base, &entry.path)?;
-    if ready.sealed.at == At::Home {
-        // Its name may be as young as its bytes were: both are vouched for.
-        return Ok(());
+    let attempt = |directories: &mut Directories<'_>| {
+        let directory = directories.reach(parent.as_ref(), base, &entry.path)?;
+        if ready.sealed.at == At::Home {
+            // Its name may be as young as its bytes were: both are vouched for.
+            return Ok(());
+        }
+        unlocked(directories, parent.as_ref(), &directory, || {
+            let name = || give_name(shared, ready, &directory);
+            ready.staged.record(&ready.sealed, name)
+        })
+    };
+    match attempt(directories) {
+        // Another batch had made the directory, and took it back with what failed there.
+        Err(Error::NotFound(_)) => {
+            directories.forget(parent.as_ref());
+            attempt(directories)
+        }
+        placed => placed,
     }
-    unlocked(directories, parent.as_ref(), &directory, || {
-        let name = || give_name(shared, ready, &directory);
-        ready.staged.record(&ready.sealed, name)
-    })
 }
 
 /// Does something in a directory, which its owner may not be allowed to write to for now.

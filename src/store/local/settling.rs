@@ -68,7 +68,7 @@ fn set(
         }
     }
     held.keeps_mode(&entry.path);
-    sys.set_mode(&opened, entry.mode)
+    sys.set_directory_mode(&opened, entry.mode)
         .and_then(|()| sys.set_mtime(&opened, entry.mtime))
         .map_err(failed)
 }

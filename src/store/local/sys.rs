@@ -204,9 +204,7 @@ impl Sys {
     }
 
     /// Has the system begin to write a part of a file to the disk, and does not wait for it.
-    ///
-    /// Memory keeps what is being written: what this advice would have it forget is what the
-    /// disk has already.
+    /// What memory has to forget for that is only what the disk has already.
     pub(super) fn begin_write_back(&self, file: &OwnedFd, part: Range<u64>) -> Result<()> {
         self.ask(Call::WriteBack)?;
         let len = NonZeroU64::new(part.end - part.start);
@@ -262,6 +260,14 @@ impl Sys {
     pub(super) fn set_mode(&self, file: &OwnedFd, mode: EntryMode) -> Result<()> {
         self.ask(Call::SetMode)?;
         fs::fchmod(file, Mode::from_bits_truncate(mode.bits()))
+    }
+
+    /// What a directory does to what is made and removed in it, by its set-group-ID and sticky
+    /// bits, is this machine's to say: those it keeps.
+    pub(super) fn set_directory_mode(&self, directory: &OwnedFd, mode: EntryMode) -> Result<()> {
+        self.ask(Call::SetMode)?;
+        let kept = Mode::from_raw_mode(fs::fstat(directory)?.st_mode) & (Mode::SGID | Mode::SVTX);
+        fs::fchmod(directory, Mode::from_bits_truncate(mode.bits()) | kept)
     }
 
     pub(super) fn set_mtime(&self, file: &OwnedFd, mtime: Mtime) -> Result<()> {
