@@ -234,7 +234,8 @@ pub trait Store: Changes + Sized {
         Swept::default()
     }
 
-    /// Removes what arrived and was not finished, where nobody came back for it in time.
+    /// Removes what arrived and was not finished, where nobody came back for it in time, and what
+    /// was left by whoever ended without a word.
     fn sweep(&self) -> Swept {
         Swept::default()
     }

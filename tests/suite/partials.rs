@@ -3,13 +3,14 @@
 use std::fs;
 use std::ops::Range;
 use std::os::fd::OwnedFd;
+use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use haul::content::{Geometry, merge, node_of, verify};
 use haul::entry::{Entry, Version};
-use haul::fault::Fault;
+use haul::fault::{Call, Fault};
 use haul::identity::Identity;
 use haul::offer::{Offering, OnExisting};
 use haul::store::local::LocalStaged;
@@ -18,6 +19,7 @@ use rustix::process::{PidfdFlags, PidfdGetfdFlags, getpid, pidfd_getfd, pidfd_op
 
 use crate::raw::{cut, entry, transfer};
 use crate::rig::{noise, remote};
+use crate::saboteur::Saboteur;
 
 const LEN: usize = 3 * 4096;
 const BLOCKS: Range<u64> = 0..12;
@@ -187,6 +189,16 @@ fn a_download_that_another_process_is_at_is_left_to_it() {
     assert!(!dir.path().join(".haul").exists());
 }
 
+/// What is kept was written to two weeks ago.
+fn grow_old(dir: &Path) {
+    for file in fs::read_dir(dir.join(".haul/partial")).unwrap() {
+        let file = fs::File::options().write(true).open(file.unwrap().path());
+        let fortnight = Duration::from_secs(14 * 24 * 3600);
+        let then = SystemTime::now() - fortnight;
+        file.unwrap().set_modified(then).unwrap();
+    }
+}
+
 #[test]
 fn a_download_sweeps_what_is_old_and_in_nobody_s_hands() {
     let dir = tempfile::tempdir().unwrap();
@@ -196,19 +208,90 @@ fn a_download_sweeps_what_is_old_and_in_nobody_s_hands() {
     let other = receive();
     let at_work = stage(&other, &y);
     put(&at_work, 0..4);
-    let partial = dir.path().join(".haul/partial");
-    for file in fs::read_dir(&partial).unwrap() {
-        let file = fs::File::options().write(true).open(file.unwrap().path());
-        let week = Duration::from_secs(7 * 24 * 3600);
-        file.unwrap()
-            .set_modified(SystemTime::now() - week)
-            .unwrap();
-    }
+    grow_old(dir.path());
+    assert_eq!(receive().sweep().files, 1);
     assert_eq!(found(&receive(), &x()), 0);
+    let partial = dir.path().join(".haul/partial");
     assert_eq!(fs::read_dir(partial).unwrap().count(), 2, "the other's");
     put(&at_work, 4..12);
     let result = other.commit(vec![(at_work, claim())]).remove(0);
     assert!(result.is_ok(), "{result:?}");
+}
+
+#[test]
+fn how_long_a_server_keeps_its_own_is_nothing_to_a_download_and_the_other_way_round() {
+    let dir = tempfile::tempdir().unwrap();
+    let receive = || LocalStore::receive(dir.path(), transfer(), Fault::default()).unwrap();
+    let y = entry("y", &bytes());
+    begin(&serve(dir.path()), &x(), 0..4);
+    begin(&receive(), &y, 0..4);
+    grow_old(dir.path());
+    assert_eq!(receive().sweep().files, 1);
+    assert_eq!(found(&serve(dir.path()), &x()), 4);
+    begin(&receive(), &y, 0..4);
+    grow_old(dir.path());
+    assert_eq!(serve(dir.path()).sweep().files, 1);
+    assert_eq!(found(&receive(), &y), 4);
+}
+
+#[test]
+fn what_cannot_be_looked_at_now_is_there_for_whoever_comes_back_later() {
+    const EMFILE: i32 = 24;
+    let dir = tempfile::tempdir().unwrap();
+    begin(&serve(dir.path()), &x(), 0..4);
+    let saboteur = Saboteur::default();
+    for call in [Call::Open, Call::Stat, Call::ReadAt] {
+        for n in 0.. {
+            let fault = saboteur.fault();
+            let store = LocalStore::serve(dir.path(), Durability::Batch, fault).unwrap();
+            saboteur.arm(Some((call, n, EMFILE)));
+            let offering = Offering {
+                entry: x(),
+                base: 0,
+            };
+            let staged = store.stage(&[offering], OnExisting::Refuse.into());
+            for staged in staged.into_iter().flatten() {
+                let _ = staged.recover(BLOCKS);
+            }
+            store.sweep();
+            let has_failed = saboteur.failed();
+            saboteur.arm(None);
+            drop(store);
+            assert_eq!(found(&serve(dir.path()), &x()), 4, "{call:?} {n}");
+            if !has_failed {
+                assert!(n > 1, "{call:?} is hardly made");
+                break;
+            }
+        }
+    }
+}
+
+#[test]
+fn a_directory_that_was_left_in_the_staging_is_in_nobody_s_way() {
+    let dir = tempfile::tempdir().unwrap();
+    let left = dir.path().join(".haul/staging/0");
+    fs::create_dir_all(&left).unwrap();
+    for ours in [".haul", ".haul/staging"] {
+        let private = fs::Permissions::from_mode(0o700);
+        fs::set_permissions(dir.path().join(ours), private).unwrap();
+    }
+    let store = serve(dir.path());
+    let _staged = stage(&store, &entry("small", b"small"));
+    assert!(!left.exists());
+}
+
+#[test]
+fn a_directory_that_is_not_ours_is_not_used_once_ours_is_in_its_place() {
+    let dir = tempfile::tempdir().unwrap();
+    let (ours, theirs) = (dir.path().join(".haul"), dir.path().join("theirs"));
+    fs::create_dir_all(ours.join("partial/x")).unwrap();
+    fs::set_permissions(&ours, fs::Permissions::from_mode(0o777)).unwrap();
+    let store = LocalStore::receive(dir.path(), transfer(), Fault::default()).unwrap();
+    store.sweep();
+    fs::rename(&ours, &theirs).unwrap();
+    begin(&store, &x(), 0..4);
+    let files = |of: &Path| fs::read_dir(of.join("partial")).unwrap().count();
+    assert_eq!((files(&theirs), files(&ours)), (1, 2));
 }
 
 /// All that this process has open beneath a directory, once more: as a child has it that was

@@ -246,6 +246,19 @@ fn a_rehearsal_makes_no_directory_to_download_into() {
 }
 
 #[test]
+fn a_rehearsal_leaves_what_earlier_downloads_left() {
+    let place = Place::serving("");
+    file(&place.root().join("f"), 10);
+    let left = place.here().join("into/.haul/get-0");
+    file(&left.join("0"), 10);
+    set_mode(left.parent().unwrap(), 0o700);
+    place.says("get -n [ADDRESS]/f into/", 0, "would store f\n", "*");
+    assert!(left.join("0").exists());
+    place.says("get [ADDRESS]/f into/", 0, "", "*");
+    assert!(!left.exists());
+}
+
+#[test]
 fn a_rehearsal_fails_as_the_real_one_would() {
     let place = Place::serving("");
     place.file("f", b"x");

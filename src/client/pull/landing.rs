@@ -9,7 +9,7 @@ use crate::client::{Effect, Error, Options};
 use crate::fault::Fault;
 use crate::offer::TransferId;
 use crate::path::RemotePath;
-use crate::store::{Action, LocalStore, Place, Source, Tree};
+use crate::store::{Action, LocalStore, Place, Source, Store, Tree};
 use crate::wire::message::Welcome;
 
 /// Where a download goes, found before any of it is made.
@@ -94,11 +94,11 @@ pub(super) fn receive(
         Effect::Dry => {}
         Effect::Real => make_directory(into)?,
     }
-    Ok(Some(LocalStore::receive(
-        into,
-        transfer,
-        options.fault.clone(),
-    )?))
+    let store = LocalStore::receive(into, transfer, options.fault.clone())?;
+    if effect == Effect::Real {
+        store.sweep();
+    }
+    Ok(Some(store))
 }
 
 /// Makes the directory and all above it, and flushes each directory that a new name

@@ -31,9 +31,9 @@ use super::Shared;
 use super::checksum_record::Record;
 use super::room::{Promise, Space};
 use super::staging::LocalStaged;
-use super::staging_area::{Keeper, failed, is_private, make, open_ours};
+use super::staging_area::{Keeper, failed, find_ours, make, open_ours};
 use super::sys::DIRECTORY;
-use super::tree::{Held, file_type, size_of};
+use super::tree::{Held, file_type, is_gone, size_of};
 use crate::content::block::BLOCKS_MAX;
 use crate::content::{BlockSize, Checksum, Geometry, Node, merge};
 use crate::path::{PATH_MAX, RESERVED, RemotePath};
@@ -326,12 +326,8 @@ impl NodeFiles {
     }
 
     fn open(&self) -> Option<OwnedFd> {
-        let sys = &self.top.sys;
-        let ours = sys.open_in(&self.top.root, RESERVED, DIRECTORY).ok()?;
-        if !is_private(&self.top, &ours).unwrap_or(false) {
-            return None;
-        }
-        sys.open_in(&ours, NODES, DIRECTORY).ok()
+        let ours = find_ours(&self.top)?;
+        self.top.sys.open_in(&ours, NODES, DIRECTORY).ok()
     }
 
     fn open_or_make(&self) -> Result<OwnedFd, Error> {
@@ -350,10 +346,10 @@ impl Found {
 
 impl From<Errno> for Unusable {
     fn from(errno: Errno) -> Self {
-        match errno {
-            // It is gone, or something else has its name.
-            Errno::NOENT | Errno::LOOP | Errno::ISDIR | Errno::NXIO => Self::Lasting,
-            _ => Self::Passing,
+        if is_gone(errno) {
+            Self::Lasting
+        } else {
+            Self::Passing
         }
     }
 }

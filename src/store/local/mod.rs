@@ -105,19 +105,19 @@ impl LocalStore {
             },
         })?;
         staging_area::check(&tree)?;
+        staging_area::sweep(&tree);
         Self::new(tree, Keeper::Server, durability, Some(locked))
     }
 
-    /// Opens the directory at `path` for one download.
+    /// Opens the directory at `path` for one download, or for the rehearsal of one: nothing is
+    /// touched yet.
     ///
     /// # Errors
     ///
     /// [`Error::Root`] where it cannot be opened.
     pub fn receive(path: &Path, job: TransferId, fault: Fault) -> Result<Self, Error> {
         let tree = Held::open(path, fault)?;
-        let store = Self::new(tree, Keeper::Job(job.to_string()), Durability::Batch, None)?;
-        store.sweep();
-        Ok(store)
+        Self::new(tree, Keeper::Job(job.to_string()), Durability::Batch, None)
     }
 
     /// Keeps what arrived and was not finished for so long: a week, unless this says
@@ -146,7 +146,6 @@ impl LocalStore {
                 errno,
             },
         )?;
-        staging_area::sweep(&tree);
         let reporting = flush::reports_through_syncfs(&tree.root);
         Ok(Self {
             shared: Arc::new(Shared {
@@ -329,6 +328,10 @@ impl Store for LocalStore {
     }
 
     fn sweep(&self) -> Swept {
+        // A server did that when it began.
+        if matches!(self.shared.keeper, Keeper::Job(_)) {
+            staging_area::sweep(&self.shared.tree);
+        }
         self.shared.partials.sweep()
     }
 

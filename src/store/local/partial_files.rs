@@ -3,6 +3,7 @@
 //! Whoever writes to one holds its lock: it may be another process, and so it may be
 //! another that removes one, or the whole directory while it is empty.
 
+use std::collections::HashSet;
 use std::os::fd::OwnedFd;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
@@ -12,9 +13,9 @@ use rustix::io::Errno;
 
 use super::blocks::Blocks;
 use super::partial_label::{Label, noted};
-use super::staging_area::{Keeper, failed, make, names, open_ours};
+use super::staging_area::{Keeper, failed, find_ours, make, names, open_ours};
 use super::sys::{DIRECTORY, Unlocking};
-use super::tree::{Held, file_type, mtime_of, size_of, version_of};
+use super::tree::{Held, file_type, is_gone, mtime_of, size_of, version_of};
 use crate::entry::Version;
 use crate::identity::Identity;
 use crate::path::RESERVED;
@@ -60,10 +61,13 @@ pub(super) enum Found {
     Part(Body, Blocks),
     /// Something that is of something else, or damaged.
     Useless,
-    /// Another process receives it.
+    /// Another process receives it, or nobody can tell now what it is.
     Busy,
     Nothing,
 }
+
+/// What has the name of a partial is of something else, or damaged.
+pub(super) struct Useless;
 
 /// The files of one store's partials.
 #[derive(Debug)]
@@ -116,9 +120,8 @@ impl PartialFiles {
             return Some(Arc::clone(known));
         }
         drop(known);
-        let sys = &self.tree.sys;
-        let ours = sys.open_in(&self.tree.root, RESERVED, DIRECTORY).ok()?;
-        let found = sys.open_in(&ours, PARTIAL, DIRECTORY).ok()?;
+        let ours = find_ours(&self.tree)?;
+        let found = self.tree.sys.open_in(&ours, PARTIAL, DIRECTORY).ok()?;
         Some(self.remember(found))
     }
 
@@ -131,20 +134,21 @@ impl PartialFiles {
     }
 
     /// What the disk has of it: how many bytes, if it can be gone on with.
-    pub(super) fn stands(&self, of: &Partial) -> Result<Option<u64>, Errno> {
+    pub(super) fn stands(&self, of: &Partial) -> Result<Option<u64>, Useless> {
         let Some(directory) = self.existing() else {
             return Ok(None);
         };
         let sys = &self.tree.sys;
-        let stat = match sys.stat_in(&directory, &of.name) {
-            Err(Errno::NOENT) => return Ok(None),
-            stat => stat?,
+        let Ok(stat) = sys.stat_in(&directory, &of.name) else {
+            return Ok(None);
         };
-        let label = Label::read(sys, &directory, &label_name(&of.name));
+        let Ok(label) = Label::read(sys, &directory, &label_name(&of.name)) else {
+            return Ok(None);
+        };
         if is_whole_of(&stat, of) && label.is_some_and(|(label, _)| label == of.label) {
             return Ok(Some(bytes_of(&stat)));
         }
-        Err(Errno::STALE)
+        Err(Useless)
     }
 
     /// Takes what an earlier process has left, if nobody else does.
@@ -157,7 +161,8 @@ impl PartialFiles {
         let file = match sys.open_in(&directory, &of.name, flags) {
             Ok(file) => file,
             Err(Errno::NOENT) => return Found::Nothing,
-            Err(_) => return Found::Useless,
+            Err(errno) if is_gone(errno) => return Found::Useless,
+            Err(_) => return Found::Busy,
         };
         let Ok(file) = sys.lock(file) else {
             return Found::Busy;
@@ -166,16 +171,18 @@ impl PartialFiles {
             // Whoever had the lock has removed it, and another may have its name.
             Ok(stat) if stat.st_nlink == 0 => return Found::Busy,
             Ok(stat) if is_whole_of(&stat, of) => {}
-            _ => return Found::Useless,
+            Ok(_) => return Found::Useless,
+            Err(_) => return Found::Busy,
         }
         match Label::read(sys, &directory, &label_name(&of.name)) {
-            Some((label, notes)) if label == of.label => {
+            Ok(Some((label, notes))) if label == of.label => {
                 let notes = self.are_noted().then_some(notes);
                 let body = Body { file, notes };
                 let blocks = self.blocks_of(&body, &of.label);
-                blocks.map_or(Found::Useless, |blocks| Found::Part(body, blocks))
+                blocks.map_or(Found::Busy, |blocks| Found::Part(body, blocks))
             }
-            _ => Found::Useless,
+            Ok(_) => Found::Useless,
+            Err(_) => Found::Busy,
         }
     }
 
@@ -240,6 +247,10 @@ impl PartialFiles {
             self.remove(directory, &of.name);
             return Ok(None);
         };
+        // Whoever looks for what is of no use may have had it before the lock.
+        if sys.stat(&file)?.st_nlink == 0 {
+            return Ok(None);
+        }
         sys.resize(&file, of.label.size)?;
         let beside = label_name(&of.name);
         // One that has lost its file is of no use.
@@ -275,9 +286,9 @@ impl PartialFiles {
             .open_in(&directory, name, flags)
             .map(|file| sys.lock(file))
         {
-            Ok(Err(_)) => return false,
             Ok(Ok(locked)) => Some(locked),
-            Err(_) => None,
+            Err(errno) if is_gone(errno) => None,
+            Ok(Err(_)) | Err(_) => return false,
         };
         self.remove(&directory, name);
         true
@@ -292,7 +303,7 @@ impl PartialFiles {
         let files = names(&self.tree, &directory).into_iter();
         let is_for = |by: &Identity, name: &str| {
             let label = Label::read(sys, &directory, &label_name(name));
-            label.is_some_and(|(label, _)| label.is_for(by))
+            matches!(label, Ok(Some((label, _))) if label.is_for(by))
         };
         let look = |name: String| {
             let stat = sys.stat_in(&directory, &name).ok()?;
@@ -308,7 +319,8 @@ impl PartialFiles {
     }
 
     /// Removes those that were written to for the last time so long ago, and what has no
-    /// meaning, unless it is in use.
+    /// meaning, unless it is in use. How long a server keeps its own is nothing to a download,
+    /// and the other way round.
     pub(super) fn sweep(&self, keep: Duration, is_taken: impl Fn(&str) -> bool) -> Swept {
         let mut swept = Swept::default();
         let Some(directory) = self.existing() else {
@@ -317,11 +329,11 @@ impl PartialFiles {
         let now = SystemTime::now().duration_since(UNIX_EPOCH);
         let now = now.map_or(0, |now| now.as_secs());
         let sys = &self.tree.sys;
-        let all = names(&self.tree, &directory);
+        let all: HashSet<String> = names(&self.tree, &directory).into_iter().collect();
         for name in &all {
             if let Some(of) = name.strip_suffix(OF) {
-                if !all.iter().any(|name| name == of) && !is_taken(of) {
-                    self.remove(&directory, of);
+                if !all.contains(of) && !is_taken(of) {
+                    let _ = sys.unlink(&directory, name);
                 }
                 continue;
             }
@@ -330,8 +342,12 @@ impl PartialFiles {
             };
             let written = u64::try_from(mtime_of(&stat).seconds()).unwrap_or(0);
             let is_old = now.saturating_sub(written) >= keep.as_secs();
-            let is_of_something = || Label::read(sys, &directory, &label_name(name)).is_some();
-            if (is_old || !is_of_something()) && !is_taken(name) && self.remove_unused(name) {
+            let goes = match Label::read(sys, &directory, &label_name(name)) {
+                Ok(Some((label, _))) => is_old && self.part(label).name == *name,
+                Ok(None) => true,
+                Err(_) => is_old,
+            };
+            if goes && !is_taken(name) && self.remove_unused(name) {
                 swept.files += 1;
                 swept.bytes += bytes_of(&stat);
             }

@@ -20,6 +20,7 @@ use rustix::fs::OFlags;
 use rustix::io::Errno;
 
 use super::sys::Sys;
+use super::tree::is_gone;
 use crate::content::{Geometry, Node};
 use crate::entry::Entry;
 use crate::identity::Identity;
@@ -140,12 +141,23 @@ impl Label {
 
     /// Reads what is written under a name, and returns what it can be added to. None where
     /// there is none that can be believed.
-    pub(super) fn read(sys: &Sys, directory: &OwnedFd, name: &str) -> Option<(Self, OwnedFd)> {
+    ///
+    /// # Errors
+    ///
+    /// Whatever the system reports where it could not be looked at now.
+    pub(super) fn read(
+        sys: &Sys,
+        directory: &OwnedFd,
+        name: &str,
+    ) -> Result<Option<(Self, OwnedFd)>, Errno> {
         let flags = OFlags::RDWR | OFlags::NONBLOCK;
-        let file = sys.open_in(directory, name, flags).ok()?;
+        let file = match sys.open_in(directory, name, flags) {
+            Err(errno) if is_gone(errno) => return Ok(None),
+            file => file?,
+        };
         let mut bytes = vec![0; LABEL_MAX];
-        let len = sys.read_at(&file, &mut bytes, 0).ok()?;
-        Some((Self::decode(&bytes[..len])?, file))
+        let len = sys.read_at(&file, &mut bytes, 0)?;
+        Ok(Self::decode(&bytes[..len]).map(|label| (label, file)))
     }
 }
 

@@ -18,7 +18,7 @@ use std::time::{Duration, Instant};
 use tracing::info;
 
 use super::blocks::Blocks;
-use super::partial_files::{Body, Found, Old, Partial, PartialFiles};
+use super::partial_files::{Body, Found, Old, Partial, PartialFiles, Useless};
 use super::partial_label::Label;
 use super::staging::LocalStaged;
 use super::staging_area::Keeper;
@@ -129,11 +129,10 @@ impl Partials {
     /// Whether something is there that can be gone on with, and how many bytes it takes on
     /// the disk. What is of something else goes, if nobody receives it.
     pub(super) fn stands(&self, of: &Partial) -> Option<u64> {
-        if let Ok(bytes) = self.files.stands(of) {
-            return bytes;
-        }
-        self.remove_unused(of);
-        None
+        self.files.stands(of).unwrap_or_else(|Useless| {
+            self.remove_unused(of);
+            None
+        })
     }
 
     /// Removes what there is, if nobody receives it.
@@ -183,14 +182,17 @@ impl Partials {
             let now = self.files.version(&resting.body, of);
             if resting.of == *of && now.is_some() {
                 let is_believed = now == resting.left && resting.since.elapsed() < BELIEVED;
-                let found = || self.files.blocks_of(&resting.body, &of.label).ok();
-                if let Some(blocks) = is_believed.then_some(resting.blocks).or_else(found) {
-                    return Ok(Some(Taken {
-                        directory: resting.directory,
-                        body: resting.body,
-                        blocks: Some(blocks),
-                    }));
-                }
+                let blocks = if is_believed {
+                    Ok(resting.blocks)
+                } else {
+                    self.files.blocks_of(&resting.body, &of.label)
+                };
+                // One that cannot be read now is kept for whoever comes back once more.
+                return Ok(blocks.ok().map(|blocks| Taken {
+                    directory: resting.directory,
+                    body: resting.body,
+                    blocks: Some(blocks),
+                }));
             }
             self.files.end(&resting.directory, &of.name, true);
         }

@@ -124,13 +124,9 @@ pub(super) fn check(tree: &Held) -> Result<(), Error> {
 /// Removes what jobs that did not end well left behind and cannot go on with. What is
 /// locked is alive.
 pub(super) fn sweep(tree: &Held) {
-    let Ok(ours) = tree.sys.open_in(&tree.root, RESERVED, DIRECTORY) else {
+    let Some(ours) = find_ours(tree) else {
         return;
     };
-    // What is not ours is refused when it is to be used, and not touched before.
-    if !is_private(tree, &ours).unwrap_or(false) {
-        return;
-    }
     for name in names(tree, &ours) {
         if name == PARTIAL || name == NODES {
             continue;
@@ -144,6 +140,13 @@ pub(super) fn sweep(tree: &Held) {
         }
     }
     let _ = tree.sys.remove_dir(&tree.root, RESERVED);
+}
+
+/// Opens `.haul` where it is there. What has its name and is not ours is refused when it is to be
+/// used, and not touched before.
+pub(super) fn find_ours(tree: &Held) -> Option<OwnedFd> {
+    let ours = tree.sys.open_in(&tree.root, RESERVED, DIRECTORY).ok()?;
+    is_private(tree, &ours).unwrap_or(false).then_some(ours)
 }
 
 /// Opens `.haul`, making it where it is not there.
@@ -168,7 +171,7 @@ pub(super) fn open_ours(tree: &Held) -> Result<OwnedFd, Error> {
 }
 
 /// Whether a directory is this user's, and nobody else can enter it.
-pub(super) fn is_private(tree: &Held, directory: &OwnedFd) -> Result<bool, Errno> {
+fn is_private(tree: &Held, directory: &OwnedFd) -> Result<bool, Errno> {
     let stat = tree.sys.stat(directory)?;
     Ok(stat.st_uid == rustix::process::geteuid().as_raw()
         && Mode::masked(stat.st_mode).is_private()
@@ -191,10 +194,13 @@ pub(super) fn failed(tree: &Held, action: Action, errno: Errno) -> Error {
     }
 }
 
-/// Removes the files of a staging directory as far as that goes.
+/// Removes what is in a staging directory, as far as that goes: files, and directories that were
+/// made for a moment.
 fn empty(tree: &Held, directory: &OwnedFd) {
     for name in names(tree, directory) {
-        let _ = tree.sys.unlink(directory, &name);
+        if tree.sys.unlink(directory, &name).is_err() {
+            let _ = tree.sys.remove_dir(directory, &name);
+        }
     }
 }
 

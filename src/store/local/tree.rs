@@ -351,6 +351,15 @@ pub(super) fn mtime_of(stat: &Stat) -> Mtime {
     Mtime::new(stat.st_mtime, stat.st_mtime_nsec as u32).unwrap_or_default()
 }
 
+/// Whether what could not be opened is gone, or something else has its name. Anything else may
+/// pass.
+pub(super) fn is_gone(errno: Errno) -> bool {
+    matches!(
+        errno,
+        Errno::NOENT | Errno::LOOP | Errno::ISDIR | Errno::NXIO
+    )
+}
+
 pub(super) fn file_type(stat: &Stat) -> FileType {
     FileType::from_raw_mode(stat.st_mode)
 }
