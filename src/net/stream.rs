@@ -2,8 +2,8 @@
 //!
 //! A timeout for each read is no defence against a peer that sends one byte just
 //! before it expires, so a wait has two bounds: how long nothing may come, and
-//! when all of it must have come. The deadlines lie beneath the transport's own
-//! framing, so that later a peer cannot stall inside an encrypted record either.
+//! when all of it must have come. A transport waits no longer at a time than it is
+//! told, so that a peer cannot stall inside an encrypted record either.
 
 use std::fmt;
 use std::io::{self, ErrorKind, IoSlice, Read, Write};
@@ -13,7 +13,7 @@ use super::keys::PublicKey;
 use super::silence::Silence;
 use crate::fault::{Call, Fault};
 
-/// Longest single wait in the system, so that a deadline that moves closer is seen.
+/// Longest single wait in the system, so that a peer that left while it was written to is seen.
 const TICK: Duration = Duration::from_secs(1);
 
 /// What a peer was expected to do when its time ran out.
@@ -42,7 +42,8 @@ pub trait Transport: Send {
     ///
     /// # Errors
     ///
-    /// `WouldBlock` or `TimedOut` when there was no room, or whatever failed.
+    /// `WouldBlock` or `TimedOut` when there was no room, `Interrupted` when there was some,
+    /// and the same bytes are to be given again, or whatever failed.
     fn write(&mut self, slices: &[IoSlice<'_>], wait: Duration) -> io::Result<usize>;
 
     /// Whether a read would return at once, with bytes, the end or an error.

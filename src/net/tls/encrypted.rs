@@ -109,17 +109,27 @@ impl Encrypted {
         Ok(())
     }
 
-    /// Sends what waits to be sent.
-    fn flush(&mut self, wait: Duration) -> io::Result<()> {
+    /// Sends some of what waits to be sent, and says whether that was all.
+    fn send(&mut self, wait: Duration) -> io::Result<bool> {
         let State::Records(session) = &mut self.state else {
-            return Ok(());
+            return Ok(true);
         };
-        let mut out = Outgoing {
-            socket: &mut self.socket,
-            wait,
-        };
-        while session.wants_write() {
-            session.write_tls(&mut out)?;
+        if session.wants_write() {
+            session.write_tls(&mut Outgoing {
+                socket: &mut self.socket,
+                wait,
+            })?;
+        }
+        Ok(!session.wants_write())
+    }
+
+    /// Sends all that waits to be sent, however little of it goes at a time.
+    fn flush(&mut self, wait: Duration) -> io::Result<()> {
+        let until = Instant::now() + wait;
+        while !self.send(wait)? {
+            if Instant::now() >= until {
+                return Err(ErrorKind::WouldBlock.into());
+            }
         }
         Ok(())
     }
@@ -157,6 +167,7 @@ impl Encrypted {
 
 impl Transport for Encrypted {
     fn read(&mut self, into: &mut [u8], wait: Duration) -> io::Result<usize> {
+        let mut has_waited = false;
         loop {
             match &mut self.state {
                 State::Clear if !self.incoming.is_empty() => return self.incoming.read(into),
@@ -166,7 +177,9 @@ impl Transport for Encrypted {
                     self.decide(&side, wait)?;
                 }
                 State::Records(session) => match session.reader().read(into) {
-                    Err(error) if error.kind() == ErrorKind::WouldBlock => {
+                    // Of a record that comes byte by byte each would be worth another wait.
+                    Err(error) if error.kind() == ErrorKind::WouldBlock && !has_waited => {
+                        has_waited = true;
                         self.flush(wait)?;
                         self.pull(wait)?;
                     }
@@ -177,6 +190,7 @@ impl Transport for Encrypted {
     }
 
     fn write(&mut self, slices: &[IoSlice<'_>], wait: Duration) -> io::Result<usize> {
+        let until = Instant::now() + wait;
         loop {
             match &mut self.state {
                 State::Clear => return self.socket.write(slices, wait),
@@ -184,16 +198,23 @@ impl Transport for Encrypted {
                 // for its first byte here would give it more time than to open has.
                 State::Expecting(_) | State::Over => return Err(ErrorKind::BrokenPipe.into()),
                 State::Records(session) => {
-                    // After a wait that ran out the same bytes are given again.
+                    // After a wait that ran out, or had part of them, the same bytes are given again.
                     if self.taken == 0 {
                         self.taken = session.writer().write_vectored(slices)?;
                     }
-                    self.flush(wait)?;
                     if self.taken > 0 {
-                        return Ok(std::mem::take(&mut self.taken));
+                        return match self.send(wait)? {
+                            true => Ok(std::mem::take(&mut self.taken)),
+                            // Some has gone: the other side was not silent.
+                            false => Err(ErrorKind::Interrupted.into()),
+                        };
                     }
                     // Nothing more is taken before the handshake is made.
+                    self.flush(wait)?;
                     self.pull(wait)?;
+                    if Instant::now() >= until {
+                        return Err(ErrorKind::WouldBlock.into());
+                    }
                 }
             }
         }

@@ -3,11 +3,14 @@
 use super::*;
 use crate::fault::Fault;
 use crate::net::plain::Plain;
-use crate::net::stream::Stream;
+use crate::net::stream::{Phase, Stream};
+use socket2::SockRef;
 use std::io::{ErrorKind, Read, Write};
+use std::iter;
 use std::net::{TcpListener, TcpStream};
+use std::sync::mpsc;
 use std::thread;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 const GENEROUS: Duration = Duration::from_secs(30);
 
@@ -149,6 +152,74 @@ fn a_record_that_comes_byte_by_byte_is_awaited_to_its_end() {
     far.rest().unwrap();
     let error = far.read(&mut [0; 1]).unwrap_err();
     assert_eq!(error.kind(), ErrorKind::UnexpectedEof);
+}
+
+/// A connection of which little is on its way at a time, and a server that has opened it.
+fn narrow() -> (Stream, Stream) {
+    let server = key();
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let far = TcpStream::connect(listener.local_addr().unwrap()).unwrap();
+    let near = listener.accept().unwrap().0;
+    SockRef::from(&near).set_send_buffer_size(4 << 10).unwrap();
+    SockRef::from(&far).set_recv_buffer_size(4 << 10).unwrap();
+    let near = Plain::new(near).unwrap();
+    let near = Encrypted::accept(near, &ServerSide::new(&server).unwrap());
+    let side = ClientSide::new(&key(), Expected::Key(server.public())).unwrap();
+    let far = Encrypted::connect(Plain::new(far).unwrap(), &side).unwrap();
+    let (mut near, mut far) = (stream(near), stream(far));
+    let opened = thread::spawn(move || {
+        near.read_exact(&mut [0; 1]).unwrap();
+        near.write_all(b"y").unwrap();
+        near
+    });
+    far.write_all(b"x").unwrap();
+    far.read_exact(&mut [0; 1]).unwrap();
+    (opened.join().unwrap(), far)
+}
+
+/// Reads a little whenever a moment has passed, until the other side is gone.
+fn sip(mut far: Stream) {
+    let (_never, moment) = mpsc::channel::<()>();
+    let moment = || moment.recv_timeout(Duration::from_millis(20));
+    while moment().is_err() && far.read(&mut [0; 1 << 12]).is_ok_and(|read| read > 0) {}
+}
+
+#[test]
+fn a_peer_that_reads_a_little_at_a_time_has_the_time_of_all_and_no_more() {
+    let (mut near, far) = narrow();
+    let far = thread::spawn(move || sip(far));
+    near.allow_write(GENEROUS, Duration::from_secs(1));
+    let began = Instant::now();
+    let error = near.write_all(&noise(64 << 20)).unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::TimedOut);
+    let took = began.elapsed();
+    assert!(took < Duration::from_millis(2500), "it took {took:?}");
+    drop(near);
+    far.join().unwrap();
+}
+
+#[test]
+fn a_record_that_comes_byte_by_byte_has_the_time_of_all_and_no_more() {
+    let (near, mut far) = sockets();
+    let side = ServerSide::new(&key()).unwrap();
+    let mut near = stream(Encrypted::accept(near, &side));
+    near.expect(Phase::Opening, Duration::from_millis(300));
+    let (ended, moment) = mpsc::channel();
+    let dripping = thread::spawn(move || {
+        // The head of a record of 8 KiB, and what might be in it.
+        let head = [22, 3, 1, 0x20, 0];
+        for byte in head.into_iter().chain(iter::repeat_n(0, 500)) {
+            far.write_all(&[byte]).unwrap();
+            if moment.recv_timeout(Duration::from_millis(20)).is_ok() {
+                return true;
+            }
+        }
+        false
+    });
+    let error = near.read(&mut [0; 1]).unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::TimedOut);
+    ended.send(()).unwrap();
+    assert!(dripping.join().unwrap(), "it ended while bytes still came");
 }
 
 #[test]
