@@ -1,8 +1,7 @@
 //! Requests that put files into the store.
 
+use crate::store::Replaced;
 use std::mem;
-use std::os::fd::OwnedFd;
-use std::sync::Arc;
 use std::time::Instant;
 
 use tracing::info;
@@ -147,7 +146,7 @@ pub(super) fn commit<S: Store>(session: &mut Session<'_, S>, commit: &Commit) ->
 
 /// Lets go of the files that were replaced: those that nobody else has open give their space
 /// back, and a large one takes a while for it.
-fn let_go(link: &mut Link, replaced: Vec<Arc<OwnedFd>>) -> Result<(), Error> {
+fn let_go(link: &mut Link, replaced: Vec<Replaced>) -> Result<(), Error> {
     if replaced.is_empty() {
         return Ok(());
     }

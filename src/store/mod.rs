@@ -10,13 +10,12 @@ pub mod local;
 
 use std::fmt;
 use std::ops::Range;
-use std::os::fd::OwnedFd;
 use std::sync::Arc;
 use std::time::Duration;
 
 pub use changes::{Changes, Parents, Removal};
 pub use error::{Action, Error};
-pub use local::{Limits, LocalStore, Tree};
+pub use local::{Limits, LocalStore, Replaced, Tree};
 
 use crate::content::{BlockSize, Checksum, Node, Verified};
 use crate::entry::{Cursor, Entry, Touched, Version};
@@ -392,5 +391,5 @@ pub struct Published {
     pub aside: Option<Aside>,
     /// The file that had the name, if it was held open. It is gone once this is dropped, and
     /// that takes a while where it was large: whoever waits for an answer can have it before.
-    pub replaced: Option<Arc<OwnedFd>>,
+    pub replaced: Option<Replaced>,
 }

@@ -4,7 +4,7 @@
 use std::fs::{self, File, OpenOptions};
 use std::io;
 use std::os::unix::fs::{FileExt, MetadataExt};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::mpsc::{self, RecvTimeoutError};
 use std::sync::{Arc, Mutex};
 use std::thread;
@@ -15,8 +15,9 @@ use haul::content::{merge, node_of, verify};
 use haul::fault::{Call, Fault};
 use haul::offer::{Compare, Offering, OnExisting};
 use haul::store::local::LocalStaged;
-use haul::store::{Claim, Durability, LocalStore, Published, Staged, Store};
+use haul::store::{Claim, Durability, Limits, LocalStore, Published, Staged, Store};
 use haul::wire::message::Range;
+use rustix::fs::fstat;
 
 use crate::broken_off::{BLOCKS, Client, LEN, bytes, config, nodes, spared, x};
 use crate::landscape::set_time;
@@ -391,9 +392,72 @@ fn what_was_replaced_is_there_until_whoever_waits_can_have_an_answer() {
     put_block(&staged, 2);
     let replaced = publishes(&store, staged).replaced.unwrap();
     // Nobody else holds it: with this it is gone.
-    let replaced = File::from(Arc::into_inner(replaced).unwrap());
-    let there = replaced.metadata().unwrap();
-    assert_eq!((there.ino(), there.nlink()), (was, 0));
+    assert_eq!(fstat(&replaced).unwrap().st_ino, was);
+    let is_it = |file: &File| file.metadata().unwrap().ino() == was;
+    let held = || beneath(dir.path()).filter(is_it);
+    assert_eq!(held().count(), 1);
+    drop(replaced);
+    assert_eq!(held().count(), 0);
+}
+
+/// The files beneath a directory that this process has open.
+fn beneath(dir: &Path) -> impl Iterator<Item = File> {
+    let all = fs::read_dir("/proc/self/fd").unwrap().flatten();
+    let is_beneath = move |at: &PathBuf| fs::read_link(at).is_ok_and(|to| to.starts_with(dir));
+    let paths = all.map(|file| file.path()).filter(is_beneath);
+    paths.filter_map(|at| File::open(at).ok())
+}
+
+/// A small file in the place of a large one, which was never read.
+fn in_the_place_of_a_large_one(store: &LocalStore) -> Published {
+    let large = File::create(store.path().join("small")).unwrap();
+    large.set_len(64 << 20).unwrap();
+    let offering = Offering {
+        entry: entry("small", b"small"),
+        base: 0,
+    };
+    let terms = OnExisting::Replace.into();
+    let staged = store.stage(&[offering], terms).remove(0).unwrap();
+    let (of, block) = (cut(b"small"), cut(b"small").index(0).unwrap());
+    let node = node_of(of, block, b"small");
+    staged
+        .put(verify(of, block, node, b"small").unwrap())
+        .unwrap();
+    let claim = Claim {
+        whole: merge(&[node]),
+        second: None,
+    };
+    store.commit(vec![(staged, claim)]).remove(0).unwrap()
+}
+
+#[test]
+fn an_offer_waits_for_the_space_of_what_was_replaced_a_moment_ago() {
+    let dir = tempfile::tempdir().unwrap();
+    let store = LocalStore::serve(dir.path(), Durability::Batch, Fault::default()).unwrap();
+    let replaced = in_the_place_of_a_large_one(&store).replaced;
+    assert!(replaced.is_some(), "it is large");
+    // There is none, whatever goes.
+    store.limit(Limits {
+        min_free: u64::MAX,
+        ..Limits::default()
+    });
+    let (answer, answered) = mpsc::channel();
+    thread::scope(|scope| {
+        let store = &store;
+        scope.spawn(move || {
+            let offering = Offering {
+                entry: entry("another", b"another"),
+                base: 0,
+            };
+            let staged = store.stage(&[offering], OnExisting::Refuse.into());
+            answer
+                .send(staged.into_iter().all(|one| one.is_err()))
+                .unwrap();
+        });
+        assert_eq!(answered.recv_timeout(SOON), Err(RecvTimeoutError::Timeout));
+        drop(replaced);
+        assert_eq!(answered.recv_timeout(PATIENCE), Ok(true));
+    });
 }
 
 #[test]

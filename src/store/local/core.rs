@@ -5,6 +5,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use super::flush::SharedPoint;
 use super::kept_nodes::NodeFiles;
+use super::leaving::Leaving;
 use super::made::Made;
 use super::partials::Partials;
 use super::room::Room;
@@ -52,6 +53,7 @@ pub(super) struct Core {
     pub(super) under_way: UnderWay,
     pub(super) made: Made,
     pub(super) room: Room,
+    pub(super) leaving: Arc<Leaving>,
     pub(super) nodes: NodeFiles,
     pub(super) publishing: Mutex<()>,
     pub(super) key: [u8; 32],
@@ -88,6 +90,7 @@ impl Core {
             under_way: UnderWay::default(),
             made: Made::default(),
             room: Room::default(),
+            leaving: Arc::default(),
             publishing: Mutex::new(()),
             key,
             _served: served,

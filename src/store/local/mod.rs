@@ -16,6 +16,7 @@ mod flush;
 mod hidden;
 mod judging;
 mod kept_nodes;
+mod leaving;
 mod made;
 mod named;
 mod offering;
@@ -45,6 +46,7 @@ use std::time::Duration;
 
 use rustix::io::Errno;
 
+pub use leaving::Replaced;
 pub use room::Limits;
 pub use staging::LocalStaged;
 pub use tree::{LocalReader, Tree};

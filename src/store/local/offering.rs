@@ -136,6 +136,12 @@ impl LocalStore {
             let space = self.shared.tree.sys.space(&area.directory)?;
             Ok(Space::of(&space))
         };
+        let sum = wanted
+            .iter()
+            .fold(0, |sum: u64, one| sum.saturating_add(*one));
+        // What was replaced a moment ago may still be giving its space back.
+        let is_short = || look().is_ok_and(|space| !self.shared.room.has(space, sum));
+        self.shared.leaving.wait_while(is_short);
         let make = |short| match self.shared.keeper {
             Keeper::Server => self.shared.partials.make_room(short, &offered),
             Keeper::Job(_) => 0,

@@ -31,6 +31,9 @@ use crate::path::RemotePath;
 use crate::store::error::{Action, Error};
 use crate::store::{Aside, Claim, Durability, Published, Staged, Standing};
 
+/// Bytes from which on it takes a while until a file is gone.
+const LARGE: u64 = 16 << 20;
+
 /// How often a directory that its owner may not write to is opened for one name.
 const ATTEMPTS: usize = 16;
 
@@ -102,7 +105,10 @@ pub(super) fn commit(
             Published {
                 checksum: entry.sealed.checksum,
                 aside,
-                replaced: entry.staged.has_replaced(),
+                replaced: entry
+                    .staged
+                    .has_replaced()
+                    .map(|file| shared.leaving.expect(file)),
             }
         }));
         relying.push(entry);
@@ -240,6 +246,10 @@ fn give_name(shared: &Shared, ready: &Ready, directory: &OwnedFd) -> Result<(), 
     let renamed = match may_replace(sys, to, &ready.staged) {
         Ok(Some(stat)) => {
             lost = shared.nodes_of(to, &stat);
+            if size_of(&stat) >= LARGE {
+                // Held, it gives its space back once nobody waits any more.
+                ready.staged.replaced();
+            }
             sys.publish_over(from, to)
         }
         Ok(None) => sys.publish_new(from, to),

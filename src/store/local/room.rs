@@ -60,6 +60,13 @@ impl Room {
         *self.limits.lock().unwrap_or_else(PoisonError::into_inner) = limits;
     }
 
+    /// Whether a disk has so much beside what is spoken for.
+    pub(super) fn has(&self, space: Space, wanted: u64) -> bool {
+        let promised = *self.promised.lock().unwrap_or_else(PoisonError::into_inner);
+        let taken = promised.saturating_add(self.limits().min_free);
+        space.free.saturating_sub(taken) >= wanted
+    }
+
     /// Promises so many bytes to each, where there are so many, one after the other: what
     /// finds none leaves it to the next. `look` says what the disk has; `make` is asked to
     /// free what one is short of, and says how much it did.
