@@ -14,6 +14,7 @@ use rustix::io::Errno;
 
 use super::Shared;
 use super::checksum_record::Record;
+use super::directories::is_beneath;
 use super::drop_box::DropBox;
 use super::sys::{DIRECTORY, Sys};
 use super::tree::file_type;
@@ -106,7 +107,8 @@ pub(super) fn rename(shared: &Shared, from: &RemotePath, to: &RemotePath) -> Res
     let stat = sys
         .stat_in(&source, from.name())
         .map_err(|errno| Error::system(Action::Look, from, errno))?;
-    if file_type(&stat) == FileType::Directory && is_inside(to, from) {
+    // No link is followed on the way to either, so their spelling decides.
+    if file_type(&stat) == FileType::Directory && is_beneath(to, Some(from)) {
         return Err(Error::IntoItself {
             from: from.clone(),
             to: to.clone(),
@@ -179,14 +181,6 @@ fn remove_directory(
         }
         (Err(errno), _) => Err(Error::system(Action::Remove, path, errno)),
     }
-}
-
-/// Whether `path` is beneath `directory`. No link is followed on the way to either,
-/// so their spelling decides.
-fn is_inside(path: &RemotePath, directory: &RemotePath) -> bool {
-    path.as_str()
-        .strip_prefix(directory.as_str())
-        .is_some_and(|rest| rest.starts_with('/'))
 }
 
 fn is_directory(shared: &Shared, path: &RemotePath) -> Result<bool, Error> {

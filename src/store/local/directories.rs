@@ -15,7 +15,6 @@ use rustix::io::Errno;
 use super::Shared;
 use super::flush::FlushPoint;
 use super::sys::DIRECTORY;
-use super::tree::Held;
 use crate::entry::Mode;
 use crate::identity::Identity;
 use crate::path::RemotePath;
@@ -32,7 +31,6 @@ const HELD_MAX: usize = 64;
 /// The directories that a batch publishes into.
 pub(super) struct Directories<'s> {
     shared: &'s Shared,
-    tree: &'s Held,
     /// For whom they are made.
     by: &'s Identity,
     held: HashMap<Option<RemotePath>, Receiving>,
@@ -55,12 +53,11 @@ struct Receiving {
 impl<'s> Directories<'s> {
     /// For a batch that has changed nothing yet.
     pub(super) fn new(shared: &'s Shared, by: &'s Identity) -> Self {
-        let tree = &*shared.tree;
+        let tree = &shared.tree;
         let trusted = shared.reporting && shared.durability == Durability::Batch;
         let point = trusted.then(|| FlushPoint::on(&tree.sys, &tree.root));
         Self {
             shared,
-            tree,
             by,
             held: HashMap::new(),
             made: Vec::new(),
@@ -105,11 +102,12 @@ impl<'s> Directories<'s> {
             return Ok(Arc::clone(directory));
         }
         let name = at.map_or(".".as_ref(), RemotePath::as_path);
-        self.open_in(&self.tree.root, name, path).map(Arc::new)
+        self.open_in(&self.shared.tree.root, name, path)
+            .map(Arc::new)
     }
 
     fn open_in(&self, within: &OwnedFd, name: &Path, path: &RemotePath) -> Result<OwnedFd, Error> {
-        let opened = self.tree.sys.open_beneath(within, name, DIRECTORY);
+        let opened = self.shared.tree.sys.open_beneath(within, name, DIRECTORY);
         opened.map_err(|errno| match errno {
             Errno::NOTDIR => Error::Occupied(path.clone()),
             errno => Error::system(Action::Open, path, errno),
@@ -189,7 +187,7 @@ impl<'s> Directories<'s> {
         }
         let opened = self.open_in(directory, Path::new(name), path)?;
         if is_new {
-            let stat = self.tree.sys.stat(&opened);
+            let stat = self.shared.tree.sys.stat(&opened);
             let stat = stat.map_err(|errno| Error::system(Action::MakeDir, path, errno))?;
             self.shared.made.note(&stat, self.by);
         }
@@ -202,7 +200,7 @@ impl<'s> Directories<'s> {
         name: &str,
         mode: Mode,
     ) -> Result<(), Errno> {
-        let sys = &self.tree.sys;
+        let sys = &self.shared.tree.sys;
         match sys.make_dir(directory, name, mode) {
             Err(Errno::ACCESS) if self.unlock(above, directory) => {
                 sys.make_dir(directory, name, mode)
@@ -214,7 +212,7 @@ impl<'s> Directories<'s> {
     /// Lets the owner write to a directory of theirs until the next flush. `false`
     /// where that is not what keeps them from it.
     pub(super) fn unlock(&mut self, at: Option<&RemotePath>, directory: &OwnedFd) -> bool {
-        let sys = &self.tree.sys;
+        let sys = &self.shared.tree.sys;
         let Ok(stat) = sys.stat(directory) else {
             return false;
         };
@@ -245,22 +243,18 @@ impl<'s> Directories<'s> {
     pub(super) fn take_back(&self) {
         for path in self.made.iter().rev() {
             if let Ok(above) = self.open(path.parent().as_ref(), path) {
-                let _ = self.tree.sys.remove_dir(&above, path.name());
+                let _ = self.shared.tree.sys.remove_dir(&above, path.name());
             }
         }
     }
 
     /// Flushes and lets go of all. `failed` hears of each whose flush failed: what is
     /// in it, and beneath it, is in place, but not to be called stored.
-    pub(super) fn flush(
-        &mut self,
-        shared: &Shared,
-        mut failed: impl FnMut(Option<&RemotePath>, Errno),
-    ) {
-        let sys = &self.tree.sys;
+    pub(super) fn flush(&mut self, mut failed: impl FnMut(Option<&RemotePath>, Errno)) {
+        let sys = &self.shared.tree.sys;
         let point = self.point.as_ref().filter(|_| self.held.len() >= MANY);
         let each = match point {
-            None => shared.durability,
+            None => self.shared.durability,
             Some(_) => Durability::None,
         };
         let mut relying = Vec::new();
@@ -270,7 +264,7 @@ impl<'s> Directories<'s> {
                 Ok(&**directory)
             } else if receiving.restore.is_some() || each == Durability::Batch {
                 let name = at.as_ref().map_or(".".as_ref(), RemotePath::as_path);
-                opened = sys.open_beneath(&self.tree.root, name, DIRECTORY);
+                opened = sys.open_beneath(&self.shared.tree.root, name, DIRECTORY);
                 opened.as_ref().map_err(|errno| *errno)
             } else {
                 relying.push(at);

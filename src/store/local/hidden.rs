@@ -18,15 +18,12 @@ use rustix::path::Arg;
 
 use super::LocalStore;
 use super::sys::Sys;
-use super::tree::Held;
+use super::tree::{Held, Inode, inode_of};
 use crate::fault::Fault;
 use crate::store::Durability;
 use crate::store::error::{Action, Error};
 
 type Result<T> = std::result::Result<T, Errno>;
-
-/// What tells a directory or file from all others on this machine.
-type Identity = (u64, u64);
 
 /// Only to look things up from.
 const HELD: OFlags = OFlags::PATH.union(OFlags::DIRECTORY).union(OFlags::CLOEXEC);
@@ -38,10 +35,10 @@ pub(super) struct Hidden(Arc<[Place]>);
 #[derive(Debug)]
 struct Place {
     within: OwnedFd,
-    identity: Identity,
+    inode: Inode,
     name: Box<[u8]>,
     /// Which directory is there; files are replaced by new ones too often to be known so.
-    directory: Option<Identity>,
+    directory: Option<Inode>,
 }
 
 impl LocalStore {
@@ -87,9 +84,9 @@ impl Hidden {
 
     /// Whether what has this name in this directory is hidden. `there` is what has it.
     pub(super) fn hides(&self, within: &Stat, name: &OsStr, there: Option<&Stat>) -> bool {
-        let (within, there) = (identity(within), there.map(identity));
+        let (within, there) = (inode_of(within), there.map(inode_of));
         self.0.iter().any(|place| {
-            let is_at = place.identity == within && *place.name == *name.as_bytes();
+            let is_at = place.inode == within && *place.name == *name.as_bytes();
             is_at || (place.directory.is_some() && place.directory == there)
         })
     }
@@ -117,7 +114,7 @@ impl Hidden {
             return Ok(());
         };
         for place in self.0.iter() {
-            if is_above(identity(&moved), place)? {
+            if is_above(inode_of(&moved), place)? {
                 return Err(Errno::BUSY);
             }
         }
@@ -134,10 +131,10 @@ impl Place {
         let there = look(&within, name)?;
         let directory = there.filter(|stat| fs::FileType::from_raw_mode(stat.st_mode).is_dir());
         Ok(Self {
-            identity: identity(&fs::fstat(&within)?),
+            inode: inode_of(&fs::fstat(&within)?),
             within,
             name: name.as_bytes().into(),
-            directory: directory.as_ref().map(identity),
+            directory: directory.as_ref().map(inode_of),
         })
     }
 }
@@ -152,12 +149,12 @@ fn look(directory: impl AsFd, name: impl Arg) -> Result<Option<Stat>> {
 }
 
 /// Whether a directory is one of those above a place, where that is now.
-fn is_above(directory: Identity, place: &Place) -> Result<bool> {
-    let mut below: Option<Identity> = None;
+fn is_above(directory: Inode, place: &Place) -> Result<bool> {
+    let mut below: Option<Inode> = None;
     let mut held: Option<OwnedFd> = None;
     loop {
         let at = held.as_ref().unwrap_or(&place.within);
-        let here = identity(&fs::fstat(at)?);
+        let here = inode_of(&fs::fstat(at)?);
         if here == directory {
             return Ok(true);
         }
@@ -168,10 +165,6 @@ fn is_above(directory: Identity, place: &Place) -> Result<bool> {
         below = Some(here);
         held = Some(fs::openat(at, "..", HELD, Mode::empty())?);
     }
-}
-
-fn identity(stat: &Stat) -> Identity {
-    (stat.st_dev, stat.st_ino)
 }
 
 #[cfg(test)]

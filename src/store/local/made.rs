@@ -9,14 +9,15 @@ use std::sync::{Mutex, PoisonError};
 
 use rustix::fs::Stat;
 
+use super::tree::{Inode, inode_of};
 use crate::identity::Identity;
 
 /// Directories that are kept in mind, in at most some 8 MiB: those that are forgotten keep
 /// the usual mode.
 const MOST: usize = 1 << 16;
 
-/// A directory's device and number, and for whom it was made.
-type Key = (u64, u64, Identity);
+/// A directory, and for whom it was made.
+type Key = (Inode, Identity);
 
 /// What was made lately.
 #[derive(Debug, Default)]
@@ -49,7 +50,7 @@ impl Made {
 }
 
 fn key(stat: &Stat, by: &Identity) -> Key {
-    (stat.st_dev, stat.st_ino, by.clone())
+    (inode_of(stat), by.clone())
 }
 
 #[cfg(test)]

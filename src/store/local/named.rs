@@ -9,18 +9,15 @@ use std::sync::Arc;
 
 use rustix::io::Errno;
 
-use super::tree::Held;
+use super::tree::{Held, Inode, inode_of};
 use crate::fault::Fault;
 use crate::store::error::{Action, Error};
-
-/// What tells a directory from all others on this machine.
-type Identity = (u64, u64);
 
 /// A directory's name, and which one it is.
 #[derive(Debug)]
 pub(super) struct Named {
     pub(super) path: PathBuf,
-    identity: Identity,
+    inode: Inode,
     fault: Fault,
 }
 
@@ -29,7 +26,7 @@ impl Named {
         let held = Held::open(path, fault.clone())?;
         Ok(Self {
             path: path.to_owned(),
-            identity: identity(&held)?,
+            inode: inode(&held)?,
             fault,
         })
     }
@@ -41,17 +38,17 @@ impl Named {
     /// [`Error::Root`], also where the name is another directory's by now.
     pub(super) fn hold(&self) -> Result<Arc<Held>, Error> {
         let held = Held::open(&self.path, self.fault.clone())?;
-        if identity(&held)? == self.identity {
+        if inode(&held)? == self.inode {
             return Ok(held);
         }
         Err(failed(&held, Action::Open, Errno::STALE))
     }
 }
 
-fn identity(held: &Held) -> Result<Identity, Error> {
+fn inode(held: &Held) -> Result<Inode, Error> {
     let stat = held.sys.stat(&held.root);
     let stat = stat.map_err(|errno| failed(held, Action::Look, errno))?;
-    Ok((stat.st_dev, stat.st_ino))
+    Ok(inode_of(&stat))
 }
 
 fn failed(held: &Held, action: Action, errno: Errno) -> Error {

@@ -113,13 +113,13 @@ pub(super) fn commit(
         }));
         relying.push(entry);
         if directories.are_many() {
-            flush_names(shared, &mut directories, &mut relying, &mut results);
+            flush_names(&mut directories, &mut relying, &mut results);
         }
     }
     if results.iter().any(|result| matches!(result, Some(Err(_)))) {
         directories.take_back();
     }
-    flush_names(shared, &mut directories, &mut relying, &mut results);
+    flush_names(&mut directories, &mut relying, &mut results);
     results
         .into_iter()
         .map(|result| result.unwrap_or(Err(Error::NoStaging)))
@@ -150,12 +150,11 @@ fn flush_data(shared: &Shared, ready: &[Ready]) -> Result<(), Errno> {
 /// Flushes the directories. What relies on one that could not be flushed is in place,
 /// but is not called stored.
 fn flush_names(
-    shared: &Shared,
     directories: &mut Directories<'_>,
     relying: &mut Vec<Ready>,
     results: &mut [Option<Result<Published, Error>>],
 ) {
-    directories.flush(shared, |at, errno| {
+    directories.flush(|at, errno| {
         for entry in relying.iter() {
             let asked = &entry.staged.entry().path;
             let path = entry.aside.as_ref().map_or(asked, |aside| &aside.stored);

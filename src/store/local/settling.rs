@@ -45,7 +45,7 @@ pub(super) fn each(
         results.push(what(&mut held, at));
         if held.are_many() || results.len() == paths.len() {
             let told = paths[since..].iter().zip(&mut results[since..]);
-            let_go(shared, &mut held, first(), told);
+            let_go(&mut held, first(), told);
             since = results.len();
         }
     }
@@ -75,7 +75,6 @@ fn set(
 
 /// Flushes the directories and the names above them.
 fn let_go<'d>(
-    shared: &Shared,
     held: &mut Directories<'_>,
     first: Result<(), Errno>,
     told: impl Iterator<Item = (&'d &'d RemotePath, &'d mut Result<Option<Aside>, Error>)>,
@@ -98,5 +97,5 @@ fn let_go<'d>(
         // All are beneath the root.
         failed(None, errno);
     }
-    held.flush(shared, failed);
+    held.flush(failed);
 }

@@ -360,6 +360,13 @@ pub(super) fn is_gone(errno: Errno) -> bool {
     )
 }
 
+/// Which thing it is, whatever its name: its device and its number there.
+pub(super) type Inode = (u64, u64);
+
+pub(super) fn inode_of(stat: &Stat) -> Inode {
+    (stat.st_dev, stat.st_ino)
+}
+
 pub(super) fn file_type(stat: &Stat) -> FileType {
     FileType::from_raw_mode(stat.st_mode)
 }

@@ -13,11 +13,11 @@ use std::os::fd::OwnedFd;
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 
-use rustix::fs::{FileType, Stat};
+use rustix::fs::FileType;
 use rustix::io::Errno;
 
 use super::sys::{DIRECTORY, Sys};
-use super::tree::file_type;
+use super::tree::{Inode, file_type, inode_of};
 use crate::path::{RESERVED, RemotePath};
 use crate::store::error::{Error, Obstacle};
 
@@ -64,7 +64,7 @@ struct Removing<'s> {
 /// One directory on the way down.
 struct Level {
     name: CString,
-    identity: Identity,
+    inode: Inode,
     /// Directories in it that are still to be removed, last first.
     names: Vec<CString>,
     /// The last name of this reading, where another has to follow.
@@ -72,9 +72,6 @@ struct Level {
     /// Whether something beneath it could not be removed.
     stays: bool,
 }
-
-/// What a directory is known by when `..` leads back to it.
-type Identity = (u64, u64);
 
 impl<'s> Removing<'s> {
     fn new(sys: &'s Sys, room: (usize, usize)) -> Self {
@@ -117,12 +114,12 @@ impl<'s> Removing<'s> {
         let opened = self
             .sys
             .open_beneath(within, as_path(&name), DIRECTORY)
-            .and_then(|directory| Ok((identity(&self.sys.stat(&directory)?), directory)));
+            .and_then(|directory| Ok((inode_of(&self.sys.stat(&directory)?), directory)));
         match opened {
-            Ok((identity, directory)) => {
+            Ok((inode, directory)) => {
                 self.levels.push(Level {
                     name,
-                    identity,
+                    inode,
                     names: Vec::new(),
                     more_after: None,
                     stays: false,
@@ -207,9 +204,9 @@ impl<'s> Removing<'s> {
             return None;
         };
         parent.stays |= done.stays;
-        let expected = parent.identity;
+        let expected = parent.inode;
         let up = self.sys.open_in(held, "..", DIRECTORY).and_then(|up| {
-            let is_known = identity(&self.sys.stat(&up)?) == expected;
+            let is_known = inode_of(&self.sys.stat(&up)?) == expected;
             is_known.then_some(up).ok_or(Errno::STALE)
         });
         match up {
@@ -247,10 +244,6 @@ impl<'s> Removing<'s> {
             level.stays = true;
         }
     }
-}
-
-fn identity(stat: &Stat) -> Identity {
-    (stat.st_dev, stat.st_ino)
 }
 
 fn as_path(name: &CStr) -> &Path {
