@@ -75,7 +75,8 @@ impl AppendFile {
     ///
     /// # Errors
     ///
-    /// Where they are not all written. They are kept then, and written by a later call.
+    /// Where they are not all written. They are kept then, and written by a later call, unless
+    /// too many are kept already: then none of these is.
     pub fn append(&self, lines: &[u8]) -> Result<(), Error> {
         let mut state = self.state();
         if state.owed.len() + lines.len() > OWED_MAX {

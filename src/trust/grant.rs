@@ -17,7 +17,7 @@ use crate::utc::Utc;
 use crate::wire::message::Rights;
 
 use super::ledger::Limit;
-use super::line::{LineError, quoted, words};
+use super::line::{LineError, fields, quoted, words};
 use super::who::Who;
 
 /// What somebody may do, and with how much.
@@ -151,15 +151,7 @@ impl Admission {
 pub(super) fn parse_terms(
     words: impl Iterator<Item = Vec<u8>>,
 ) -> Result<(PathBuf, Grant), LineError> {
-    let mut fields: [Option<Vec<u8>>; FIELDS.len()] = Default::default();
-    for word in words {
-        let unknown = || LineError::UnknownWord(String::from_utf8_lossy(&word).into_owned());
-        let (at, value) = field(&word).ok_or_else(unknown)?;
-        if fields[at].replace(value.to_owned()).is_some() {
-            return Err(LineError::FieldTwice(FIELDS[at]));
-        }
-    }
-    let [root, rights, name, under, max_bytes, max_files, expires] = fields;
+    let [root, rights, name, under, max_bytes, max_files, expires] = fields(words, FIELDS)?;
     let root = root.ok_or(LineError::Missing("root"))?;
     let rights = rights.ok_or(LineError::Missing("rights"))?;
     let name = text(
@@ -250,14 +242,6 @@ impl Value {
             some => Ok(some),
         }
     }
-}
-
-/// The field that a word is about, and its value.
-fn field(word: &[u8]) -> Option<(usize, &[u8])> {
-    let at = word.iter().position(|byte| *byte == b'=')?;
-    let (name, value) = (&word[..at], &word[at + 1..]);
-    let known = FIELDS.iter().position(|field| field.as_bytes() == name)?;
-    Some((known, value))
 }
 
 /// Reads rights as [`rights_words`] names them, with commas between; nothing where one of

@@ -115,7 +115,26 @@ pub(super) fn quoted(value: &[u8]) -> String {
     }
 }
 
-/// The lines that say something, each with its number and whether it is finished.
+/// What words say of each of these fields, none of them twice.
+pub(super) fn fields<const N: usize>(
+    words: impl Iterator<Item = Vec<u8>>,
+    names: [&'static str; N],
+) -> Result<[Option<Vec<u8>>; N], LineError> {
+    let mut fields = [const { None }; N];
+    for word in words {
+        let unknown = || LineError::UnknownWord(String::from_utf8_lossy(&word).into_owned());
+        let end = word.iter().position(|byte| *byte == b'=');
+        let (name, value) = word.split_at(end.ok_or_else(unknown)?);
+        let known = names.iter().position(|known| known.as_bytes() == name);
+        let at = known.ok_or_else(unknown)?;
+        if fields[at].replace(value[1..].to_owned()).is_some() {
+            return Err(LineError::FieldTwice(names[at]));
+        }
+    }
+    Ok(fields)
+}
+
+/// The lines, each with its number.
 pub(super) fn numbered(text: &str) -> impl Iterator<Item = (usize, &str)> {
     (1..).zip(text.split_inclusive('\n'))
 }

@@ -18,7 +18,7 @@ use crate::net::keys::Fingerprint;
 use super::error::Error;
 use super::grant::{Admission, is_root};
 use super::invitation::Invitation;
-use super::line::{LineError, numbered, quoted, words};
+use super::line::{LineError, fields, numbered, quoted, words};
 use super::line_file::{LineFile, add};
 use super::places::Places;
 
@@ -210,15 +210,7 @@ fn parse(line: &str) -> Result<Option<(About, Amount)>, LineError> {
         Some(id) => Account::Invitation(id.to_owned()),
         None => Account::Key(Fingerprint::parse(&account)?),
     };
-    let mut fields: [Option<Vec<u8>>; FIELDS.len()] = Default::default();
-    for word in words {
-        let (at, value) = field(&word)
-            .ok_or_else(|| LineError::UnknownWord(String::from_utf8_lossy(&word).into_owned()))?;
-        if fields[at].replace(value.to_owned()).is_some() {
-            return Err(LineError::FieldTwice(FIELDS[at]));
-        }
-    }
-    let [root, bytes, files] = fields;
+    let [root, bytes, files] = fields(words, FIELDS)?;
     let root = PathBuf::from(OsString::from_vec(root.ok_or(LineError::Missing("root"))?));
     if !is_root(&root) {
         let form = "an absolute path without \"..\"";
@@ -232,12 +224,6 @@ fn parse(line: &str) -> Result<Option<(About, Amount)>, LineError> {
         files: count(files, "files")?,
     };
     Ok(Some(((account, root), amount)))
-}
-
-fn field(word: &[u8]) -> Option<(usize, &[u8])> {
-    let at = word.iter().position(|byte| *byte == b'=')?;
-    let known = FIELDS.iter().position(|f| f.as_bytes() == &word[..at])?;
-    Some((known, &word[at + 1..]))
 }
 
 fn count(value: Option<Vec<u8>>, field: &'static str) -> Result<u64, LineError> {

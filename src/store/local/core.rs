@@ -44,7 +44,7 @@ pub(super) struct Core {
     pub(super) keeper: Keeper,
     pub(super) durability: Durability,
     pub(super) reporting: bool,
-    /// What a job's batches share: it has one thread that commits.
+    /// What vouches for the flush of a job's batches, which share it.
     pub(super) point: SharedPoint,
     /// Made with the first file that is staged, so that a tree that is only read
     /// stays untouched.

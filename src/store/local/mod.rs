@@ -279,11 +279,12 @@ impl Store for LocalStore {
             path: tree.path.join(under.as_path()),
         };
         let above = self.shared.under.as_ref();
-        let under = RemotePath::beneath(above, under.as_str());
+        let too_long = |_| Error::system(Action::Open, under, Errno::NAMETOOLONG);
+        let under = RemotePath::beneath(above, under.as_str()).map_err(too_long)?;
         Ok(Self {
             shared: Arc::new(Shared {
                 tree: Arc::new(held),
-                under: Some(under.map_err(|_| Error::NoStaging)?),
+                under: Some(under),
                 core: Arc::clone(&self.shared.core),
             }),
             by: self.by.clone(),
