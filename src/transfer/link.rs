@@ -21,7 +21,7 @@ const MOMENT: Duration = Duration::from_millis(100);
 /// How long a peer may take, by what it is expected to do.
 #[derive(Clone, Copy, Debug)]
 pub struct Deadlines {
-    /// To connect, and to say what it speaks: in all.
+    /// To be connected to, in all; and then, in all, to say what it speaks.
     pub opening: Duration,
     /// To send the next request: in all.
     pub idle: Duration,
