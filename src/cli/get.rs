@@ -12,6 +12,7 @@ use super::descriptors;
 use super::destination::{LocalPlace, Place};
 use super::errand::Errands;
 use super::escape;
+use super::put::says_taken;
 use super::report::Report;
 use super::settings::{Get, Source};
 use super::summary::{Job, sentence};
@@ -25,16 +26,18 @@ pub(super) fn run(
     // Many small files arrive at once, and each is open until it has its name.
     descriptors::raise();
     report.set_effect(get.options.effect);
+    let asked: Vec<_> = get.sources.iter().flat_map(|it| it.path.clone()).collect();
+    let mut is_taken = false;
     let outcome = fetch(
         || errands.client_for(&get.peer, &get.reach),
         get.sources,
         &get.to,
         &get.options,
         report,
-        |_| (),
+        |event| is_taken |= asked.iter().any(|name| says_taken(event, name)),
     )?;
     if let Place::Exactly(name) = &get.to.place
-        && outcome.summary.failed.contains_key(&Code::Exists)
+        && is_taken
         && get.to.base.join(name.as_path()).is_dir()
     {
         let shown = escape::name(name.as_str());

@@ -7,6 +7,7 @@ use std::path::PathBuf;
 
 use crate::client::{Client, Event, JobOptions, LocalFiles};
 use crate::code::Code;
+use crate::path::RemotePath;
 
 use super::destination::{Place, name_of};
 use super::errand::Errands;
@@ -23,17 +24,20 @@ pub(super) fn run(
     report: &mut Report,
 ) -> anyhow::Result<Option<Code>> {
     report.set_effect(put.options.effect);
+    let mut is_taken = false;
     let outcome = send(
         || errands.client_for(&put.peer, &put.reach),
         &put.sources,
         &put.place,
         &put.options,
         report,
-        |_| (),
+        |event| {
+            is_taken |= matches!(&put.place, Place::Exactly(path) if says_taken(event, path));
+        },
     )?;
     let summary = &outcome.summary;
     if let Place::Exactly(path) = &put.place
-        && summary.failed.contains_key(&Code::Exists)
+        && is_taken
     {
         let shown = escape::name(path.as_str());
         report.notice(&format!(
@@ -45,6 +49,11 @@ pub(super) fn run(
     let job = Job::Put(put.peer.to_string());
     report.notice(&sentence(&job, summary, outcome.elapsed, &put.options));
     Ok(summary.code())
+}
+
+/// Whether this very name is said to be taken, and not one beneath it.
+pub(super) fn says_taken(event: &Event, name: &RemotePath) -> bool {
+    matches!(event, Event::Failed { path, code: Code::Exists, .. } if path == name)
 }
 
 /// Puts files and trees under the names that `place` gives them.

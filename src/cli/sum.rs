@@ -5,7 +5,7 @@
 
 use std::io::{self, IsTerminal};
 
-use crate::client::Error;
+use crate::client::{Error, Listing};
 use crate::code::Code;
 use crate::content::Checksum;
 use crate::entry::{Entry, Recorded, Touched};
@@ -13,6 +13,7 @@ use crate::path::RemotePath;
 
 use super::errand::{Errands, Unanswered, each};
 use super::escape;
+use super::failure::code_of;
 use super::ls::tell_gaps;
 use super::output;
 use super::report::Report;
@@ -43,10 +44,26 @@ pub(super) fn run(
             };
             rest.map_err(unanswered)
         };
-        let rest = errands.ask(&client, report, ask)?;
-        codes.extend(tell_gaps(&rest, report).map(|error| report.refused(&error)));
+        let rest = match errands.ask(&client, report, ask) {
+            Err(error) if !is_begun => return Err(error),
+            rest => rest,
+        };
+        codes.extend(tell_rest(rest, report)?);
         Ok(Code::of_all(codes))
     })
+}
+
+/// Tells of what was not found out, and returns its code: what was found counts all the same.
+pub(super) fn tell_rest(
+    rest: anyhow::Result<Listing>,
+    report: &mut Report,
+) -> anyhow::Result<Option<Code>> {
+    let error = match rest {
+        Ok(rest) => tell_gaps(&rest, report),
+        Err(error) if code_of(&error) == Code::Interrupted => return Err(error),
+        Err(error) => Some(error),
+    };
+    Ok(error.map(|error| report.refused(&error)))
 }
 
 /// Tells of one file, and returns its code where it has no checksum.

@@ -17,13 +17,12 @@ use crate::path::RemotePath;
 
 use super::errand::{Errands, Unanswered, each};
 use super::escape;
-use super::failure::{explain, failure};
-use super::ls::tell_gaps;
+use super::failure::{code_of, explain, failure};
 use super::output;
 use super::quantity;
 use super::report::Report;
 use super::settings::{Format, Loudness};
-use super::sum::relative;
+use super::sum::{relative, tell_rest};
 use super::tree_settings::Verify;
 use super::verified::{Tally, in_words, program_hears, program_hears_failure, repaired_in_words};
 use super::watched_job;
@@ -79,11 +78,24 @@ pub(super) fn run(
             };
             rest.map_err(unanswered)
         };
-        let rest = errands.ask(&client, report, ask)?;
-        let gaps = tell_gaps(&rest, report).map(|error| report.refused(&error));
-        tally.codes.extend(gaps);
+        let rest = match errands.ask(&client, report, ask) {
+            Err(error) if !is_begun => return Err(error),
+            rest => rest,
+        };
+        tally.codes.extend(tell_rest(rest, report)?);
+        let mut hopeless = None;
         for decay in decays {
-            asked.repair(&client, report, &mut tally, decay)?;
+            if hopeless.is_some() {
+                decay.leave(report, &mut tally, "decayed");
+            } else if let Err(error) = asked.repair(&client, report, &mut tally, decay) {
+                // No other file has more luck, and what is left is known.
+                hopeless = Some(error);
+            }
+        }
+        match hopeless {
+            Some(error) if code_of(&error) == Code::Interrupted => return Err(error),
+            Some(error) => tally.codes.push(report.refused(&error)),
+            None => {}
         }
         // What was found is to be read before what that comes to.
         report.flush();
@@ -96,6 +108,13 @@ pub(super) fn run(
 fn unreadable(path: &Path, error: &io::Error) -> anyhow::Error {
     let shown = escape::path(path);
     failure(Code::File, format!("{shown} cannot be used: {error}"))
+}
+
+impl Decay {
+    fn leave(&self, report: &mut Report, tally: &mut Tally, why: &str) {
+        let what = (&self.entry, self.recorded);
+        tally.leave(report, what, why, self.blocks.as_ref());
+    }
 }
 
 impl Asked<'_> {
@@ -166,26 +185,21 @@ impl Asked<'_> {
         tally: &mut Tally,
         decay: Decay,
     ) -> anyhow::Result<()> {
-        let Decay {
-            entry,
-            recorded,
-            blocks,
-            good,
-        } = decay;
         let repaired = watched_job::run(
             report,
             |_| (),
-            |monitor| client.repair(&entry, recorded, &good, monitor),
+            |monitor| client.repair(&decay.entry, decay.recorded, &decay.good, monitor),
         );
         let outcome = match repaired {
             Ok(outcome) => outcome,
-            // No other file has more luck, and what is left is known.
-            Err(error) if !is_of_the_copy(&error) => return Err(error),
             Err(error) => {
                 let why = explain(&error);
-                tally.leave(report, (&entry, recorded), &why, blocks.as_ref());
+                decay.leave(report, tally, &why);
+                if !is_of_the_copy(&error) {
+                    return Err(error);
+                }
                 if report.manner().format == Format::Human {
-                    let name = escape::name(entry.path.as_str());
+                    let name = escape::name(decay.entry.path.as_str());
                     output::say(&format!("haul: {name} is not repaired: {why}"));
                 }
                 return Ok(());
@@ -197,8 +211,8 @@ impl Asked<'_> {
             return Ok(());
         }
         tally.repaired += 1;
-        let what = repaired_in_words(blocks.as_ref(), outcome.sent);
-        self.line(report, "repaired", &entry, &what);
+        let what = repaired_in_words(decay.blocks.as_ref(), outcome.sent);
+        self.line(report, "repaired", &decay.entry, &what);
         Ok(())
     }
 

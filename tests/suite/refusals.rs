@@ -287,6 +287,19 @@ fn a_file_does_not_become_a_directory_that_is_there() {
 }
 
 #[test]
+fn of_a_file_in_a_tree_it_is_not_said_that_the_tree_goes_elsewhere() {
+    let place = Place::serving("");
+    place.file("d/x", b"abc");
+    place.says("put -q d [ADDRESS]/", 0, "", "");
+    place.file("d/x", b"other");
+    for line in ["put d [ADDRESS]/d", "get [ADDRESS]/d d"] {
+        let ended = place.run(line);
+        assert_eq!(ended.code, Some(6), "{ended:?}");
+        assert!(!ended.stderr.contains("is into it"), "{ended:?}");
+    }
+}
+
+#[test]
 fn names_that_could_lead_elsewhere_are_unusable() {
     let place = Place::serving("");
     place.file("a", b"abc");

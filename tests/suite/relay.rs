@@ -22,6 +22,8 @@ struct State {
     accepted: usize,
     /// Bytes that clients have sent.
     sent: usize,
+    /// Bytes that servers have sent.
+    received: usize,
     /// Bytes that may still go to clients; none where it does not matter.
     allowance: Option<usize>,
     /// Whether somebody waits for more allowance.
@@ -38,6 +40,7 @@ impl Relay {
                 server: server.to_owned(),
                 accepted: 0,
                 sent: 0,
+                received: 0,
                 allowance: None,
                 stalled: false,
                 over: false,
@@ -69,6 +72,11 @@ impl Relay {
     /// How many bytes clients have sent.
     pub fn sent(&self) -> usize {
         self.shared.state.lock().unwrap().sent
+    }
+
+    /// How many bytes servers have sent.
+    pub fn received(&self) -> usize {
+        self.shared.state.lock().unwrap().received
     }
 
     /// Lets so many bytes more go to clients, or as many as there are.
@@ -119,6 +127,7 @@ impl Shared {
     /// Waits until so many bytes may go.
     fn spend(&self, len: usize) {
         let mut state = self.state.lock().unwrap();
+        state.received += len;
         while state.allowance.is_some_and(|left| left < len) {
             state.stalled = true;
             self.changed.notify_all();

@@ -4,8 +4,12 @@ use std::fs;
 use std::os::unix::fs::PermissionsExt;
 use std::path::PathBuf;
 
+use rustix::process::Signal;
+
 use crate::objects::objects;
 use crate::place::Place;
+use crate::program::Running;
+use crate::relay::Relay;
 use crate::rig::noise;
 use crate::rot::{age, decay, flip, is_recorded_in_time};
 
@@ -198,4 +202,26 @@ fn a_shell_verifies_too() {
     let ended = shell.output().unwrap();
     assert_eq!(String::from_utf8_lossy(&ended.stdout), out);
     assert!(ended.status.success(), "{ended:?}");
+}
+
+#[test]
+fn what_was_found_is_told_and_counted_where_the_server_is_lost_before_a_repair() {
+    let place = decayed();
+    decay(&on_server(&place, "d/small"), &[0]);
+    let relay = Relay::to(&place.server.address);
+    let verify = |flags: &str| {
+        let line = format!("verify --retries 0 {flags} {}/t", relay.address);
+        Running::start(place.haul(&line))
+    };
+    assert_eq!(verify("").finish().code, Some(11));
+    // What is found comes through again, and no answer to what is put then.
+    relay.allow(Some(relay.received() + 50));
+    let repairing = verify("--json --repair-from t");
+    relay.until_stalled();
+    place.server.running.signal(Signal::KILL);
+    relay.allow(None);
+    let ended = repairing.finish();
+    assert_eq!(ended.code, Some(11), "{ended:?}");
+    let decayed = ended.stdout.matches("\"code\":7").count();
+    assert_eq!(decayed, 2, "{}", ended.stdout);
 }
