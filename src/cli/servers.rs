@@ -6,8 +6,12 @@
 
 use std::io::{self, BufRead, IsTerminal, Write};
 use std::net::IpAddr;
+use std::time::Duration;
 
-use crate::client::{self, Client, Options};
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
+use rustix::io::Errno;
+
+use crate::client::{self, Cancel, Client, Error, Options};
 use crate::code::Code;
 use crate::net::keys::{Keypair, PublicKey};
 use crate::net::tls::{ClientSide, Expected};
@@ -15,9 +19,13 @@ use crate::trust::{KnownHosts, Places, Standing, Who};
 use crate::utc::Utc;
 
 use super::failure::{failure, usage};
+use super::output;
 use super::peer::Peer;
 use super::places;
 use super::settings::Secrecy;
+
+/// Between two looks at whether a question is still wanted.
+const TICK: Duration = Duration::from_millis(50);
 
 /// A client for a server.
 ///
@@ -152,14 +160,33 @@ fn meet(
         seen.trim_start().to_owned() + if seen.is_empty() { "" } else { "\n" },
     )?;
     screen.flush()?;
-    let mut answer = String::new();
-    io::stdin().lock().read_line(&mut answer)?;
+    let answer = answered(&options.cancel)?;
     if !matches!(answer.trim(), "y" | "Y" | "yes") {
         let text = format!("the server at {address} is not known, and was not to be");
         return Err(failure(Code::NotAuthorised, text));
     }
     known.learn(address, Who::Key(key), Utc::now())?;
     Ok(key)
+}
+
+/// Waits for a line that is typed.
+fn answered(cancel: &Cancel) -> anyhow::Result<String> {
+    let input = io::stdin();
+    let tick = Timespec::try_from(TICK)?;
+    // A read would go on after a signal.
+    while matches!(
+        poll(&mut [PollFd::new(&input, PollFlags::IN)], Some(&tick)),
+        Ok(0) | Err(Errno::INTR)
+    ) {
+        if cancel.is_cancelled() {
+            // What is said next is not to stand behind the question.
+            output::say("");
+            return Err(Error::Interrupted.into());
+        }
+    }
+    let mut answer = String::new();
+    input.lock().read_line(&mut answer)?;
+    Ok(answer)
 }
 
 #[cfg(test)]

@@ -45,6 +45,7 @@ mod exchange;
 mod failing_disk;
 mod farewells;
 mod faults;
+mod first_meetings;
 mod fuzzed;
 mod hostile_clients;
 mod hostile_ends;

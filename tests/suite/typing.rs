@@ -2,6 +2,7 @@
 
 use std::fs::File;
 use std::io::{Read, Write};
+use std::path::Path;
 use std::process::Command;
 use std::sync::mpsc::{self, Receiver};
 use std::thread;
@@ -33,6 +34,14 @@ impl Typing {
     /// the place.
     #[track_caller]
     pub fn begin(place: &Place, line: &str) -> Self {
+        let mut haul = place.haul(line);
+        haul.env("XDG_STATE_HOME", place.dir.path().join("state"));
+        Self::at(&place.here(), &haul)
+    }
+
+    /// The same with a command in a directory.
+    #[track_caller]
+    pub fn at(here: &Path, haul: &Command) -> Self {
         let ours = openpt(OpenptFlags::RDWR | OpenptFlags::NOCTTY | OpenptFlags::CLOEXEC).unwrap();
         grantpt(&ours).unwrap();
         unlockpt(&ours).unwrap();
@@ -45,22 +54,18 @@ impl Typing {
         tcsetwinsize(&ours, size).unwrap();
         let name = ptsname(&ours, Vec::new()).unwrap();
         let theirs = open(name, OFlags::RDWR | OFlags::NOCTTY, Mode::empty()).unwrap();
-        let haul = place.haul(line);
         // Only what leads a session has a terminal, and with it Ctrl-C.
         let mut command = Command::new("setsid");
         command
             .arg("-c")
             .arg(haul.get_program())
             .args(haul.get_args())
-            .current_dir(place.here())
+            .current_dir(here)
             .stdin(theirs.try_clone().unwrap())
             .stdout(theirs.try_clone().unwrap())
             .stderr(theirs);
-        as_given(&haul, &mut command);
-        command
-            .env("TERM", "xterm")
-            .env("XDG_STATE_HOME", place.dir.path().join("state"))
-            .env_remove("NO_COLOR");
+        as_given(haul, &mut command);
+        command.env("TERM", "xterm").env_remove("NO_COLOR");
         let running = Running::start(command);
         let keys = File::from(ours);
         let mut screen = keys.try_clone().unwrap();

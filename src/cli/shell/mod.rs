@@ -87,8 +87,9 @@ pub(super) fn run(settings: &Settings, report: &mut Report) -> anyhow::Result<Op
         Typist::Script
     };
     let interrupts = Interrupts::listen()?;
-    let mut shell = Shell::new(&settings.remote.peer, report.manner())?;
-    shell.enter(&settings.remote, &interrupts.begin(), report)?;
+    let cancel = interrupts.begin();
+    let mut shell = Shell::new(&settings.remote.peer, report.manner(), &cancel)?;
+    shell.enter(&settings.remote, &cancel, report)?;
     interrupts.rest();
     let names = Names::new(shell.client.for_jobs(1, Cancel::default()), shell.vantage());
     let lines = match typist {

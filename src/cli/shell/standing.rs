@@ -51,8 +51,9 @@ impl Shell {
     /// # Errors
     ///
     /// Where nobody knows whose server that is to be.
-    pub(super) fn new(peer: &Peer, manner: Manner) -> anyhow::Result<Self> {
+    pub(super) fn new(peer: &Peer, manner: Manner, cancel: &Cancel) -> anyhow::Result<Self> {
         let options = Options {
+            cancel: cancel.clone(),
             idle: Idle::Keep { trust: TRUST },
             ..Options::default()
         };
