@@ -1,6 +1,7 @@
 //! One connection, from preface to close, on its own thread.
 
 use std::collections::{HashMap, VecDeque};
+use std::io;
 use std::ops::ControlFlow;
 use std::sync::Arc;
 use std::time::Instant;
@@ -14,6 +15,7 @@ use super::trail::Trail;
 use super::{Acquaintance, Shared, Visitor, changes, download, ids_of, listing, resuming};
 use super::{upload, verifying};
 use crate::code::Code;
+use crate::net::Phase;
 use crate::offer::TransferId;
 use crate::store::{Durability, Store};
 use crate::transfer::{Attachment, Error, Link, Reception, Wait};
@@ -221,9 +223,8 @@ impl<S: Store> Session<'_, S> {
             };
             let patience = self.link.deadlines().working;
             if self.working.is_some_and(|since| since.elapsed() > patience) {
-                return Err(Error::Broken(
-                    "nothing but patience was asked for, for too long",
-                ));
+                let late = io::Error::new(io::ErrorKind::TimedOut, Phase::Answer.to_string());
+                return Err(wire::Error::Io(late).into());
             }
             match incoming {
                 Incoming::Message(message) => self.handle(message)?,

@@ -3,6 +3,7 @@
 use std::fs;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Instant;
 
 use haul::client::JobOptions;
 use haul::code::Code;
@@ -11,10 +12,11 @@ use haul::offer::{EntryId, Reason, TransferId, Verdict};
 use haul::server::Config;
 use haul::transfer::Deadlines;
 use haul::wire::Message;
-use haul::wire::message::{Drop, Fetch, Offer, Range, Rights, Wanted, write};
+use haul::wire::message::{Drop, Fetch, Offer, Range, Rights, Wanted, Working, write};
 
 use crate::putting::X;
-use crate::raw::{Heard, Raw, SOON, block, commit, committed, offer, offered, sum, transfer};
+use crate::raw::transfer;
+use crate::raw::{Heard, PATIENCE, Raw, SOON, block, commit, committed, offer, offered, sum};
 use crate::rig::{Rig, forget_partials, get, noise, put, remote};
 use crate::secrecy::{Secrecy, plain_and_encrypted};
 use crate::unharmed::{eventually, is_unharmed, is_untouched, patient, patient_server};
@@ -23,6 +25,7 @@ use crate::unharmed::{kept, served, with_deadlines};
 plain_and_encrypted! {
     a_block_that_went_down_with_a_connection_is_named_and_can_be_sent_again,
     a_block_that_never_comes_is_named_within_the_stall_deadline,
+    a_client_that_is_for_ever_working_has_not_answered_in_time,
     a_client_that_leaves_at_any_point_leaves_nothing_that_is_seen,
     a_full_server_says_so_at_once,
     a_server_that_is_read_only_takes_nothing_and_gives,
@@ -112,6 +115,22 @@ fn a_block_that_never_comes_is_named_within_the_stall_deadline(secrecy: Secrecy)
     assert_eq!(receipt(&mut raw), [(Code::Connection, vec![SECOND])]);
     raw.is_ended(Code::Connection, "did not answer in time", "still silent");
     is_untouched(&rig, "a block that never comes");
+}
+
+fn a_client_that_is_for_ever_working_has_not_answered_in_time(secrecy: Secrecy) {
+    let deadlines = Deadlines {
+        working: SOON,
+        ..patient()
+    };
+    let rig = with_deadlines(secrecy, deadlines);
+    let mut raw = sends(&rig, transfer(), &[0]);
+    // More often would leave the server more to read than it does after an error.
+    let end = Instant::now() + PATIENCE;
+    while !raw.hears_within(SOON / 30) {
+        assert!(Instant::now() < end, "it is heard for ever");
+        raw.say(&Working {});
+    }
+    raw.is_ended(Code::Connection, "did not answer in time", "for ever");
 }
 
 fn a_client_that_leaves_at_any_point_leaves_nothing_that_is_seen(secrecy: Secrecy) {
