@@ -5,7 +5,7 @@ use haul::code::Code;
 use haul::content::Checksum;
 use haul::offer::{EntryId, Reason, Verdict};
 use haul::transfer::Deadlines;
-use haul::wire::message::{Fail, Nodes, NodesAre, Range, Receipt, SumIs, Want, Working};
+use haul::wire::message::{Fail, Nodes, NodesAre, Range, Receipt, SumIs, Want, Working, write};
 use haul::wire::{Message, preface};
 
 use crate::evil::{LARGE, SMALL, exception, page, puts, puts_until, receipt, takes, ticket_for};
@@ -22,6 +22,7 @@ plain_and_encrypted! {
     a_server_that_does_not_say_what_it_has_gets_all_of_it,
     one_verdict_twice_in_place_of_another_ends_the_put,
     a_receipt_that_does_not_answer_the_commit_ends_the_put,
+    answers_that_nobody_asked_for_are_not_gathered,
     a_refusal_at_any_point_is_the_file_s_outcome,
     a_message_that_has_no_meaning_ends_the_put,
     a_file_that_the_server_gives_up_fails_alone,
@@ -232,6 +233,26 @@ fn a_receipt_that_does_not_answer_the_commit_ends_the_put(secrecy: Secrecy) {
         // The end of the connection would be another reason.
         raw.outlast();
     });
+}
+
+fn answers_that_nobody_asked_for_are_not_gathered(secrecy: Secrecy) {
+    let outcome = puts(secrecy, patient(), &[LARGE], |raw| {
+        let offer = raw.hear_offer();
+        // In one flight, so that they are heard while the blocks are sent.
+        let mut flight = Vec::new();
+        write(
+            &want(&offer, |size| Verdict::Send(ticket_for(size))),
+            &mut flight,
+        );
+        for request in 100..1100 {
+            write(&receipt(request, vec![]), &mut flight);
+        }
+        raw.send(&flight);
+        raw.outlast();
+    });
+    assert_eq!(outcome.code(), 9, "{outcome:?}");
+    let why = format!("{:?}", outcome.result);
+    assert!(why.contains("more answers than were asked for"), "{why}");
 }
 
 fn a_refusal_at_any_point_is_the_file_s_outcome(secrecy: Secrecy) {

@@ -127,7 +127,8 @@ impl<S: Source> Worker<'_, '_, S> {
             here: file.there(&blocks),
             hashed: file.hashed.get().map(Vec::as_slice),
         };
-        let (job, heard) = (&self.push.job, &mut self.heard);
+        let owed = self.owed();
+        let (job, heard, known) = (&self.push.job, &mut self.heard, &self.known);
         let tagged = &mut self.tagged;
         let mut moved = 0;
         let ended = send(
@@ -143,7 +144,11 @@ impl<S: Source> Worker<'_, '_, S> {
                     job.sent(len as u64);
                 }
             },
-            |link| hear(link, heard, file.id),
+            |link| {
+                hear(link, file.id, |message| {
+                    keep(heard, message, owed, |file| known.contains_key(file))
+                })
+            },
         );
         match ended {
             Ok(Ended::Whole) => {
@@ -234,11 +239,11 @@ impl<S: Source> Worker<'_, '_, S> {
     }
 }
 
-/// Keeps what is said while blocks are sent; ends the run where its file has failed.
+/// Hears what is said while blocks are sent; ends the run where its file has failed.
 fn hear(
     link: &mut Link,
-    heard: &mut VecDeque<Message>,
     file: EntryId,
+    keep: impl FnOnce(Message) -> Result<(), Error>,
 ) -> Result<ControlFlow<()>, Error> {
     match link.next(Wait::Owed)?.ok_or(Error::Ended)? {
         Incoming::Message(Message::Fail(fail))
@@ -250,8 +255,8 @@ fn hear(
             Ok(ControlFlow::Continue(()))
         }
         Incoming::Message(message) => {
-            let failed = matches!(&message, Message::Fail(fail) if fail.entry == Some(file));
-            heard.push_back(message);
+            let failed = failed(&message) == Some(file);
+            keep(message)?;
             Ok(if failed {
                 ControlFlow::Break(())
             } else {
@@ -259,5 +264,69 @@ fn hear(
             })
         }
         Incoming::Block(..) => Err(Error::OutOfOrder(Kind::Block)),
+    }
+}
+
+/// Keeps a message for later, as long as there are no more than a server can have to say: the
+/// answers that it owes, and that a file has failed. It says so for each block that it forgets,
+/// and only the first time tells anything.
+fn keep(
+    heard: &mut VecDeque<Message>,
+    message: Message,
+    owed: usize,
+    is_known: impl FnOnce(&EntryId) -> bool,
+) -> Result<(), Error> {
+    let about = failed(&message);
+    let alike = heard.iter().filter(|other| failed(other) == about).count();
+    match about {
+        Some(file) if alike == 0 && is_known(&file) => heard.push_back(message),
+        Some(_) => {}
+        None if alike < owed => heard.push_back(message),
+        None => return Err(Error::Broken("more answers than were asked for")),
+    }
+    Ok(())
+}
+
+/// The file that has failed, where a message says so of one.
+fn failed(message: &Message) -> Option<EntryId> {
+    match message {
+        Message::Fail(fail) => fail.entry,
+        _ => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::code::Code;
+    use crate::wire::message::{Fail, Receipt};
+
+    #[test]
+    fn that_a_file_has_failed_is_kept_once_and_of_another_s_not_at_all() {
+        let mut heard = VecDeque::new();
+        for entry in [1, 2, 1, 1, 9, 2, 9] {
+            let id = crate::offer::TransferId([0; 16]);
+            let fail = Fail::entry(id, EntryId(entry), Code::File, "why");
+            keep(&mut heard, Message::Fail(fail), 0, |id| id.0 < 9).unwrap();
+        }
+        let files: Vec<_> = heard.iter().filter_map(failed).collect();
+        assert_eq!(files, [EntryId(1), EntryId(2)]);
+    }
+
+    #[test]
+    fn one_answer_more_than_is_owed_is_an_error() {
+        let mut heard = VecDeque::new();
+        let mut answer = |request| {
+            let exceptions = Vec::new();
+            let receipt = Message::Receipt(Receipt {
+                request,
+                exceptions,
+            });
+            keep(&mut heard, receipt, 2, |_| false)
+        };
+        answer(1).unwrap();
+        answer(2).unwrap();
+        assert!(matches!(answer(3), Err(Error::Broken(_))));
+        assert_eq!(heard.len(), 2);
     }
 }

@@ -137,11 +137,14 @@ impl<'p, 'm, S: Source> Worker<'p, 'm, S> {
         }
     }
 
+    /// How many requests are unanswered.
+    pub(super) fn owed(&self) -> usize {
+        let end = usize::from(self.end.is_some());
+        self.offers.len() + self.commits.len() + self.recovering.len() + end
+    }
+
     fn awaits_answer(&self) -> bool {
-        !self.offers.is_empty()
-            || !self.commits.is_empty()
-            || !self.recovering.is_empty()
-            || self.end.is_some()
+        self.owed() > 0
     }
 
     /// Does the next thing that needs no waiting; `false` where there is none.
