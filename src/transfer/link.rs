@@ -65,6 +65,8 @@ pub struct Link {
     frames: Frames<Stream>,
     deadlines: Deadlines,
     queued: usize,
+    /// Whether the other side's preface was read, or cannot be.
+    greeted: bool,
     /// When something was said for the last time.
     said: Instant,
 }
@@ -77,6 +79,7 @@ impl Link {
             frames: Frames::new(stream),
             deadlines,
             queued: 0,
+            greeted: false,
             said: Instant::now(),
         }
     }
@@ -115,9 +118,14 @@ impl Link {
     pub fn be_greeted(&mut self) -> Result<(), Error> {
         self.flush()?;
         self.expect_opening();
+        Ok(self.read_preface()?)
+    }
+
+    fn read_preface(&mut self) -> Result<(), wire::Error> {
+        self.greeted = true;
         match self.frames.read_preface()? {
             preface::VERSION => Ok(()),
-            theirs => Err(wire::Error::OtherVersion { theirs }.into()),
+            theirs => Err(wire::Error::OtherVersion { theirs }),
         }
     }
 
@@ -216,6 +224,9 @@ impl Link {
     pub fn hear_out(&mut self) -> Option<Incoming> {
         let closing = self.deadlines.closing;
         self.frames.io().expect(Phase::Stall, closing);
+        if !self.greeted {
+            self.read_preface().ok()?;
+        }
         let prefix = self.frames.prefix().ok()??;
         self.frames.message(prefix).ok()
     }

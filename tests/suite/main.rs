@@ -64,6 +64,7 @@ mod kept;
 mod kept_nodes;
 mod known_servers;
 mod landscape;
+mod last_words;
 mod lessons;
 mod limits;
 mod links;

@@ -126,6 +126,7 @@ where
             Ok(())
         }
         Err(error) => {
+            let error = worker.session.last_words(error);
             worker.give_back();
             Err(pull.route.explain(error, pull.connect))
         }
