@@ -153,7 +153,18 @@ impl<'r> Giving<'r> {
     }
 
     pub fn when_asked(raw: &'r mut Raw) -> Self {
-        match raw.hear_message() {
+        let asked = raw.hear_message();
+        Self::asked(raw, asked)
+    }
+
+    /// Welcomes a client that goes on, and hears what it wants.
+    pub fn again(raw: &'r mut Raw) -> Self {
+        let asked = raw.welcomes();
+        Self::asked(raw, asked)
+    }
+
+    fn asked(raw: &'r mut Raw, asked: Message) -> Self {
+        match asked {
             Message::Fetch(fetch) => Self { raw, fetch },
             other => panic!("{other:?}"),
         }
@@ -177,10 +188,15 @@ impl<'r> Giving<'r> {
 
     /// Sends what is wanted.
     pub fn all(&mut self) {
+        self.blocks();
+        self.sent(vec![]);
+    }
+
+    /// Sends the blocks that are wanted, and not that these are all.
+    pub fn blocks(&mut self) {
         let wanted = &self.fetch.files[0];
         let blocks = wanted.first..wanted.first + wanted.count;
         blocks.for_each(|index| self.send(index, |_, _| {}));
-        self.sent(vec![]);
     }
 }
 

@@ -8,15 +8,16 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::thread;
 use std::time::Duration;
 
-use haul::client::{Client, Event, JobOptions, Options, Retry};
+use haul::client::{Client, Download, Event, JobOptions, Options, Retry};
 use haul::net::Transport;
 use haul::net::plain::Plain;
 use haul::server::Config;
 use haul::wire::message::Rights;
 
 use crate::both_ways::{WAYS, Way};
+use crate::evil::Giving;
 use crate::raw::Raw;
-use crate::rig::{Outcome, Rig, get, put};
+use crate::rig::{Outcome, Rig, get, outcome, put, remote};
 use crate::secrecy::{Keys, Secrecy};
 
 const MIB: usize = 1 << 20;
@@ -256,6 +257,51 @@ fn a_job_that_gets_nowhere_is_given_up() {
         listener.set_nonblocking(true).unwrap();
         assert!(listener.accept().is_err(), "{most}: one try too many");
     }
+}
+
+#[test]
+fn a_get_that_always_breaks_before_the_last_word_is_given_up() {
+    const TRIES: u32 = 3;
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let options = Options {
+        connections: 1,
+        retry: at_once(TRIES),
+        ..Options::default()
+    };
+    let client = Client::new(&listener.local_addr().unwrap().to_string(), options);
+    let server = thread::spawn(move || {
+        for attempt in 0..=TRIES {
+            let socket = listener.accept().unwrap().0;
+            let mut raw = Raw::accepted(socket, &Keys::of(Secrecy::Plain));
+            let mut giving = match attempt {
+                0 => Giving::begin(&mut raw),
+                _ => Giving::again(&mut raw),
+            };
+            // The last block comes each time, and that all are of one version is never said.
+            giving.blocks();
+        }
+    });
+    let dir = tempfile::tempdir().unwrap();
+    let download = || Download {
+        from: Some(remote("f")),
+        to: Some(remote("f")),
+    };
+    let outcome = outcome(|monitor| {
+        let result = client.get(
+            vec![download()],
+            dir.path(),
+            &JobOptions::default(),
+            monitor,
+        );
+        let done = monitor.progress.bytes_done.load(Ordering::Relaxed);
+        assert!(done <= 2500, "{done} bytes of 2500");
+        result
+    });
+    assert_eq!(outcome.code(), 3, "{outcome:?}");
+    let lost = |event: &&Event| matches!(event, Event::Lost(_));
+    let lost = outcome.events.iter().filter(lost).count();
+    assert_eq!(lost, TRIES as usize, "{outcome:?}");
+    server.join().unwrap();
 }
 
 #[test]

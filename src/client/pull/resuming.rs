@@ -88,7 +88,8 @@ where
     }
 }
 
-fn len(geometry: Geometry, number: u64) -> u64 {
+/// The length of a block.
+pub(super) fn len(geometry: Geometry, number: u64) -> u64 {
     let index = geometry.index(number);
     index.map_or(0, |index| geometry.len(index) as u64)
 }

@@ -16,6 +16,7 @@ use super::asked::{Asked, Coming, Runs};
 use super::crew::{Begun, Crew};
 use super::incoming_file::{Incoming, Part, Purpose, Question, Work};
 use super::looking;
+use super::resuming::len;
 use crate::client::monitor::Cancel;
 use crate::client::route::Said;
 use crate::client::session::Session;
@@ -320,6 +321,11 @@ where
                         let from = next.min(end - 1);
                         part.file.wrote(from - start);
                         let file = part.file;
+                        if next > from {
+                            let again = len(geometry, from);
+                            self.pull.job.unmoved(again);
+                            file.done.fetch_sub(again, Ordering::Relaxed);
+                        }
                         let blocks = from..end;
                         let part = Part {
                             file,
