@@ -141,16 +141,20 @@ pub(super) fn commit<S: Store>(session: &mut Session<'_, S>, commit: &Commit) ->
         exceptions: shortened(exceptions),
     });
     session.link.flush()?;
-    let_go(session.link, replaced)
+    let_go(session.link, replaced);
+    Ok(())
 }
 
 /// Lets go of the files that were replaced: those that nobody else has open give their space
 /// back, and a large one takes a while for it.
-fn let_go(link: &mut Link, replaced: Vec<Replaced>) -> Result<(), Error> {
+fn let_go(link: &mut Link, replaced: Vec<Replaced>) {
     if replaced.is_empty() {
-        return Ok(());
+        return;
     }
-    patiently("let-go", || mem::drop(replaced), &mut || say_working(link))
+    // The receipt is out, and what goes wrong behind it is no reason to end the connection: where
+    // no thread can be had they are let go of right here, and who has left is missed by the next
+    // read.
+    let _ = patiently("let-go", || mem::drop(replaced), &mut || say_working(link));
 }
 
 /// Gives directories their modes and times.
