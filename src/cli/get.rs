@@ -26,7 +26,11 @@ pub(super) fn run(
     // Many small files arrive at once, and each is open until it has its name.
     descriptors::raise();
     report.set_effect(get.options.effect);
-    let asked: Vec<_> = get.sources.iter().flat_map(|it| it.path.clone()).collect();
+    let asked: Vec<_> = get
+        .sources
+        .iter()
+        .filter_map(|it| it.path.clone())
+        .collect();
     let mut is_taken = false;
     let outcome = fetch(
         || errands.client_for(&get.peer, &get.reach),

@@ -87,7 +87,7 @@ pub(super) fn run(
         for decay in decays {
             if hopeless.is_some() {
                 decay.leave(report, &mut tally, "decayed");
-            } else if let Err(error) = asked.repair(&client, report, &mut tally, decay) {
+            } else if let Err(error) = asked.repair(&client, report, &mut tally, &decay) {
                 // No other file has more luck, and what is left is known.
                 hopeless = Some(error);
             }
@@ -183,7 +183,7 @@ impl Asked<'_> {
         client: &Client,
         report: &mut Report,
         tally: &mut Tally,
-        decay: Decay,
+        decay: &Decay,
     ) -> anyhow::Result<()> {
         let repaired = watched_job::run(
             report,

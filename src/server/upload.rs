@@ -1,6 +1,5 @@
 //! Requests that put files into the store.
 
-use crate::store::Replaced;
 use std::mem;
 use std::time::Instant;
 
@@ -9,7 +8,7 @@ use tracing::info;
 use super::session::{Session, seconds};
 use crate::offer::{Terms, TransferId};
 use crate::path::RemotePath;
-use crate::store::{self, Aside, Published, Staged, Store};
+use crate::store::{self, Aside, Published, Replaced, Staged, Store};
 use crate::transfer::Error;
 use crate::transfer::heartbeat::{patiently, say_working};
 use crate::transfer::link::Link;

@@ -203,11 +203,11 @@ impl Transport for Encrypted {
                         self.taken = session.writer().write_vectored(slices)?;
                     }
                     if self.taken > 0 {
-                        return match self.send(wait)? {
-                            true => Ok(std::mem::take(&mut self.taken)),
-                            // Some has gone: the other side was not silent.
-                            false => Err(ErrorKind::Interrupted.into()),
-                        };
+                        if self.send(wait)? {
+                            return Ok(std::mem::take(&mut self.taken));
+                        }
+                        // Some has gone: the other side was not silent.
+                        return Err(ErrorKind::Interrupted.into());
                     }
                     // Nothing more is taken before the handshake is made.
                     self.flush(wait)?;
