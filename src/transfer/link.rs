@@ -171,7 +171,11 @@ impl Link {
         self.frames.io().allow_write(self.deadlines.stall, within);
         self.queued += body.len();
         self.said = Instant::now();
-        Ok(self.frames.send_block(header, body)?)
+        self.frames.send_block(header, body)?;
+        if !self.frames.has_queued() {
+            self.queued = 0;
+        }
+        Ok(())
     }
 
     /// Waits for the next message, after sending what is queued. `None` where the

@@ -127,6 +127,7 @@ mod shell_typed;
 mod short_of;
 mod shown;
 mod signed;
+mod slowing;
 mod small_disk;
 mod soak;
 mod stat_and_sum;
