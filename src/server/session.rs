@@ -209,7 +209,7 @@ impl<S: Store> Session<'_, S> {
                 // A stop has ended the wait.
                 Ok(None) if self.is_parting(wait) => return self.part(),
                 Err(error) if self.is_parting(wait) && error.is_an_end() => return self.part(),
-                Ok(None) if !self.is_last_hope() => return Ok(()),
+                Ok(None) if !self.is_last_hope() && !self.shared.is_stopping() => return Ok(()),
                 Ok(None) => return Err(Error::Ended),
                 // Nothing was under way: whoever leaves without a word, as a shell does, has
                 // only left.

@@ -29,6 +29,7 @@ plain_and_encrypted! {
     a_put_that_runs_may_finish,
     a_get_that_runs_may_ask_for_more,
     a_transfer_that_takes_too_long_is_cut_with_a_word_and_its_part_is_kept,
+    all_connections_of_a_transfer_that_is_cut_are_told,
     who_sends_without_a_pause_is_told_too,
     a_second_word_ends_all_at_once,
 }
@@ -141,6 +142,20 @@ fn a_transfer_that_takes_too_long_is_cut_with_a_word_and_its_part_is_kept(secrec
     assert_eq!(rig.visible(), ["old"]);
     let kept = fs::read_dir(rig.root().join(".haul/partial")).unwrap();
     assert_eq!(kept.count(), 2, "a part and its label");
+}
+
+fn all_connections_of_a_transfer_that_is_cut_are_told(secrecy: Secrecy) {
+    let (mut rig, id) = (draining(secrecy, Duration::from_millis(300)), transfer());
+    let mut all = [begins(&rig, id), Raw::open(&rig), Raw::open(&rig)];
+    for raw in &mut all[1..] {
+        sends(raw, id, 1);
+        raw.is_answered("it takes part");
+    }
+    rig.stopper().stop();
+    assert!(rig.ends() < AT_ONCE);
+    for raw in &mut all {
+        raw.is_ended(Code::Connection, STOPPED, "one of several");
+    }
 }
 
 fn who_sends_without_a_pause_is_told_too(secrecy: Secrecy) {
