@@ -304,13 +304,13 @@ impl<'m, W> Job<'m, W> {
     }
 }
 
-/// What a worker's thread holds as long as it works.
+/// What a thread of a job holds as long as it works.
 pub(super) struct Guard<'j, 'm, W>(&'j Job<'m, W>);
 
 impl<W> Drop for Guard<'_, '_, W> {
     fn drop(&mut self) {
         if std::thread::panicking() {
-            let error = std::io::Error::other("a worker panicked");
+            let error = std::io::Error::other("a thread of the job panicked");
             self.0.abort(Error::Thread(error));
         }
     }

@@ -89,6 +89,7 @@ mod outputs;
 mod own_files;
 mod own_keys;
 mod pages;
+mod panics;
 mod partials;
 mod person;
 mod picking_up;

@@ -21,6 +21,7 @@ const BYTES_MAX: u64 = 64 << 20;
 
 /// Publishes what comes until nobody is left to send more.
 pub(super) fn run<S: Store>(pull: &Pull<'_, S>, whole: &Receiver<Arc<Incoming<S::Staged>>>) {
+    let _guard = pull.job.guard();
     for first in whole {
         let mut bytes = first.entry().size();
         let mut files = vec![first];

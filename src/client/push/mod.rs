@@ -122,6 +122,7 @@ pub(super) fn run<S: Source>(
     };
     thread::scope(|scope| {
         let push = &push;
+        let _guard = push.job.guard();
         let (found, feed) = bounded(FEED);
         let mut feeding = Feeding::new(push, found);
         // Before anybody takes some: what is found at once is shared and offered as a whole.
