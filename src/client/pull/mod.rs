@@ -3,7 +3,7 @@
 //! What there is, is listed; what is listed is staged in the directory that is
 //! downloaded into, by the very store that a server uses. Each worker owns a
 //! connection, looks through places on the server, and fetches segments of large files
-//! and batches of small ones; one thread publishes what is whole. Directories get their
+//! and batches of small ones; two threads publish what is whole. Directories get their
 //! modes and times when all is in them.
 
 mod asked;

@@ -42,7 +42,8 @@ fn is_no(flag: &bool) -> bool {
 ///
 /// An entry map: 0 path; 1 kind (1 file, 2 directory, 3 link); 2 size and 3 block
 /// size, of a file; 4 mode; 5 time as `[seconds, nanoseconds]`; 6 version;
-/// 7 recorded checksum as `[algorithm, bytes]` (1 BLAKE3, 2 SHA-256); 8 link target.
+/// 7 recorded checksum as `[algorithm, bytes]` (1 BLAKE3, 2 SHA-256); 8 link target;
+/// 9 whether somebody may have written to the file since that checksum was recorded.
 #[derive(Clone, Debug, PartialEq, Encode, Decode)]
 #[cbor(map)]
 pub struct Entries {

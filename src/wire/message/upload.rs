@@ -80,7 +80,8 @@ pub struct Want {
 /// One verdict: a map of 0 verdict (0 send, 1 here, 2 same if, 3 partly,
 /// 4 refused, 5 kept, 6 would replace), 1 ticket, 2 checksum, 3 code, 4 reason
 /// (1 other content, 2 other kind, 3 link on the way, 4 other file system, 5 leads out,
-/// 6 space, 7 quota), each where the verdict has it.
+/// 6 space, 7 quota, 8 may not replace, 9 too many files, 10 too large, 11 read-only),
+/// 5 bytes that are left or allowed, of reasons 6, 7 and 10; each where the verdict has it.
 #[derive(Clone, Debug, PartialEq, Encode, Decode)]
 #[cbor(map)]
 pub struct Answered {
