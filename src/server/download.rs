@@ -8,7 +8,7 @@ use tracing::info;
 
 use super::access::Access;
 use super::audit::Asked;
-use super::session::{Session, seconds};
+use super::session::{Session, hear, seconds};
 use super::trail::Act;
 use crate::code::Code;
 use crate::content::{BlockSize, Geometry};
@@ -164,7 +164,7 @@ impl<S: Store> Sending<'_, S> {
                 *bytes += len as u64;
                 act.read(len as u64);
             },
-            |link| Session::<S>::hear(link, queue, is_end),
+            |link| hear(link, queue, is_end),
         )?;
         Ok(match ended {
             Ended::Whole => Outcome::Sent,

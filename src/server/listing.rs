@@ -6,7 +6,7 @@ use std::time::Instant;
 use tracing::{info, warn};
 
 use super::audit::Asked;
-use super::session::{Session, seconds};
+use super::session::{Session, hear, seconds};
 use crate::entry::{Entry, Kind};
 use crate::path::{PathError, RemotePath};
 use crate::store::{self, Source, Store};
@@ -52,7 +52,7 @@ pub(super) fn list<S: Store>(session: &mut Session<'_, S>, list: &List) -> Resul
                 let is_stop =
                     |m: &Message| matches!(m, Message::Stop(s) if s.request == list.request);
                 while !stopped && link.is_readable()? {
-                    let flow = Session::<S>::hear(link, queue, is_stop)?;
+                    let flow = hear(link, queue, is_stop)?;
                     stopped = flow == ControlFlow::Break(());
                 }
                 if stopped {

@@ -190,12 +190,7 @@ impl<S: Store + 'static> Server<S> {
     ///
     /// When the system has no chance to offer.
     pub fn on(store: S, listeners: Vec<Listener>, config: Config) -> io::Result<Self> {
-        let mut ids = store
-            .places(None)
-            .into_iter()
-            .map(|place| StoreId(place.id));
-        let id = ids.next().map_or_else(random_id, Ok)?;
-        let above = Above(ids.collect());
+        let (id, above) = ids_of(&store)?;
         let stopping = Arc::new(AtomicBool::new(false));
         let slots = Slots::new(
             config.max_connections,

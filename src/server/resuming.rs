@@ -6,7 +6,7 @@ use std::time::Instant;
 
 use tracing::info;
 
-use super::session::{Session, seconds};
+use super::session::{Session, hear, seconds};
 use crate::code::Code;
 use crate::content::Geometry;
 use crate::offer::{EntryId, TransferId};
@@ -81,7 +81,7 @@ fn recover<S: Store>(
         here += recovered.iter().flatten().count();
         let mut stopped = false;
         while !stopped && link.is_readable()? {
-            let flow = Session::<S>::hear(link, queue, |message| is_stop(message, nodes.request))?;
+            let flow = hear(link, queue, |message| is_stop(message, nodes.request))?;
             stopped = flow == ControlFlow::Break(());
         }
         let more = next < end && !stopped;

@@ -334,35 +334,34 @@ impl<S: Store> Session<'_, S> {
         attached.map_or(0, Attachment::commits_before)
     }
 
-    /// Hears what the other side says while an answer is being sent to it.
-    ///
-    /// A stop of `request`, or the failure of what is being sent, ends that; every
-    /// other request waits for its turn.
-    pub(super) fn hear(
-        link: &mut Link,
-        queue: &mut VecDeque<Message>,
-        is_end: impl Fn(&Message) -> bool,
-    ) -> Result<ControlFlow<()>, Error> {
-        match link.next(Wait::Owed)?.ok_or(Error::Ended)? {
-            Incoming::Message(message) if is_end(&message) => Ok(ControlFlow::Break(())),
-            Incoming::Message(Message::Fail(fail)) if fail.entry.is_none() => Err(fail.into()),
-            Incoming::Message(Message::Working(_) | Message::Fail(_)) => {
-                Ok(ControlFlow::Continue(()))
-            }
-            Incoming::Message(message) if queue.len() < QUEUE_MAX => {
-                queue.push_back(message);
-                Ok(ControlFlow::Continue(()))
-            }
-            Incoming::Message(_) => Err(Error::Broken("too many requests at once")),
-            Incoming::Block(..) => Err(Error::OutOfOrder(Kind::Block)),
-            Incoming::Unknown(..) => Ok(ControlFlow::Continue(())),
-        }
-    }
-
     /// The parts that sending an answer needs apart from each other.
     pub(super) fn sending(
         &mut self,
     ) -> (&Access<S>, &mut Link, &mut Vec<u8>, &mut VecDeque<Message>) {
         (&self.access, self.link, &mut self.buffer, &mut self.queue)
+    }
+}
+
+/// Hears what the other side says while an answer is being sent to it.
+///
+/// A stop of `request`, or the failure of what is being sent, ends that; every
+/// other request waits for its turn.
+pub(super) fn hear(
+    link: &mut Link,
+    queue: &mut VecDeque<Message>,
+    is_end: impl Fn(&Message) -> bool,
+) -> Result<ControlFlow<()>, Error> {
+    match link.next(Wait::Owed)?.ok_or(Error::Ended)? {
+        Incoming::Message(message) if is_end(&message) => Ok(ControlFlow::Break(())),
+        Incoming::Message(Message::Fail(fail)) if fail.entry.is_none() => Err(fail.into()),
+        Incoming::Message(Message::Working(_) | Message::Fail(_)) | Incoming::Unknown(..) => {
+            Ok(ControlFlow::Continue(()))
+        }
+        Incoming::Message(message) if queue.len() < QUEUE_MAX => {
+            queue.push_back(message);
+            Ok(ControlFlow::Continue(()))
+        }
+        Incoming::Message(_) => Err(Error::Broken("too many requests at once")),
+        Incoming::Block(..) => Err(Error::OutOfOrder(Kind::Block)),
     }
 }
