@@ -1,34 +1,38 @@
 //! `haul demo [PATH...]`: the whole way of a byte on one machine, told step by step.
 //!
-//! A real server on a real socket takes the files and gives them back. That they are the
-//! same is not taken from haul's own word: the bytes are read again, compared, and hashed
-//! in one go by the BLAKE3 library, and both receipts must show that checksum.
+//! A real server on a real socket takes the files and gives them back. They are a person's
+//! own, and the machine may be others' too: both ends hold one key, which is made for this
+//! and gone with it, and nobody without it is let in. That the files are the same is not
+//! taken from haul's own word: the bytes are read again, compared, and hashed in one go by
+//! the BLAKE3 library, and both receipts must show that checksum.
 
 use std::collections::HashMap;
 use std::fs::{self, File};
 use std::io::{self, ErrorKind, Read};
 use std::os::unix::fs::{MetadataExt, symlink};
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use anyhow::Context;
 
-use crate::client::{Event, JobOptions, Options, Retry};
+use crate::client::{Cancel, Client, Error, Event, JobOptions, Options, Retry};
 use crate::code::Code;
 use crate::content::Checksum;
 use crate::entry::Kind;
 use crate::fault::Fault;
+use crate::net::keys::{Keypair, PublicKey};
+use crate::net::tls::{ClientSide, Expected, ServerSide};
 use crate::path::RemotePath;
-use crate::server::{Config, Handle, Server};
+use crate::server::{Admit, Config, Grant, Handle, Refusal, Server, Visitor};
 use crate::store::{Durability, LocalStore};
+use crate::wire::message::Rights;
 
-use super::address::Address;
 use super::destination::{LocalPlace, Place, name_of};
-use super::errand::Errands;
 use super::failure::failure;
-use super::peer::Peer;
 use super::report::Report;
 use super::scratch::Scratch;
-use super::settings::{Secrecy, Source};
+use super::settings::Source;
+use super::signals::Interrupts;
 use super::summary::{Job, sentence};
 use super::watched_job::Outcome;
 use super::{escape, get, put, quantity};
@@ -47,8 +51,10 @@ struct Receipts {
 }
 
 pub(super) fn run(paths: Vec<PathBuf>, report: &mut Report) -> anyhow::Result<Option<Code>> {
+    // First, so that nothing that was made is left by a signal.
+    let interrupts = Interrupts::listen()?;
+    let cancel = interrupts.begin();
     let scratch = Scratch::new().map_err(|error| unwritable(&error))?;
-    let errands = Errands::begin(Secrecy::Plain, Retry::NEVER)?;
     let sources = if paths.is_empty() {
         report.notice("making sample files");
         vec![samples(&scratch).map_err(|error| unwritable(&error))?]
@@ -58,13 +64,13 @@ pub(super) fn run(paths: Vec<PathBuf>, report: &mut Report) -> anyhow::Result<Op
     let root = scratch
         .directory("served")
         .map_err(|error| unwritable(&error))?;
-    let (server, address) = serve(&root)?;
+    let (key, _) = Keypair::generate()?;
+    let (server, address) = serve(&root, &key)?;
     report.notice(&format!(
         "serving {} on haul://{address}",
         escape::path(&root)
     ));
-    let peer = Peer::at(Address::parse(&address)?);
-    let client = || errands.client(&peer, Options::default().connections);
+    let client = || client(&address, &key, cancel.clone());
 
     let options = JobOptions::default();
     let mut stored = Receipts::default();
@@ -97,9 +103,12 @@ pub(super) fn run(paths: Vec<PathBuf>, report: &mut Report) -> anyhow::Result<Op
     report.notice("comparing byte by byte, and with the checksums of both receipts");
     for path in stored.files.keys() {
         let file = original(&sources, path)?;
-        compare(&file, &fetched.base, path, [&stored, &returned])?;
+        compare(&file, &fetched.base, path, [&stored, &returned], &cancel)?;
     }
     for (path, kind) in &stored.others {
+        if cancel.is_cancelled() {
+            return Err(Error::Interrupted.into());
+        }
         let file = original(&sources, path)?;
         compare_other(&file, &fetched.base.join(path.as_path()), kind)?;
     }
@@ -108,6 +117,20 @@ pub(super) fn run(paths: Vec<PathBuf>, report: &mut Report) -> anyhow::Result<Op
         quantity::files(stored.files.len() as u64)
     ));
     Ok(None)
+}
+
+/// Admits the demo's own key.
+#[derive(Debug)]
+struct Itself(PublicKey);
+
+impl Admit for Itself {
+    fn grant(&self, visitor: &Visitor) -> Result<Grant, Refusal> {
+        if visitor.key == Some(self.0) {
+            Ok(Grant::of(Rights::ALL))
+        } else {
+            Err(Refusal::Stranger)
+        }
+    }
 }
 
 impl Receipts {
@@ -151,11 +174,27 @@ fn unwritable(error: &io::Error) -> anyhow::Error {
     failure(Code::File, format!("cannot make files in {shown}: {error}"))
 }
 
-fn serve(root: &Path) -> anyhow::Result<(Handle, String)> {
+/// Serves a directory to whoever holds the server's own key.
+fn serve(root: &Path, key: &Keypair) -> anyhow::Result<(Handle, String)> {
     let store = LocalStore::serve(root, Durability::Batch, Fault::default())?;
-    let server = Server::bind(store, &["127.0.0.1:0".to_owned()], Config::default())?;
+    let config = Config {
+        admit: Arc::new(Itself(key.public())),
+        encryption: Some(ServerSide::new(key)?),
+        ..Config::default()
+    };
+    let server = Server::bind(store, &["127.0.0.1:0".to_owned()], config)?;
     let addresses = server.addresses()?;
     Ok((server.start()?, addresses[0].to_string()))
+}
+
+fn client(address: &str, key: &Keypair, cancel: Cancel) -> anyhow::Result<Client> {
+    let options = Options {
+        cancel,
+        encryption: Some(ClientSide::new(key, Expected::Key(key.public()))?),
+        retry: Retry::NEVER,
+        ..Options::default()
+    };
+    Ok(Client::new(address, options))
 }
 
 fn tell(report: &Report, job: &Job, outcome: &Outcome) {
@@ -170,11 +209,15 @@ fn compare(
     fetched: &Path,
     name: &RemotePath,
     receipts: [&Receipts; 2],
+    cancel: &Cancel,
 ) -> anyhow::Result<()> {
     let shown = escape::path(file);
     let copy = fetched.join(name.as_path());
-    let proof = read_both(file, &copy)
-        .map_err(|error| failure(Code::File, format!("cannot compare {shown}: {error}")))?
+    let proof = read_both(file, &copy, cancel)
+        .map_err(|error| match error {
+            _ if cancel.is_cancelled() => Error::Interrupted.into(),
+            error => failure(Code::File, format!("cannot compare {shown}: {error}")),
+        })?
         .ok_or_else(|| failure(Code::Mismatch, format!("{shown} came back different")))?;
     let is_proved = |receipt: &&Receipts| receipt.files.get(name) == Some(&Some(proof));
     if receipts.iter().all(is_proved) {
@@ -211,12 +254,16 @@ fn compare_other(file: &Path, copy: &Path, kind: &Kind) -> anyhow::Result<()> {
     }
 }
 
-/// Reads two files side by side: the checksum of their bytes, or `None` where they differ.
-fn read_both(one: &Path, other: &Path) -> io::Result<Option<Checksum>> {
+/// Reads two files side by side, until `cancel` ends that: the checksum of their bytes, or `None`
+/// where they differ.
+fn read_both(one: &Path, other: &Path, cancel: &Cancel) -> io::Result<Option<Checksum>> {
     let (mut one, mut other) = (File::open(one)?, File::open(other)?);
     let (mut ones, mut others) = (vec![0; PIECE], vec![0; PIECE]);
     let mut hasher = blake3::Hasher::new();
     loop {
+        if cancel.is_cancelled() {
+            return Err(ErrorKind::Interrupted.into());
+        }
         let len = one.read(&mut ones)?;
         if len == 0 {
             let is_end = other.read(&mut others)? == 0;
@@ -260,13 +307,14 @@ fn samples(scratch: &Scratch) -> io::Result<PathBuf> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::cli::failure::code_of;
 
     #[track_caller]
     fn check(one: &[u8], other: &[u8], same: bool) {
         let scratch = Scratch::new().unwrap();
         let one = Scratch::file(scratch.path(), "one", one).unwrap();
         let other = Scratch::file(scratch.path(), "other", other).unwrap();
-        let proof = read_both(&one, &other).unwrap();
+        let proof = read_both(&one, &other, &Cancel::default()).unwrap();
         let hash = *blake3::hash(&fs::read(one).unwrap()).as_bytes();
         assert_eq!(proof, same.then_some(Checksum::Blake3(hash)));
     }
@@ -280,6 +328,42 @@ mod tests {
         check(&long[..PIECE], &long, false);
         check(b"a", b"b", false);
         check(b"", b"a", false);
+    }
+
+    #[test]
+    fn a_comparison_ends_when_it_is_interrupted() {
+        let scratch = Scratch::new().unwrap();
+        let file = Scratch::file(scratch.path(), "a", b"abc").unwrap();
+        let compared = |cancel: &Cancel| {
+            let receipts = Receipts::default();
+            let name = RemotePath::parse("a").unwrap();
+            let both = [&receipts, &receipts];
+            let compared = compare(&file, scratch.path(), &name, both, cancel);
+            code_of(&compared.unwrap_err())
+        };
+        let cancel = Cancel::default();
+        assert_eq!(compared(&cancel), Code::Mismatch, "no receipt proves it");
+        cancel.cancel();
+        assert_eq!(compared(&cancel), Code::Interrupted);
+    }
+
+    #[test]
+    fn nobody_else_on_the_machine_is_let_in() {
+        let scratch = Scratch::new().unwrap();
+        let [key, other] = [(), ()].map(|()| Keypair::generate().unwrap().0);
+        let (_server, address) = serve(scratch.path(), &key).unwrap();
+        let as_known = |key: &Keypair, expected: &Keypair| Options {
+            encryption: Some(ClientSide::new(key, Expected::Key(expected.public())).unwrap()),
+            ..Options::default()
+        };
+        let asks = |options| {
+            Client::new(&address, options)
+                .stat(None)
+                .map_err(|e| e.code())
+        };
+        assert_eq!(asks(as_known(&other, &key)), Err(Code::NotAuthorised));
+        assert_eq!(asks(Options::default()), Err(Code::NotAuthorised));
+        assert!(asks(as_known(&key, &key)).is_ok());
     }
 
     #[test]
