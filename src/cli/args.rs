@@ -117,7 +117,7 @@ impl Errand {
 #[command(next_help_heading = "Everywhere")]
 #[expect(
     clippy::struct_excessive_bools,
-    reason = "as they are typed; what they mean together is an enum in config"
+    reason = "as they are typed; what they mean together is an enum in settings"
 )]
 pub(super) struct Everywhere {
     /// Say nothing but errors

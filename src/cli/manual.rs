@@ -64,7 +64,7 @@ pub(super) const EXIT_STATUS: [(u8, &str); 13] = [
 ];
 
 /// What the environment says besides flags.
-pub(super) const ENVIRONMENT: [(&str, &str); 6] = [
+pub(super) const ENVIRONMENT: [(&str, &str); 5] = [
     (
         "HAUL_REMOTE",
         "The default remote, an address or the link of an invitation, to which an address leads \
@@ -81,17 +81,12 @@ pub(super) const ENVIRONMENT: [(&str, &str); 6] = [
     ),
     (
         "XDG_STATE_HOME",
-        "Where the directory haul is with invitations and what else it notes for itself; without \
-         it, in ~/.local/state.",
+        "Where the directory haul is with invitations, the lines that were typed into shell \
+         (history), and what else it notes for itself; without it, in ~/.local/state.",
     ),
     (
         "NO_COLOR",
         "Where it is set and not empty, no colors are used, unless a flag asks for them.",
-    ),
-    (
-        "XDG_STATE_HOME",
-        "Where shell keeps the lines that were typed, in haul/history; without it, \
-         ~/.local/state.",
     ),
 ];
 
