@@ -4,7 +4,6 @@
 //! would act on the screen, they are escaped.
 
 use std::borrow::Cow;
-use std::io::{self, IsTerminal};
 
 use crate::client::{Cancel, Error, Listing};
 use crate::code::Code;
@@ -36,7 +35,7 @@ pub(super) fn show(
     cancel: &Cancel,
     report: &mut Report,
 ) -> anyhow::Result<Option<Code>> {
-    let style = Style::new(detail, depth, &listing.entries);
+    let style = Style::new((detail, depth), report.escaped, &listing.entries);
     for entry in &listing.entries {
         // A long listing is no less to be stopped for having been fetched already.
         if cancel.is_cancelled() {
@@ -96,12 +95,12 @@ struct Style {
 }
 
 impl Style {
-    fn new(detail: Detail, depth: Depth, entries: &[Entry]) -> Self {
+    fn new((detail, depth): (Detail, Depth), escaped: bool, entries: &[Entry]) -> Self {
         let longest = entries.iter().map(Entry::size).max().unwrap_or(0);
         Self {
             detail,
             depth,
-            escaped: io::stdout().is_terminal(),
+            escaped,
             size_width: longest.to_string().len(),
         }
     }

@@ -3,8 +3,6 @@
 //! What is printed is what `b3sum` and `sha256sum` print of the same files, so that either
 //! can check a copy against it: `haul sum nas/photos | b3sum -c` in the copy.
 
-use std::io::{self, IsTerminal};
-
 use crate::client::{Error, Listing};
 use crate::code::Code;
 use crate::content::Checksum;
@@ -25,7 +23,6 @@ pub(super) fn run(
     errands: &Errands,
     report: &mut Report,
 ) -> anyhow::Result<Option<Code>> {
-    let is_shown = io::stdout().is_terminal();
     each(&sum.targets, report, |target, report| {
         let path = target.path.as_ref();
         let mut codes = Vec::new();
@@ -34,7 +31,7 @@ pub(super) fn run(
         let ask = |report: &mut Report| {
             let rest = client.sum(path, sum.algorithm, |entry, checksum| {
                 is_begun = true;
-                codes.extend(tell(report, (entry, checksum), path, is_shown));
+                codes.extend(tell(report, (entry, checksum), path));
             });
             // Asked again in the middle, the server would read once more what is told.
             let unanswered = if is_begun {
@@ -71,7 +68,6 @@ fn tell(
     report: &mut Report,
     (entry, checksum): (Entry, Result<Checksum, Error>),
     asked: Option<&RemotePath>,
-    is_shown: bool,
 ) -> Option<Code> {
     let code = match checksum {
         Ok(checksum) if report.manner().format == Format::Json => {
@@ -86,6 +82,7 @@ fn tell(
             None
         }
         Ok(checksum) => {
+            let is_shown = report.escaped;
             report.data(&line(checksum, relative(&entry.path, asked), is_shown));
             None
         }

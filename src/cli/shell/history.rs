@@ -3,14 +3,14 @@
 //! They are kept where the XDG base directory specification has state, for their owner
 //! only. Where that cannot be, a shell is one without a past: it is no reason to fail.
 
-use std::env;
-use std::ffi::OsString;
 use std::fs::{DirBuilder, File, Permissions};
 use std::io::{self, Read, Seek, SeekFrom, Write};
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt, PermissionsExt};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use rustix::fs::{FlockOperation, OFlags, flock};
+
+use crate::cli::places;
 
 /// Lines that are kept. A file of twice as many is cut.
 const LINES_MAX: usize = 1000;
@@ -25,8 +25,8 @@ pub(super) struct History(File);
 impl History {
     /// The person's own, and the lines in it, the oldest first.
     pub(super) fn open() -> Option<(Self, Vec<String>)> {
-        let path = place(env::var_os("XDG_STATE_HOME"), env::var_os("HOME"))?;
-        Self::at(&path).ok()
+        let places = places::of_user().ok()?;
+        Self::at(&places.state().join("history")).ok()
     }
 
     fn at(path: &Path) -> io::Result<(Self, Vec<String>)> {
@@ -72,31 +72,9 @@ impl History {
     }
 }
 
-/// Where a history is kept: a place that is not absolute counts as none.
-fn place(state: Option<OsString>, home: Option<OsString>) -> Option<PathBuf> {
-    let absolute = |path: Option<OsString>| path.map(PathBuf::from).filter(|p| p.is_absolute());
-    let state = absolute(state).or_else(|| Some(absolute(home)?.join(".local/state")))?;
-    Some(state.join("haul/history"))
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[track_caller]
-    fn is_at(state: Option<&str>, home: Option<&str>, path: Option<&str>) {
-        let place = place(state.map(Into::into), home.map(Into::into));
-        assert_eq!(place.as_deref(), path.map(Path::new));
-    }
-
-    #[test]
-    fn a_history_is_state() {
-        let (state, home) = (Some("/state"), Some("/home/me"));
-        is_at(state, home, Some("/state/haul/history"));
-        is_at(None, home, Some("/home/me/.local/state/haul/history"));
-        is_at(Some(""), home, Some("/home/me/.local/state/haul/history"));
-        is_at(Some("x"), None, None);
-    }
 
     #[test]
     fn lines_come_back_and_nobody_else_can_read_them() {
