@@ -37,6 +37,18 @@ fn pair(server: &Keypair, client: &Keypair, expected: Expected) -> (Stream, Stre
     (stream(near), stream(far), side)
 }
 
+/// The same two once each has heard the other.
+fn opened(mut near: Stream, mut far: Stream) -> (Stream, Stream) {
+    let opening = thread::spawn(move || {
+        near.read_exact(&mut [0; 1]).unwrap();
+        near.write_all(b"y").unwrap();
+        near
+    });
+    far.write_all(b"x").unwrap();
+    far.read_exact(&mut [0; 1]).unwrap();
+    (opening.join().unwrap(), far)
+}
+
 fn noise(len: usize) -> Vec<u8> {
     let mut noise = vec![0; len];
     blake3::Hasher::new().finalize_xof().fill(&mut noise);
@@ -166,15 +178,7 @@ fn narrow() -> (Stream, Stream) {
     let near = Encrypted::accept(near, &ServerSide::new(&server).unwrap());
     let side = ClientSide::new(&key(), Expected::Key(server.public())).unwrap();
     let far = Encrypted::connect(Plain::new(far).unwrap(), &side).unwrap();
-    let (mut near, mut far) = (stream(near), stream(far));
-    let opened = thread::spawn(move || {
-        near.read_exact(&mut [0; 1]).unwrap();
-        near.write_all(b"y").unwrap();
-        near
-    });
-    far.write_all(b"x").unwrap();
-    far.read_exact(&mut [0; 1]).unwrap();
-    (opened.join().unwrap(), far)
+    opened(stream(near), stream(far))
 }
 
 /// Reads a little whenever a moment has passed, until the other side is gone.
@@ -225,15 +229,8 @@ fn a_record_that_comes_byte_by_byte_has_the_time_of_all_and_no_more() {
 #[test]
 fn a_part_of_a_record_is_not_readable_yet_and_a_cut_is_no_end() {
     let server = key();
-    let (mut near, mut far, _) = pair(&server, &key(), Expected::Key(server.public()));
-    let opened = thread::spawn(move || {
-        near.read_exact(&mut [0; 1]).unwrap();
-        near.write_all(b"y").unwrap();
-        near
-    });
-    far.write_all(b"x").unwrap();
-    far.read_exact(&mut [0; 1]).unwrap();
-    let mut near = opened.join().unwrap();
+    let (near, far, _) = pair(&server, &key(), Expected::Key(server.public()));
+    let (mut near, mut far) = opened(near, far);
     assert!(!far.is_readable().unwrap());
     near.write_all(b"more").unwrap();
     let mut came = [0; 4];
@@ -247,18 +244,11 @@ fn a_part_of_a_record_is_not_readable_yet_and_a_cut_is_no_end() {
 #[test]
 fn a_write_that_was_given_up_is_the_last_one() {
     let server = key();
-    let (mut near, mut far, _) = pair(&server, &key(), Expected::Key(server.public()));
-    let opened = thread::spawn(move || {
-        near.read_exact(&mut [0; 1]).unwrap();
-        near.write_all(b"y").unwrap();
-        near.allow_write(Duration::from_millis(50), GENEROUS);
-        let error = near.write_all(&noise(64 << 20)).unwrap_err();
-        assert_eq!(error.kind(), ErrorKind::TimedOut);
-        near
-    });
-    far.write_all(b"x").unwrap();
-    far.read_exact(&mut [0; 1]).unwrap();
-    let mut near = opened.join().unwrap();
+    let (near, far, _) = pair(&server, &key(), Expected::Key(server.public()));
+    let (mut near, mut far) = opened(near, far);
+    near.allow_write(Duration::from_millis(50), GENEROUS);
+    let error = near.write_all(&noise(64 << 20)).unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::TimedOut);
     // Now the other side listens, and would take this for what it still waits for.
     let listens = thread::spawn(move || far.read_to_end(&mut Vec::new()));
     near.allow_write(GENEROUS, GENEROUS);
