@@ -14,6 +14,7 @@ mod beside;
 mod both_ways;
 mod broken_off;
 mod by_hand;
+mod carried;
 mod change_faults;
 mod changes;
 mod closed;
