@@ -43,6 +43,10 @@ pub struct Args {
     #[arg(long, value_name = "SIZE", default_value = "10KiB", value_parser = size)]
     pub small_size: u64,
 
+    /// Memory that is taken once, so that a host gives it for the whole run; 0 for none
+    #[arg(long, value_name = "SIZE", default_value = "8GiB", value_parser = bytes)]
+    pub warm: u64,
+
     /// Where what is moved is made; /dev/shm if it is there
     #[arg(long, value_name = "DIR")]
     pub source_dir: Option<PathBuf>,
@@ -122,8 +126,16 @@ impl Args {
     }
 }
 
-/// Reads 1000, 10KiB, 256MiB or 2GiB.
+/// Reads the size of something that has one.
 fn size(text: &str) -> Result<u64, String> {
+    match bytes(text)? {
+        0 => Err("no size that a file can have here".to_owned()),
+        size => Ok(size),
+    }
+}
+
+/// Reads 0, 1000, 10KiB, 256MiB or 2GiB.
+fn bytes(text: &str) -> Result<u64, String> {
     let split = text.find(|c: char| !c.is_ascii_digit());
     let (number, unit) = text.split_at(split.unwrap_or(text.len()));
     let shift = match unit {
@@ -136,7 +148,6 @@ fn size(text: &str) -> Result<u64, String> {
     let number: u64 = number.parse().map_err(|e| format!("{e}"))?;
     number
         .checked_mul(1 << shift)
-        .filter(|bytes| *bytes > 0)
         .ok_or_else(|| "no size that a file can have here".to_owned())
 }
 

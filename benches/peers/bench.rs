@@ -12,6 +12,7 @@ use crate::ground::{Ground, Place};
 use crate::material::{Load, Material};
 use crate::ours::Wire;
 use crate::report::{Outcome, Report};
+use crate::warm::Warm;
 use crate::works::{self, Size, Work};
 use crate::{growth, load, memory, race, resume};
 
@@ -53,6 +54,7 @@ impl Bench {
             }
             return Ok(());
         }
+        let _kept = Warm::up(self.args.warm)?;
         let mut report = Report::begin(self)?;
         for row in rows {
             let mut outcome = Outcome::new(row.name(self), row.title(self));

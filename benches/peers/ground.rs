@@ -11,7 +11,7 @@ use tempfile::TempDir;
 use crate::args::Args;
 
 /// Memory as a file system, where there is one.
-const MEMORY: &str = "/dev/shm";
+pub const MEMORY: &str = "/dev/shm";
 
 /// Where something is: beside what is moved, where it goes, or where it goes in rows that are
 /// about a disk.

@@ -31,6 +31,7 @@ mod report;
 mod resume;
 mod rsync;
 mod ssh;
+mod warm;
 mod web;
 mod works;
 
