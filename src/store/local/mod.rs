@@ -37,6 +37,7 @@ mod ticket;
 mod tree;
 mod tree_removal;
 mod under_way;
+mod unlocking;
 mod walk;
 mod within;
 
@@ -57,8 +58,9 @@ use drop_box::DropBox;
 use judging::Judge;
 use resuming::may_be_sent;
 use staging_area::Keeper;
-use sys::{DIRECTORY, Unlocking};
+use sys::DIRECTORY;
 use tree::Held;
+use unlocking::Unlocking;
 use within::Records;
 
 use super::error::{Action, Error};

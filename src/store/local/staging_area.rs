@@ -15,8 +15,9 @@ use rustix::io::Errno;
 
 use super::kept_nodes::NODES;
 use super::partial_files::PARTIAL;
-use super::sys::{DIRECTORY, Unlocking};
+use super::sys::DIRECTORY;
 use super::tree::{Held, file_type};
+use super::unlocking::Unlocking;
 use crate::entry::Mode;
 use crate::path::RESERVED;
 use crate::store::error::{Action, Error};
