@@ -26,6 +26,11 @@ pub(super) const DIRECTORY: OFlags = OFlags::RDONLY
     .union(OFlags::DIRECTORY)
     .union(OFlags::NOFOLLOW);
 
+/// At most so many bytes are written by one call. The system takes memory for the whole of it in
+/// pieces as large as it finds, and those that a virtual machine has free in one piece are what it
+/// has given back to its host: to take them costs more than the calls that are saved.
+const WRITE: usize = 256 << 10;
+
 /// The system, as one store sees it.
 #[derive(Debug, Default)]
 pub(super) struct Sys {
@@ -173,7 +178,7 @@ impl Sys {
     pub(super) fn write_at(&self, file: &OwnedFd, mut bytes: &[u8], mut offset: u64) -> Result<()> {
         self.ask(Call::WriteAt)?;
         while !bytes.is_empty() {
-            match rustix::io::pwrite(file, bytes, offset) {
+            match rustix::io::pwrite(file, &bytes[..bytes.len().min(WRITE)], offset) {
                 Ok(0) => return Err(Errno::IO),
                 Ok(n) => {
                     bytes = &bytes[n..];
