@@ -13,6 +13,9 @@ use crate::args::Args;
 /// Memory as a file system, where there is one.
 pub const MEMORY: &str = "/dev/shm";
 
+/// Where trees are that have landed on the disk, until their row is over.
+const ASIDE: &str = "aside";
+
 /// Where something is: beside what is moved, where it goes, or where it goes in rows that are
 /// about a disk.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -79,6 +82,26 @@ impl Ground {
         Ok(path)
     }
 
+    /// Takes a tree off the disk's way without removing it: for minutes after many files are
+    /// gone, ext4 looks at each of their inodes again for every file that is made
+    /// (`recently_deleted` in its `ialloc.c`), and that would be most of the next sample.
+    #[expect(
+        clippy::disallowed_methods,
+        reason = "trees in a private directory of this run"
+    )]
+    pub fn put_aside(&self, landing: &Path, name: &str) -> Result<()> {
+        let aside = self.disk.path().join(ASIDE);
+        fs::create_dir_all(&aside)?;
+        let aside = aside.join(name);
+        fs::rename(landing, &aside).with_context(|| landing.display().to_string())?;
+        settle(&aside)
+    }
+
+    /// Removes what was put aside.
+    pub fn clear_aside(&self) -> Result<()> {
+        remove(&self.disk.path().join(ASIDE))
+    }
+
     /// A directory of this name, kept as it is, for keys, configurations and logs. It is beside
     /// what arrives, as the disk has other things to do.
     pub fn desk(&self, name: &str) -> Result<PathBuf> {
@@ -101,6 +124,11 @@ pub fn remove(path: &Path) -> Result<()> {
         Err(e) => Err(e),
     };
     gone.with_context(|| path.display().to_string())?;
+    settle(path)
+}
+
+/// Waits until the disk has nothing more to do for what was at this path.
+fn settle(path: &Path) -> Result<()> {
     if let Some(above) = path.parent() {
         let dir = open(above, OFlags::RDONLY | OFlags::DIRECTORY, Mode::empty())?;
         syncfs(&dir)?;

@@ -1,7 +1,7 @@
 //! One row: haul, a peer, haul, a peer, so that whatever drifts hits all of them.
 //!
 //! The first round warms up, is compared and not counted. Between samples, outside of the
-//! measured time, what landed is removed.
+//! measured time, what landed is removed, or put aside where removing it would be felt.
 
 use std::path::PathBuf;
 
@@ -10,7 +10,7 @@ use anyhow::Result;
 use crate::bench::Bench;
 use crate::children::{Interrupted, Memory};
 use crate::entrants::{Mover, Who, timed};
-use crate::ground::remove;
+use crate::ground::{Place, remove};
 use crate::line::Line;
 use crate::material::{Material, change_a_byte, compare};
 use crate::meter::Meter;
@@ -78,7 +78,7 @@ pub fn run(bench: &Bench, work: &Work, outcome: &mut Outcome) -> Result<()> {
         remove(&racer.landing)?;
         outcome.entrants.push(racer.timed);
     }
-    Ok(())
+    bench.ground.clear_aside()
 }
 
 /// Holds each median against what is to be reached.
@@ -146,7 +146,12 @@ impl Racer {
             compare(&what.path, &self.landing)?;
         }
         if work.state == State::Fresh {
-            remove(&self.landing)?;
+            if work.place == Place::Disk && what.is_a_tree() {
+                let name = format!("{}-{round}", self.who.slug());
+                bench.ground.put_aside(&self.landing, &name)?;
+            } else {
+                remove(&self.landing)?;
+            }
         }
         Ok(turn)
     }
